@@ -1,0 +1,1 @@
+"""Plumbing every service shares, and no word of the domain."""

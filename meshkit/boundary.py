@@ -1,0 +1,151 @@
+"""What every incoming gRPC call passes: identity, trace, a deadline, and errors turned into statuses."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, NoReturn
+
+import grpc
+from opentelemetry import trace
+from prometheus_client import Histogram
+
+from meshkit import identity, logs, status, tracing
+from meshkit.errors import MeshError, Reason
+
+DEFAULT_DEADLINE = 60.0
+DEADLINE_TRAILER = "llm-mesh-default-deadline"
+# gRFC A66's latency boundaries, seconds, thinned to the range a mesh call can take.
+BUCKETS = (0.0003, 0.001, 0.003, 0.006, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100)
+DURATION = Histogram(
+    "grpc_server_call_duration_seconds",
+    "Time to serve a call.",
+    ["grpc_method", "grpc_status"],
+    buckets=BUCKETS,
+)
+# Infrastructure calls that need neither identity nor a deadline.
+OPEN_SERVICES = ("/grpc.health.v1.", "/grpc.reflection.")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+log = logs.get("boundary")
+
+
+class Boundary(grpc.aio.ServerInterceptor):
+    """Wraps every handler of a server.
+
+    Args:
+        authenticate: resolves the caller from metadata; raises UNAUTHENTICATED.
+        default_deadline: seconds granted to a call that came without a deadline.
+    """
+
+    def __init__(
+        self,
+        authenticate: identity.Authenticate = identity.development,
+        default_deadline: float = DEFAULT_DEADLINE,
+    ) -> None:
+        self._authenticate = authenticate
+        self._default_deadline = default_deadline
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Return the handler, wrapped unless it is health or reflection."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(OPEN_SERVICES) or handler.request_streaming:
+            return handler
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(method, handler.unary_stream),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(method, handler.unary_unary),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def _unary(self, method: str, behaviour: Callable[[Any, Context], Awaitable[Any]]) -> Any:
+        async def serve(request: Any, context: Context) -> Any:
+            async def body() -> Any:
+                return await behaviour(request, context)
+
+            return await self._within(method, context, body)
+
+        return serve
+
+    def _stream(self, method: str, behaviour: Callable[[Any, Context], AsyncIterator[Any]]) -> Any:
+        # Written as a coroutine that writes, not as a generator: a cancelled call then unwinds our own frames at once,
+        # and `aclosing` runs every `finally` below before the call is over.
+        async def serve(request: Any, context: Context) -> None:
+            async def body() -> None:
+                async with aclosing(behaviour(request, context)) as responses:  # type: ignore[type-var]
+                    async for response in responses:
+                        await context.write(response)
+
+            await self._within(method, context, body)
+
+        return serve
+
+    async def _within(self, method: str, context: Context, body: Callable[[], Awaitable[Any]]) -> Any:
+        began = time.perf_counter()
+        code = "OK"
+        metadata = context.invocation_metadata() or ()
+        with tracing.incoming(_span_name(method), tracing.header(metadata, tracing.TRACEPARENT)):
+            try:
+                identity.current.set(
+                    self._authenticate({key: value for key, value in metadata if isinstance(value, str)})
+                )
+                return await self._within_deadline(context, body)
+            except MeshError as error:
+                code = error.code
+                await _abort(context, error)
+            except asyncio.CancelledError:
+                code = "CANCELLED"
+                raise
+            except grpc.aio.AbortError:
+                code = "ABORTED"
+                raise
+            except Exception as defect:  # noqa: BLE001 - the last frame of ours: a caller must get a status
+                code = "INTERNAL"
+                await _abort(context, _defect(method, defect))
+            finally:
+                DURATION.labels(method, code).observe(time.perf_counter() - began)
+
+    async def _within_deadline(self, context: Context, body: Callable[[], Awaitable[Any]]) -> Any:
+        if context.time_remaining() is not None:
+            return await body()
+        context.set_trailing_metadata(((DEADLINE_TRAILER, f"{self._default_deadline:g}"),))
+        try:
+            async with asyncio.timeout(self._default_deadline):
+                return await body()
+        except TimeoutError:
+            raise MeshError(
+                Reason.DEADLINE_EXCEEDED,
+                f"the call came without a deadline and took longer than the default of {self._default_deadline:g} s",
+            ) from None
+
+
+async def _abort(context: Context, error: MeshError) -> NoReturn:
+    trace.get_current_span().set_attribute("error.type", error.reason.value)
+    details = (status.DETAILS_KEY, status.to_proto(error).SerializeToString())
+    trailer = (*(context.trailing_metadata() or ()), details)
+    await context.abort(status.grpc_code(error), error.message, trailer)
+    raise AssertionError("abort returned")
+
+
+def _defect(method: str, defect: Exception) -> MeshError:
+    # The type and place, not the text: an exception's text may hold a prompt or a key.
+    frame = defect.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    log.error("defect", method=method, type=type(defect).__name__, where=where)
+    return MeshError(Reason.INTERNAL, "the mesh failed to serve this call; its log has the details")
+
+
+def _span_name(method: str) -> str:
+    return "Recv." + method.lstrip("/").replace("/", ".")
