@@ -1,5 +1,99 @@
-PYTHON ?= .venv/bin/python
-gen:
-	rm -rf gen/llmmesh && mkdir -p gen
-	PATH=$(CURDIR)/.venv/bin:$$PATH $(PYTHON) -m grpc_tools.protoc -Iprotos --python_out=gen --grpc_python_out=gen --mypy_out=gen --mypy_grpc_out=gen $$(find protos -name '*.proto' | sort)
-.PHONY: gen
+# Every target sets up what it needs: a fresh machine needs only make and Python 3.11 with venv.
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PYTHON3 ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done; echo python3)
+PYTHON ?= $(VENV)/bin/python
+PYTEST := $(PYTHON) -m pytest
+LOCK := $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+SOURCES := catalog meshkit router_service provider_services quota_service llm_mesh deploy tools tests
+PRESENT = $(wildcard $(SOURCES))
+PROTOS = $(shell find protos -name '*.proto' | sort)
+
+.PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-structure \
+	format test test-real nightly product bench demo run real-model lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+setup: ## make .venv and install the hashed requirements for development
+	@$(PYTHON3) tools/setup.py dev --venv $(VENV)
+
+runtime:
+	@$(PYTHON3) tools/setup.py runtime --venv $(VENV)
+
+# ---------------------------------------------------------------------------- use it
+
+demo: runtime ## a guided tour against simulated vendors; needs no key
+	@$(VENV)/bin/llm-mesh demo
+
+run: runtime ## start the mesh with the keys of the environment (llm-mesh up)
+	@$(VENV)/bin/llm-mesh up
+
+real-model: runtime ## chat through the mesh with a real inference server and a tiny random model (about 1 GB in var/)
+	@$(PYTHON) tools/real_model.py
+
+# ---------------------------------------------------------------------------- gates
+
+check: check-format check-lint check-types check-imports gen-check check-structure ## format, lint, types, import rules, fresh generated code, structure
+
+check-format: setup
+	$(PYTHON) -m ruff format --check $(PRESENT)
+
+check-lint: setup
+	$(PYTHON) -m ruff check $(PRESENT)
+
+check-types: setup
+	$(PYTHON) -m mypy $(PRESENT)
+
+check-imports: setup
+	$(VENV)/bin/lint-imports
+
+check-structure: setup ## report the largest file, longest function, worst complexity, vendor mentions
+	$(PYTHON) tools/structure.py
+
+test: setup ## unit, contract, mesh, product and deploy tests; Python packages only, no root
+	$(PYTEST) tests -m "not real and not nightly and not bench"
+
+test-real: setup ## tests against programs from Debian and npm packages; installs them where it may
+	$(PYTHON) tools/real_programs.py
+	$(PYTEST) tests -m "real and not nightly" -rs --timeout=300
+
+nightly: setup ## the long proofs
+	$(PYTEST) tests -m nightly -rs --timeout=3600 || test $$? -eq 5
+
+product: setup ## one line per promise of tests/product/product.yaml: passed, failed, not yet
+	$(PYTEST) tests/product -m "not nightly" --product-report || test $$? -eq 5
+
+bench: setup ## measure; the figures depend on the machine
+	$(PYTEST) tests -m bench -s --timeout=1800 || test $$? -eq 5
+
+# ---------------------------------------------------------------------------- keep it
+
+format: setup ## format the code and repair what ruff can
+	$(PYTHON) -m ruff format $(PRESENT)
+	$(PYTHON) -m ruff check --fix $(PRESENT)
+
+define protoc
+rm -rf $(1) && mkdir -p $(1)
+PATH="$(abspath $(VENV))/bin:$$PATH" $(PYTHON) -m grpc_tools.protoc -Iprotos \
+	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=$(1) --mypy_grpc_out=$(1) $(PROTOS)
+endef
+
+gen: setup ## generate the Python code of protos/
+	@$(call protoc,var/gen)
+	@rm -rf gen/llmmesh && mkdir -p gen && mv var/gen/llmmesh gen/llmmesh
+
+gen-check: setup
+	@$(call protoc,var/gen-check)
+	@diff -r -x __pycache__ var/gen-check/llmmesh gen/llmmesh || { echo "gen/ is stale: make gen"; exit 1; }
+	@echo "gen/ is fresh"
+
+lock: setup ## resolve requirements/*.txt anew, with hashes
+	$(LOCK) --upgrade requirements/bootstrap.in -o requirements/bootstrap.txt
+	$(LOCK) --upgrade pyproject.toml -o requirements/runtime.txt
+	$(LOCK) --upgrade pyproject.toml --group dev -o requirements/dev.txt
+
+clean: ## remove everything that is made here, the virtual environment too
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
