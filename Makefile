@@ -90,7 +90,8 @@ gen-check: setup
 	@echo "gen/ is fresh"
 
 lock: setup ## resolve requirements/*.txt anew, with hashes
-	$(LOCK) --upgrade requirements/bootstrap.in -o requirements/bootstrap.txt
+	$(LOCK) --upgrade requirements/uv.in -o requirements/uv.txt
+	$(LOCK) --upgrade requirements/build.in -o requirements/build.txt
 	$(LOCK) --upgrade pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --upgrade pyproject.toml --group dev -o requirements/dev.txt
 
