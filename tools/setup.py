@@ -68,7 +68,7 @@ def install(python: str, layer: str) -> None:
     """Install the layer with uv, or with pip where uv will not install."""
     pip = (python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
     uv = (python, "-m", "uv", "pip", "install", "--quiet", "--python", python)
-    if not (run(*pip, *hashed("uv")) and run(*uv, *hashed("build"), *hashed(layer))):
+    if not (run(*pip, *hashed("uv")) and run(*uv, *hashed("build")) and run(*uv, *hashed(layer))):
         say("uv could not install the requirements; trying pip, which takes longer")
         if not (run(*pip, *hashed("build")) and run(*pip, *hashed(layer))):
             fail(f"neither uv nor pip could install requirements/{layer}.txt; is a package index within reach?")
