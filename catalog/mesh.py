@@ -1,0 +1,139 @@
+"""Reads mesh.yaml and the environment into one `Mesh`, refusing whatever does not hold together."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from catalog.environment import overlay
+from catalog.limit_rows import to_nanos
+from catalog.loader import fingerprint, load_catalog
+from catalog.mesh_rows import BudgetFileRow, EdgeRow, MeshFile, QuotaRow, RouterRow, TiersRow, TimeoutsRow
+from catalog.model import Catalog
+from catalog.overlay import laid_over
+from catalog.settings import (
+    Address,
+    BudgetRow,
+    Endpoint,
+    Mesh,
+    Slot,
+    Telemetry,
+    Timeouts,
+    VendorSettings,
+)
+from catalog.vendor_settings import vendor_settings
+from catalog.window import parse_window
+from meshkit.yaml_file import Document, read
+
+__all__ = [
+    "Address",
+    "BudgetRow",
+    "Endpoint",
+    "Mesh",
+    "Slot",
+    "Telemetry",
+    "Timeouts",
+    "VendorSettings",
+    "default_path",
+    "load_mesh",
+]
+
+
+def default_path(env: Mapping[str, str], directory: Path) -> Path | None:
+    """Return the file to read: $MESH_CONFIG, else mesh.yaml in the directory if it is there, else None."""
+    if named := env.get("MESH_CONFIG"):
+        return Path(named)
+    path = directory / "mesh.yaml"
+    return path if path.exists() else None
+
+
+def load_mesh(path: Path | None, env: Mapping[str, str], catalog: Catalog | None = None) -> Mesh:
+    """Read the configuration; None means the built-in defaults. The environment beats the file.
+
+    Raises:
+        ConfigError: the first mistake found, with its file, line and key, or the variable it comes from.
+    """
+    document = read(path) if path is not None else Document("defaults")
+    known = catalog or load_catalog(_catalog_directory(document, env))
+    overlay(document, env, known.vendors)
+    file = document.validate(MeshFile)
+    merged = laid_over(known, file, document)
+    return Mesh(
+        catalog=merged,
+        router=_address(file.addresses.router),
+        quota=_address(file.addresses.quota),
+        edge=_address(file.addresses.edge),
+        router_admin=file.addresses.router.admin,
+        quota_admin=file.addresses.quota.admin,
+        vendors=MappingProxyType(vendor_settings(merged, file, env, document)),
+        tiers=_tiers(file.tiers),
+        budgets=_budgets(file.budgets, merged, document),
+        timeouts=_timeouts(file.timeouts),
+        telemetry=Telemetry(file.telemetry.otlp_endpoint, file.telemetry.sample_ratio),
+        ledger_path=file.ledger.path,
+        version=_version(known, document),
+    )
+
+
+def _catalog_directory(document: Document, env: Mapping[str, str]) -> Path | None:
+    """Return where the rows are: $MESH_CATALOG, else the key `catalog` (seen from the file), else the shipped ones."""
+    if named := env.get("MESH_CATALOG"):
+        return Path(named)
+    directory = document.data.get("catalog")
+    return Path(document.name).parent / directory if isinstance(directory, str) and directory else None
+
+
+def _address(row: RouterRow | QuotaRow | EdgeRow) -> Address:
+    """Return an address; what is dialled is what is listened on unless said."""
+    return Address(row.listen, row.dial or row.listen)
+
+
+def _tiers(row: TiersRow) -> Mapping[str, int | None]:
+    """Return the caps in nano-dollars per million tokens."""
+    caps: dict[str, float | None] = row.model_dump()
+    return MappingProxyType({tier: None if cap is None else to_nanos(cap) for tier, cap in caps.items()})
+
+
+def _budgets(rows: list[BudgetFileRow], catalog: Catalog, document: Document) -> tuple[BudgetRow, ...]:
+    """Return the budgets, refusing one that is there twice or names a use case nobody knows."""
+    budgets: dict[tuple[str, str, str], BudgetRow] = {}
+    for number, row in enumerate(rows):
+        _, named, case = row.subject.rpartition("use_case/")
+        if named and case not in catalog.use_cases:
+            raise document.error(
+                ("budgets", number, "subject"), f"unknown use case `{case}`", ", ".join(catalog.use_cases)
+            )
+        window = parse_window(row.window)
+        key = (row.subject, row.unit, window.label)
+        if key in budgets:
+            raise document.error(("budgets", number), f"limits {row.unit} per {window.label} of {row.subject} twice")
+        money = row.unit == "usd"
+        budgets[key] = BudgetRow(
+            subject=row.subject,
+            unit="nanodollars" if row.unit == "usd" else row.unit,
+            window=window,
+            amount=to_nanos(row.amount) if money else int(row.amount),
+            hard=row.hard,
+        )
+    return tuple(budgets.values())
+
+
+def _timeouts(row: TimeoutsRow) -> Timeouts:
+    """Return the time limits."""
+    first_token: dict[str, float] = row.first_token.model_dump()
+    return Timeouts(
+        request=row.request,
+        connect=row.connect,
+        first_token=MappingProxyType(first_token),
+        idle=row.idle,
+        total=row.total,
+        quota_grace=row.quota_grace,
+        reserve=row.reserve,
+    )
+
+
+def _version(catalog: Catalog, document: Document) -> int:
+    """Return a number that changes whenever a limit, price or budget may have; addresses do not count."""
+    relevant = {key: document.data.get(key) for key in ("vendors", "budgets", "tiers", "use_cases")}
+    text = json.dumps(relevant, sort_keys=True, default=str)
+    return fingerprint(catalog.version.to_bytes(8), text.encode())

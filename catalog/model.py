@@ -1,0 +1,241 @@
+"""The catalogue as the mesh reads it: vendors, models and use cases, all frozen, and how they are found by name."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import Literal
+
+from catalog.money import FREE, LongContextPrice, Price, blended, cost_nanos
+from catalog.names import NameIndex
+from catalog.plan import Limit, Plan, PlanName, Scope, Unit, matches
+from catalog.window import Window
+
+__all__ = [
+    "FREE",
+    "Auth",
+    "Catalog",
+    "Limit",
+    "LongContextPrice",
+    "Model",
+    "ModelRef",
+    "Plan",
+    "PlanName",
+    "Price",
+    "Scope",
+    "Unit",
+    "UseCase",
+    "Vendor",
+    "Window",
+    "blended",
+    "charged_price",
+    "cost_nanos",
+    "matches",
+]
+
+ModelClass = Literal["chat", "reasoning", "local", "embedding"]
+Status = Literal["active", "retired", "unknown"]
+STATUSES: tuple[Status, ...] = ("active", "unknown", "retired")
+Group = Literal["premium", "cost_optimised", "speed", "enterprise", "local"]
+Tier = Literal["free", "ultra_economy", "economy", "standard", "premium"]
+Strategy = Literal["priority", "cheapest", "fastest", "balanced", "spread", "thrifty"]
+StreamGuarantee = Literal["fast", "whole", "restart"]
+DataPolicy = Literal["", "local_only", "no_training"]
+Capability = Literal[
+    "vision",
+    "pdf",
+    "tools",
+    "parallel_tools",
+    "json_object",
+    "json_schema",
+    "reasoning",
+    "web_search",
+    "prompt_caching",
+]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ModelRef:
+    """One model of one vendor."""
+
+    vendor: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.vendor}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """How a key travels: `bearer`, in the named `header`, or not at all (`none`)."""
+
+    kind: Literal["bearer", "header", "none"] = "bearer"
+    header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of one vendor, under the vendor's own id; sizes in tokens, 0 when unknown."""
+
+    id: str
+    family: str = ""
+    model_class: ModelClass = "chat"
+    context_window: int = 0
+    max_output_tokens: int = 0
+    price: Price | None = None
+    capabilities: frozenset[str] = frozenset()
+    aliases: tuple[str, ...] = ()
+    short_names: tuple[str, ...] = ()
+    status: Status = "active"
+    retired_on: date | None = None
+    successor: str = ""
+    limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
+    quirks: tuple[str, ...] = ()
+    source: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A company or server that answers LLM requests over HTTP.
+
+    `endpoint` may hold `{placeholders}` that the variables of `endpoint_parts` fill; `endpoint_env` are variables that
+    replace it, each with what becomes of its `{value}`; `regions` are other endpoints a slot can choose; `paths` take
+    the place of the dialect's own; `open_models` says that ids outside `models` may be pinned.
+    """
+
+    id: str
+    display_name: str
+    reply_name: str
+    group: Group
+    dialect: str
+    endpoint: str
+    plans: Mapping[str, Plan]
+    default_plan: PlanName
+    models: Mapping[str, Model]
+    port_offset: int
+    aliases: tuple[str, ...] = ()
+    endpoint_env: Mapping[str, str] = field(default_factory=dict)
+    endpoint_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    regions: Mapping[str, str] = field(default_factory=dict)
+    auth: Auth = Auth()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
+    key_env: tuple[str, ...] = ()
+    key_format: str | None = None
+    key_page: str = ""
+    quirks: tuple[str, ...] = ()
+    provider_name: str = ""
+    local: bool = False
+    open_models: bool = False
+    trains_on: Mapping[str, bool] = field(default_factory=dict)
+    retired_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UseCase:
+    """What a request is for: candidates for each tier in order of preference, and request defaults.
+
+    A tier without a key in `candidates` may use every offer under its cap.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    default_tier: Tier = "standard"
+    strategy: Strategy = "priority"
+    candidates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+    system: str = ""
+    stream_guarantee: StreamGuarantee = "fast"
+    requirements: tuple[str, ...] = ()
+    data_policy: DataPolicy = ""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything known about vendors. `version` changes whenever a row does; it has no order."""
+
+    vendors: Mapping[str, Vendor]
+    use_cases: Mapping[str, UseCase] = field(default_factory=dict)
+    version: int = 0
+
+    @cached_property
+    def _vendor_names(self) -> Mapping[str, str]:
+        names = {alias.casefold(): vendor.id for vendor in self.vendors.values() for alias in vendor.aliases}
+        return names | {vendor.casefold(): vendor for vendor in self.vendors}
+
+    @cached_property
+    def _use_case_names(self) -> Mapping[str, str]:
+        names = {alias.casefold(): case.name for case in self.use_cases.values() for alias in case.aliases}
+        return names | {name.casefold(): name for name in self.use_cases}
+
+    @cached_property
+    def _index(self) -> NameIndex[ModelRef]:
+        index: NameIndex[ModelRef] = NameIndex()
+        rows = [(vendor.id, model) for vendor in self.vendors.values() for model in vendor.models.values()]
+        for vendor, model in sorted(rows, key=lambda row: STATUSES.index(row[1].status)):
+            ref = ModelRef(vendor, model.id)
+            index.add(ref, vendor, model.id, aliases=model.aliases, short_names=model.short_names, family=model.family)
+        return index
+
+    def refs(self) -> Iterator[ModelRef]:
+        """Name every model of every vendor, in the order of the rows."""
+        return (ModelRef(vendor.id, model) for vendor in self.vendors.values() for model in vendor.models)
+
+    def vendor(self, name: str) -> Vendor | None:
+        """Find a vendor by id or alias, whatever the case."""
+        found = self._vendor_names.get(name.casefold())
+        return None if found is None else self.vendors[found]
+
+    def use_case(self, name: str) -> UseCase | None:
+        """Find a use case by name or alias, whatever the case."""
+        found = self._use_case_names.get(name.casefold())
+        return None if found is None else self.use_cases[found]
+
+    def model(self, ref: ModelRef) -> Model | None:
+        """Find the row of a model, or None."""
+        vendor = self.vendors.get(ref.vendor)
+        return None if vendor is None else vendor.models.get(ref.model)
+
+    def resolve(self, name: str) -> tuple[ModelRef, ...]:
+        """Find the models a name means, active ones first; empty when nobody knows it.
+
+        Tried in this order: `vendor/name`, id, alias, short name (when only one vendor has it), family.
+        """
+        head, slash, rest = name.partition("/")
+        vendor = self.vendor(head) if slash else None
+        if vendor is not None and (found := self._index.at(vendor.id, rest)):
+            return found
+        return self._index.anywhere(name)
+
+    def closest(self, name: str) -> list[str]:
+        """Return up to five known names that look like this one, the likest first."""
+        return self._index.closest(name)
+
+    def successor(self, ref: ModelRef) -> ModelRef | None:
+        """Follow who serves in the place of a model to the end; None when it has no successor."""
+        end: ModelRef | None = None
+        seen = {ref}
+        step = self.next_of(ref)
+        while step is not None and step not in seen:
+            end = step
+            seen.add(step)
+            step = self.next_of(step)
+        return end
+
+    def next_of(self, ref: ModelRef) -> ModelRef | None:
+        """Return the successor a row names itself: a model of the same vendor, else `vendor/model`."""
+        model = self.model(ref)
+        if model is None or not model.successor:
+            return None
+        if self.model(ModelRef(ref.vendor, model.successor)) is not None:
+            return ModelRef(ref.vendor, model.successor)
+        vendor, _, rest = model.successor.partition("/")
+        there = ModelRef(vendor, rest)
+        return there if self.model(there) is not None else None
+
+
+def charged_price(plan: Plan, model: Model) -> Price | None:
+    """Return what a model costs under a plan: nothing when free or local, else list price, None when unknown."""
+    return model.price if plan.charged else FREE

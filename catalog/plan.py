@@ -1,0 +1,56 @@
+"""Plans and limits: how a slot of a vendor is charged, and how much it may be used."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from catalog.window import Window
+
+Unit = Literal["requests", "tokens", "nanodollars", "concurrency"]
+Scope = Literal["account", "model", "pool"]
+PlanName = Literal["free", "paid", "credit", "local"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `amount` of a unit in a window, for an account, for each model of it, or for a pool of models.
+
+    `models` are ids or patterns (`*:free`) the limit counts for; empty means all. Amounts of money are nano-dollars.
+    """
+
+    unit: Unit
+    window: Window
+    amount: int
+    scope: Scope = "account"
+    pool: str | None = None
+    models: tuple[str, ...] = ()
+    hard: bool = True
+    source: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a slot is charged and limited.
+
+    `models` are the ids or patterns the plan reaches, empty means all; `valid_days` is how long a one-off credit lives.
+    """
+
+    name: PlanName
+    limits: tuple[Limit, ...] = ()
+    models: tuple[str, ...] = ()
+    valid_days: int | None = None
+
+    def covers(self, model: str) -> bool:
+        """Tell whether the plan reaches that model at all."""
+        return matches(model, self.models)
+
+    @property
+    def charged(self) -> bool:
+        """Tell whether requests cost list price: paid and credit do, free and local do not."""
+        return self.name in ("paid", "credit")
+
+
+def matches(model: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a model id is one of the patterns; no patterns match every model."""
+    return not patterns or any(fnmatchcase(model, pattern) for pattern in patterns)

@@ -1,0 +1,135 @@
+"""The one configuration as the services read it: mesh.yaml and the environment, all defaults filled in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from catalog.model import Catalog, UseCase
+from catalog.plan import Limit, Plan, PlanName, Unit
+from catalog.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a service listens, and what its clients dial."""
+
+    listen: str
+    dial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The URL vendor calls go to; empty when the variables in `missing` would have to name it."""
+
+    url: str
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One configured key of a vendor; `endpoint` is its own one, empty when it uses the vendor's."""
+
+    number: int
+    account: str
+    plan: PlanName
+    endpoint: str = ""
+    expires_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VendorSettings:
+    """What this mesh knows of one vendor beyond its row.
+
+    `limits` replace a plan's whole; `deployments` are what a vendor calls a model that the account has named itself.
+    """
+
+    enabled: bool = True
+    disabled_by: str = ""
+    endpoint: Endpoint = Endpoint("")
+    endpoint_forced: bool = False
+    address: Address = Address("", "")
+    admin: str = ""
+    slots: Mapping[int, Slot] = field(default_factory=dict)
+    limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
+    deployments: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRow:
+    """One budget of a tenant, a use case, or a use case of a tenant; money in nano-dollars."""
+
+    subject: str
+    unit: Unit
+    window: Window
+    amount: int
+    hard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long each thing may take, in seconds; `first_token` by class of model."""
+
+    request: float
+    connect: float
+    first_token: Mapping[str, float]
+    idle: float
+    total: float
+    quota_grace: float
+    reserve: float
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Where traces go, None for nowhere, and which share of them."""
+
+    otlp_endpoint: str | None
+    sample_ratio: float
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The whole configuration. `catalog` holds the models and use cases mesh.yaml adds; `version` covers both."""
+
+    catalog: Catalog
+    router: Address
+    quota: Address
+    edge: Address
+    router_admin: str
+    quota_admin: str
+    vendors: Mapping[str, VendorSettings]
+    tiers: Mapping[str, int | None]
+    budgets: tuple[BudgetRow, ...]
+    timeouts: Timeouts
+    telemetry: Telemetry
+    ledger_path: str
+    version: int
+
+    @property
+    def use_cases(self) -> Mapping[str, UseCase]:
+        """Return the shipped use cases and those mesh.yaml adds or replaces."""
+        return self.catalog.use_cases
+
+    def provider_address(self, vendor: str) -> Address:
+        """Return where a vendor's provider service listens and is dialled."""
+        return self.vendors[vendor].address
+
+    def provider_admin(self, vendor: str) -> str:
+        """Return where a vendor's provider service serves its admin pages when it has a process of its own."""
+        return self.vendors[vendor].admin
+
+    def slot(self, vendor: str, number: int) -> Slot:
+        """Return a slot as configured, else one of the account `default` under the vendor's default plan."""
+        known = self.vendors[vendor].slots.get(number)
+        return known or Slot(number, "default", self.catalog.vendors[vendor].default_plan)
+
+    def endpoint(self, vendor: str, slot: int = 1) -> Endpoint:
+        """Return where calls with a slot go: its own endpoint, unless MESH_<VENDOR>_ENDPOINT overrules all."""
+        settings = self.vendors[vendor]
+        own = self.slot(vendor, slot).endpoint
+        return Endpoint(own) if own and not settings.endpoint_forced else settings.endpoint
+
+    def plan(self, vendor: str, name: str) -> Plan:
+        """Return a plan of a vendor with the limits mesh.yaml gives it."""
+        plan = self.catalog.vendors[vendor].plans[name]
+        limits = self.vendors[vendor].limits.get(name)
+        return plan if limits is None else replace(plan, limits=limits)

@@ -1,0 +1,46 @@
+"""The shape of use cases in YAML, shared by `catalog/use_cases.yaml` and mesh.yaml, and what becomes of them."""
+
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import Field
+
+from catalog.model import Capability, DataPolicy, Strategy, StreamGuarantee, Tier, UseCase
+from meshkit.yaml_file import StrictModel
+
+
+class UseCaseRow(StrictModel):
+    """One use case; its key in the file is its name."""
+
+    aliases: list[str] = Field(default_factory=list)
+    default_tier: Tier = "standard"
+    strategy: Strategy = "priority"
+    candidates: dict[Tier, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_output_tokens: Annotated[int, Field(gt=0)] | None = None
+    system: str = ""
+    stream_guarantee: StreamGuarantee = "fast"
+    requirements: list[Capability] = Field(default_factory=list)
+    data_policy: DataPolicy = ""
+
+    def use_case(self, name: str) -> UseCase:
+        """Return the use case under its name."""
+        return UseCase(
+            name=name,
+            aliases=tuple(self.aliases),
+            default_tier=self.default_tier,
+            strategy=self.strategy,
+            candidates=MappingProxyType({tier: tuple(names) for tier, names in self.candidates.items()}),
+            temperature=self.temperature,
+            max_output_tokens=self.max_output_tokens,
+            system=self.system,
+            stream_guarantee=self.stream_guarantee,
+            requirements=tuple(self.requirements),
+            data_policy=self.data_policy,
+        )
+
+
+class UseCasesFile(StrictModel):
+    """The file of the use cases the mesh ships."""
+
+    use_cases: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], UseCaseRow]

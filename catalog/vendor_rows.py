@@ -1,0 +1,181 @@
+"""The shape of `catalog/<vendor>.yaml` and what becomes of it."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from catalog.limit_rows import LimitRow, PlanRow, PriceRow
+from catalog.model import Auth, Capability, Group, Model, ModelClass, Status, Vendor
+from catalog.plan import Limit, PlanName
+from meshkit.yaml_file import StrictModel, wrong
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME_HINT = "lower-case letters, digits and underscores, a letter first"
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can be a vendor's id or another name of ours."""
+    return NAME.fullmatch(text) is not None
+
+
+def _name(text: str) -> str:
+    """Accept text only when it is a name."""
+    if not is_name(text):
+        raise wrong(f"`{text}` is not a name", NAME_HINT)
+    return text
+
+
+def _endpoint(url: str) -> str:
+    """Accept an absolute http(s) URL without a trailing slash, query or credentials."""
+    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*[^\s/@?#])?", url):
+        raise wrong(f"`{url}` is not an endpoint", "http(s)://host[:port][/path] without a slash at the end")
+    return url
+
+
+def _pattern(text: str) -> str:
+    """Accept a regular expression only when it compiles."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise wrong(f"`{text}` is not a regular expression: {error}") from error
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Text = Annotated[str, Field(min_length=1)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Tokens = Annotated[int, Field(ge=0)]
+
+
+class AuthRow(StrictModel):
+    """How the key travels."""
+
+    kind: Literal["bearer", "header", "none"] = "bearer"
+    header: str = ""
+
+    @model_validator(mode="after")
+    def _header_is_named(self) -> Self:
+        """Check that exactly the kind `header` names one."""
+        if (self.kind == "header") != bool(self.header):
+            raise wrong("kind header needs the header's name, and only it does", "{kind: header, header: x-api-key}")
+        return self
+
+
+class ModelRow(StrictModel):
+    """One model of a vendor; its key in the file is the vendor's own id."""
+
+    family: str = ""
+    model_class: ModelClass = "chat"
+    context_window: Tokens = 0
+    max_output_tokens: Tokens = 0
+    price: PriceRow | None = None
+    capabilities: list[Capability] = Field(default_factory=list)
+    aliases: list[Text] = Field(default_factory=list)
+    short_names: list[Text] = Field(default_factory=list)
+    status: Status = "active"
+    retired_on: dt.date | None = None
+    successor: str = ""
+    limits: dict[PlanName, list[LimitRow]] = Field(default_factory=dict)
+    quirks: list[Text] = Field(default_factory=list)
+    source: Text
+    date: dt.date
+
+    @model_validator(mode="after")
+    def _status_is_complete(self) -> Self:
+        """Check that an active model has a price and a retired one a date."""
+        if self.status == "active" and self.price is None:
+            raise wrong("an active model needs a price", "price: {input: <USD per 1M>, output: <USD per 1M>}")
+        if self.status == "retired" and self.retired_on is None:
+            raise wrong("a retired model needs the day it ended", "retired_on: YYYY-MM-DD")
+        return self
+
+    def model(self, model_id: str) -> Model:
+        """Return the model under its id."""
+        limits: dict[str, tuple[Limit, ...]] = {
+            plan: tuple(row.limit(scope="model", source=self.source, date=self.date) for row in rows)
+            for plan, rows in self.limits.items()
+        }
+        return Model(
+            id=model_id,
+            family=self.family,
+            model_class=self.model_class,
+            context_window=self.context_window,
+            max_output_tokens=self.max_output_tokens,
+            price=self.price.price() if self.price else None,
+            capabilities=frozenset(self.capabilities),
+            aliases=tuple(self.aliases),
+            short_names=tuple(self.short_names),
+            status=self.status,
+            retired_on=self.retired_on,
+            successor=self.successor,
+            limits=MappingProxyType(limits),
+            quirks=tuple(self.quirks),
+            source=self.source,
+            date=self.date.isoformat(),
+        )
+
+
+class VendorRow(StrictModel):
+    """One vendor; the name of its file is its id."""
+
+    display_name: Text
+    reply_name: str = ""
+    aliases: list[Text] = Field(default_factory=list)
+    group: Group
+    dialect: Name
+    endpoint: Endpoint
+    endpoint_env: dict[Variable, Annotated[str, Field(pattern=r"^\{value\}")]] = Field(default_factory=dict)
+    endpoint_parts: dict[str, list[Variable]] = Field(default_factory=dict)
+    regions: dict[Name, Endpoint] = Field(default_factory=dict)
+    auth: AuthRow = AuthRow()
+    headers: dict[str, str] = Field(default_factory=dict)
+    paths: dict[Name, Annotated[str, Field(pattern=r"^/")]] = Field(default_factory=dict)
+    key_env: list[Variable] = Field(default_factory=list)
+    key_format: Annotated[str, AfterValidator(_pattern)] | None = None
+    key_page: str = ""
+    quirks: list[Text] = Field(default_factory=list)
+    provider_name: Text
+    local: bool = False
+    open_models: bool = False
+    trains_on: dict[PlanName, bool] = Field(default_factory=dict)
+    port_offset: Annotated[int, Field(ge=0, lt=100)]
+    default_plan: PlanName
+    plans: dict[PlanName, PlanRow]
+    retired_on: dt.date | None = None
+    models: dict[Text, ModelRow]
+
+    def vendor(self, vendor_id: str, models: Mapping[str, Model]) -> Vendor:
+        """Return the vendor under its id, with these models."""
+        return Vendor(
+            id=vendor_id,
+            display_name=self.display_name,
+            reply_name=self.reply_name or vendor_id,
+            group=self.group,
+            dialect=self.dialect,
+            endpoint=self.endpoint,
+            plans=MappingProxyType({name: row.plan(name) for name, row in self.plans.items()}),
+            default_plan=self.default_plan,
+            models=MappingProxyType(dict(models)),
+            port_offset=self.port_offset,
+            aliases=tuple(self.aliases),
+            endpoint_env=MappingProxyType(dict(self.endpoint_env)),
+            endpoint_parts=MappingProxyType({part: tuple(names) for part, names in self.endpoint_parts.items()}),
+            regions=MappingProxyType(dict(self.regions)),
+            auth=Auth(self.auth.kind, self.auth.header),
+            headers=MappingProxyType(dict(self.headers)),
+            paths=MappingProxyType(dict(self.paths)),
+            key_env=tuple(self.key_env),
+            key_format=self.key_format,
+            key_page=self.key_page,
+            quirks=tuple(self.quirks),
+            provider_name=self.provider_name,
+            local=self.local,
+            open_models=self.open_models,
+            trains_on=MappingProxyType(dict(self.trains_on.items())),
+            retired_on=self.retired_on,
+        )

@@ -1,0 +1,108 @@
+"""Works out what this mesh knows of each vendor: address, endpoint, slots, limits."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from catalog.checks import check_limits
+from catalog.endpoints import endpoint_of
+from catalog.environment import endpoint_variable, local_models_enabled
+from catalog.mesh_rows import MeshFile, SlotRow, VendorSettingsRow
+from catalog.model import Catalog, Vendor
+from catalog.plan import Limit
+from catalog.settings import Address, Endpoint, Slot, VendorSettings
+from meshkit.yaml_file import Document
+
+_NOTHING_SAID = VendorSettingsRow()
+
+
+def vendor_settings(
+    catalog: Catalog, file: MeshFile, env: Mapping[str, str], document: Document
+) -> dict[str, VendorSettings]:
+    """Return the settings of every vendor of the catalogue."""
+    local = local_models_enabled(env)
+    return {
+        name: _settings(
+            vendor, file, env, document, disabled_by="" if local or not vendor.local else "LOCAL_MODELS_ENABLED"
+        )
+        for name, vendor in catalog.vendors.items()
+    }
+
+
+def _settings(
+    vendor: Vendor, file: MeshFile, env: Mapping[str, str], document: Document, *, disabled_by: str
+) -> VendorSettings:
+    """Return the settings of one vendor."""
+    row = file.vendors.get(vendor.id, _NOTHING_SAID)
+    disabled_by = disabled_by or ("" if row.enabled else "mesh.yaml")
+    endpoint, forced = _endpoint(vendor, row, env, document)
+    return VendorSettings(
+        enabled=not disabled_by,
+        disabled_by=disabled_by,
+        endpoint=endpoint,
+        endpoint_forced=forced,
+        address=_address(vendor, row, file),
+        admin=f"{file.addresses.providers.host}:{file.addresses.providers.first_admin_port + vendor.port_offset}",
+        slots=MappingProxyType(
+            {int(number): _slot(vendor, number, slot, document) for number, slot in row.slots.items()}
+        ),
+        limits=MappingProxyType(_limits(vendor, row, document)),
+        deployments=MappingProxyType(_deployments(vendor, row, document)),
+    )
+
+
+def _endpoint(
+    vendor: Vendor, row: VendorSettingsRow, env: Mapping[str, str], document: Document
+) -> tuple[Endpoint, bool]:
+    """Return where the vendor is called, and whether that overrules the endpoints of its slots."""
+    if env.get(endpoint_variable(vendor.id)):
+        return Endpoint(row.endpoint or ""), True
+    configured = row.endpoint or _region(vendor, row.region, document, ("vendors", vendor.id, "region"))
+    return endpoint_of(vendor, env, configured), False
+
+
+def _region(vendor: Vendor, region: str | None, document: Document, place: tuple[str, ...]) -> str:
+    """Return a region's endpoint, nothing without a region."""
+    if region is None:
+        return ""
+    if region not in vendor.regions:
+        allowed = ", ".join(vendor.regions) or "none, this vendor has one host"
+        raise document.error(place, f"unknown region `{region}`", allowed)
+    return vendor.regions[region]
+
+
+def _address(vendor: Vendor, row: VendorSettingsRow, file: MeshFile) -> Address:
+    """Return where the provider service listens and is dialled."""
+    providers = file.addresses.providers
+    port = providers.first_port + vendor.port_offset
+    listen = row.listen or f"{providers.host}:{port}"
+    dial = row.dial or (providers.dial or listen).replace("{vendor}", vendor.id).replace("{port}", str(port))
+    return Address(listen, dial)
+
+
+def _slot(vendor: Vendor, number: str, row: SlotRow, document: Document) -> Slot:
+    """Return a slot, refusing a plan or region the vendor does not have."""
+    place = ("vendors", vendor.id, "slots", number)
+    plan = row.plan or vendor.default_plan
+    if plan not in vendor.plans:
+        raise document.error((*place, "plan"), f"no plan `{plan}`", ", ".join(vendor.plans))
+    endpoint = row.endpoint or _region(vendor, row.region, document, (*place, "region"))
+    return Slot(int(number), row.account, plan, endpoint, row.expires_on)
+
+
+def _limits(vendor: Vendor, row: VendorSettingsRow, document: Document) -> dict[str, tuple[Limit, ...]]:
+    """Return the limits that replace those of a plan."""
+    limits: dict[str, tuple[Limit, ...]] = {}
+    for plan, rows in row.limits.items():
+        limits[plan] = tuple(limit.limit(source="mesh.yaml") for limit in rows)
+        check_limits(limits[plan], document.error, ("vendors", vendor.id, "limits", plan))
+    return limits
+
+
+def _deployments(vendor: Vendor, row: VendorSettingsRow, document: Document) -> dict[str, str]:
+    """Return the names an account has given to models, refusing models nobody knows."""
+    for model in row.deployments:
+        if model not in vendor.models:
+            raise document.error(
+                ("vendors", vendor.id, "deployments", model), "unknown model", ", ".join(vendor.models)
+            )
+    return dict(row.deployments)
