@@ -1,0 +1,10 @@
+"""HTTP wire formats, sans-IO: the dialects by the name a catalogue row gives them."""
+
+from collections.abc import Mapping
+
+from provider_services.dialects.interface import Dialect
+from provider_services.dialects.openai.dialect import OpenAiDialect
+
+DIALECTS: Mapping[str, Dialect] = {
+    "openai": OpenAiDialect(),
+}

@@ -1,0 +1,233 @@
+"""Reads a streamed chat-completions answer.
+
+The stream ends well when every choice that began has ended, or with `[DONE]`, which many vendors never send.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, ProviderData, ToolCall, Usage
+
+from meshkit.errors import Reason
+from provider_services.dialects import estimate, wire
+from provider_services.dialects.framing import FramingError, SseEvent, SseReader
+from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
+from provider_services.dialects.openai import errors, pieces, usage
+from provider_services.dialects.think_tags import ThinkTags
+
+DONE = b"[DONE]"
+
+
+class ChatStream:
+    """Decodes one stream."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._reader = SseReader()
+        self._choices: dict[int, _Choice] = {}
+        self._usage: Usage | None = None
+        self._id = ""
+        self._model = ""
+        self._received = estimate.Received()
+        self._done = False
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """Take the next bytes."""
+        deltas: list[Delta] = []
+        try:
+            for event in self._reader.feed(data):
+                self._event(event, deltas)
+        except VendorFault:
+            raise
+        except FramingError as error:
+            raise wire.nonsense(f"the vendor's stream: {error}") from None
+        except wire.MALFORMED:
+            raise wire.nonsense("a chunk of the vendor's stream has an unknown shape") from None
+        return deltas
+
+    def finish(self) -> Finish:
+        """Take the end of the stream."""
+        last: list[Delta] = []
+        for event in self._reader.close():
+            if wire.try_decode(event.data) is not None:
+                self._event(event, last)
+        open_choices = [choice for choice in self._choices.values() if not choice.ended(self._done)]
+        if open_choices or not self._choices:
+            fault = Fault(Reason.VENDOR_INCOMPLETE, "the vendor's stream ended without its finish", retryable=True)
+            raise VendorFault(fault)
+        return Finish(
+            choices=tuple(choice.finish() for _, choice in sorted(self._choices.items())),
+            usage=self._usage or self._estimate(),
+            vendor_response_id=self._id,
+            vendor_model=self._model,
+        )
+
+    def partial_usage(self) -> Usage:
+        """Return what has been used so far."""
+        return self._usage or self._received.usage()
+
+    def _estimate(self) -> Usage:
+        guess = self._received.usage()
+        guess.input_tokens = estimate.prompt_tokens(self._call.prompt)
+        return guess
+
+    def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
+        if event.data.strip() == DONE:
+            self._done = True
+            return
+        body = wire.decode_object(event.data)
+        if body.get("error"):
+            raise VendorFault(errors.inside(self._call, body))
+        self._id = body.get("id") or self._id
+        self._model = body.get("model") or self._model
+        for choice in body.get("choices") or ():
+            self._choice(choice, deltas)
+        if counted := usage.find(body):
+            self._usage = usage.read(self._call, counted)
+
+    def _choice(self, chunk: Mapping[str, Any], deltas: list[Delta]) -> None:
+        index = chunk.get("index") or 0
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = _Choice(index, self._call, self._id)
+        before = len(deltas)
+        if delta := chunk.get("delta"):
+            choice.grow(delta, deltas)
+        if chunk.get("logprobs"):
+            choice.weigh(chunk, deltas, before)
+        if (ended := chunk.get("finish_reason")) is not None:
+            choice.end(ended, deltas)
+        self._received.add(deltas[before:])
+
+
+class _Choice:
+    """The state of one growing choice: which part each kind of piece belongs to."""
+
+    def __init__(self, index: int, call: Call, response_id: str) -> None:
+        self._index = index
+        self._call = call
+        self._response_id = response_id
+        self._parts: dict[str, int] = {}
+        self._calls: dict[int, _Called] = {}
+        self._ended: str | None = None
+        self._opaque: dict[str, list[Any]] = {}
+        self._tags = ThinkTags() if "think_tags" in call.quirks else None
+
+    def grow(self, delta: Mapping[str, Any], deltas: list[Delta]) -> None:
+        """Read one delta object."""
+        if thought := pieces.reasoning(delta):
+            deltas.append(self._delta("reasoning", reasoning=thought))
+        if said := delta.get("content"):
+            self._say(said, deltas)
+        if refused := delta.get("refusal"):
+            deltas.append(self._delta("refusal", refusal=refused))
+        for called in delta.get("tool_calls") or ():
+            self._call_tool(called, deltas)
+        if len(delta) > 1:
+            self._grow_rarely(delta, deltas)
+
+    def _grow_rarely(self, delta: Mapping[str, Any], deltas: list[Delta]) -> None:
+        if legacy := delta.get("function_call"):
+            self._call_tool({"index": 0, "function": legacy}, deltas)
+        deltas.extend(self._delta("text", citation=citation) for citation in pieces.citations(delta))
+        for field in pieces.OPAQUE_FIELDS:
+            if found := delta.get(field):
+                self._opaque.setdefault(field, []).extend(found)
+
+    def weigh(self, chunk: Mapping[str, Any], deltas: list[Delta], before: int) -> None:
+        """Read token probabilities; they travel with the text they belong to."""
+        if probabilities := pieces.logprobs(chunk):
+            text = next((delta for delta in deltas[before:] if delta.text), None)
+            if text is None:
+                text = self._delta("text", text="")
+                deltas.append(text)
+            text.logprobs.extend(probabilities)
+
+    def end(self, reason: str, deltas: list[Delta]) -> None:
+        """Read why the choice ended; a repeated reason changes nothing."""
+        if self._ended:
+            return
+        self._ended = reason
+        if self._tags:
+            self._tagged(self._tags.close(), deltas)
+        if self._opaque:
+            data = ProviderData(vendor=self._call.vendor, model=self._call.model, data=wire.encode(self._opaque))
+            deltas.append(self._delta("reasoning", reasoning="", provider_data=data))
+        for called in self._calls.values():
+            called.begin(self, deltas)
+
+    def ended(self, done: bool) -> bool:
+        """Say whether the choice ended; some vendors give no reason and only say that the stream is done."""
+        return done or bool(self._ended)
+
+    def finish(self) -> ChoiceFinish:
+        """Return why the choice ended."""
+        reason = pieces.finish(self._ended or "", called=bool(self._calls), refused="refusal" in self._parts)
+        return ChoiceFinish(choice_index=self._index, reason=reason)
+
+    def part(self, kind: str) -> int:
+        """Return the index of the part of that kind; the first piece of a kind begins its part."""
+        return self._parts.setdefault(kind, len(self._parts))
+
+    def _delta(self, kind: str, **piece: Any) -> Delta:
+        return Delta(choice_index=self._index, part_index=self.part(kind), **piece)
+
+    def _say(self, content: Any, deltas: list[Delta]) -> None:
+        if isinstance(content, str) and self._tags is None:
+            deltas.append(self._delta("text", text=content))
+            return
+        thought, said = pieces.content(content)
+        if self._tags and said:
+            more, said = self._tags.feed(said)
+            thought += more
+        self._tagged((thought, said), deltas)
+
+    def _tagged(self, split: tuple[str, str], deltas: list[Delta]) -> None:
+        thought, said = split
+        if thought:
+            deltas.append(self._delta("reasoning", reasoning=thought))
+        if said:
+            deltas.append(self._delta("text", text=said))
+
+    def _call_tool(self, chunk: Mapping[str, Any], deltas: list[Delta]) -> None:
+        number = chunk.get("index")
+        if number is None:  # some vendors send no index: an id begins a call
+            number = len(self._calls) if chunk.get("id") or not self._calls else len(self._calls) - 1
+        called = self._calls.get(number)
+        if called is None:
+            called = self._calls[number] = _Called(self._index, pieces.made_up_id(self._response_id, number))
+        called.grow(chunk, self, deltas)
+
+
+class _Called:
+    """The state of one growing tool call; it begins for the reader once its name is known."""
+
+    def __init__(self, choice: int, made_up_id: str) -> None:
+        self._choice = choice
+        self._id = ""
+        self._made_up_id = made_up_id
+        self._name = ""
+        self._held = ""
+        self._part: int | None = None
+
+    def grow(self, chunk: Mapping[str, Any], owner: _Choice, deltas: list[Delta]) -> None:
+        """Read one piece of the call."""
+        function = chunk.get("function") or {}
+        self._id = self._id or chunk.get("id") or ""
+        arguments = function.get("arguments") or ""
+        if self._part is not None:
+            if arguments:
+                deltas.append(Delta(choice_index=self._choice, part_index=self._part, tool_arguments=arguments))
+            return
+        self._name = self._name or function.get("name") or ""
+        self._held += arguments
+        if self._name:
+            self.begin(owner, deltas)
+
+    def begin(self, owner: _Choice, deltas: list[Delta]) -> None:
+        """Send the beginning of the call, if it has not been sent."""
+        if self._part is not None:
+            return
+        self._part = owner.part(f"tool call {self._made_up_id}")
+        call = ToolCall(id=self._id or self._made_up_id, name=self._name, arguments_json=self._held)
+        deltas.append(Delta(choice_index=self._choice, part_index=self._part, tool_call=call))

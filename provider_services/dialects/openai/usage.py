@@ -1,0 +1,50 @@
+"""Counts the tokens of a chat-completions answer, in each vendor's own arithmetic."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmmesh.chat.v1.chat_pb2 import Usage
+
+from provider_services.dialects import wire
+from provider_services.dialects.interface import Subject
+
+
+def read(subject: Subject, body: Mapping[str, Any]) -> Usage:
+    """Read a usage object.
+
+    Some vendors leave reasoning out of completion_tokens: known by their quirk, or because their total says so.
+    """
+    prompt, completion = wire.count(body.get("prompt_tokens")), wire.count(body.get("completion_tokens"))
+    details = wire.mapping(body.get("completion_tokens_details"))
+    reasoning = wire.count(details.get("reasoning_tokens")) or wire.count(body.get("reasoning_tokens"))
+    total = wire.count(body.get("total_tokens"))
+    outside = "reasoning_outside_output" in subject.quirks or total == prompt + completion + reasoning
+    output = completion + reasoning if reasoning and outside else completion
+    return Usage(
+        input_tokens=prompt,
+        output_tokens=output,
+        cached_input_tokens=min(_cached(body), prompt),
+        reasoning_tokens=min(reasoning, output),
+    )
+
+
+def find(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the usage object of an answer or a chunk; some vendors keep it in an `x_…` field of their own."""
+    if counted := body.get("usage"):
+        return wire.mapping(counted)
+    extras = (wire.mapping(value).get("usage") for key, value in body.items() if key.startswith("x_"))
+    return next((wire.mapping(counted) for counted in extras if counted), {})
+
+
+def _cached(body: Mapping[str, Any]) -> int:
+    details = wire.mapping(body.get("prompt_tokens_details"))
+    for value in (
+        details.get("cached_tokens"),
+        body.get("prompt_cache_hit_tokens"),
+        body.get("cached_tokens"),
+        body.get("num_cached_tokens"),
+        body.get("cache_read_input_tokens"),
+    ):
+        if found := wire.count(value):
+            return found
+    return 0

@@ -1,0 +1,86 @@
+"""JSON in and out, for every dialect: fast, tolerant of nothing but JSON, and schemas out of protobuf."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from google.protobuf.struct_pb2 import Struct, Value
+
+from meshkit.errors import Reason
+from provider_services.dialects.interface import Fault, VendorFault
+
+# What reading a value of the wrong shape raises; a dialect turns them into one VendorFault at its own border.
+MALFORMED = (TypeError, AttributeError, KeyError, IndexError, ValueError, RecursionError)
+
+Json = Any
+encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def decode(data: bytes) -> Json:
+    """Read JSON; raises VendorFault VENDOR_SERVER when it is none."""
+    try:
+        return _decode(data)
+    except (ValueError, RecursionError):
+        raise nonsense("the vendor's answer is not JSON") from None
+
+
+def decode_object(data: bytes) -> dict[str, Json]:
+    """Read a JSON object; raises VendorFault VENDOR_SERVER when it is none."""
+    value = decode(data)
+    if not isinstance(value, dict):
+        raise nonsense("the vendor's answer is not a JSON object")
+    return value
+
+
+def try_decode(data: bytes | str) -> Json:
+    """Read JSON, or None when it is none."""
+    try:
+        return _decode(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def nonsense(message: str) -> VendorFault:
+    """Make the fault of a vendor that does not speak its own language."""
+    return VendorFault(Fault(Reason.VENDOR_SERVER, message, retryable=True))
+
+
+def text(value: Json) -> str:
+    """Return a text, or nothing when it is no text."""
+    return value if isinstance(value, str) else ""
+
+
+def count(value: Json) -> int:
+    """Return a number of something; 0 when it is none, negative or absurd."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**62:
+        return 0
+    return int(value)
+
+
+def mapping(value: Json) -> Mapping[str, Json]:
+    """Return an object, or an empty one when it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def plain(struct: Struct) -> dict[str, Json]:
+    """Turn a protobuf Struct into plain JSON, keys sorted: equal prompts stay equal bytes for vendors' caches."""
+    fields = struct.fields
+    return {key: _plain_value(fields[key]) for key in sorted(fields)}
+
+
+def _plain_value(value: Value) -> Json:
+    match value.WhichOneof("kind"):
+        case "struct_value":
+            return plain(value.struct_value)
+        case "list_value":
+            return [_plain_value(item) for item in value.list_value.values]
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "number_value":
+            number = value.number_value
+            return int(number) if number.is_integer() and abs(number) < 2**53 else number
+        case _:
+            return None
