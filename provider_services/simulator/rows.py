@@ -1,0 +1,153 @@
+"""Loads the rows that say what each simulated vendor is: paths, keys, models, pace, quotas, own words."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+ROWS_FILE = Path(__file__).with_name("vendors.yaml")
+
+
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every row has in common: frozen, and a misspelt field is an error."""
+
+
+class AuthRow(Row, frozen=True):
+    """Where the vendor looks for the key and what a well-formed key looks like."""
+
+    header: str
+    scheme: str = ""
+    pattern: str = ""
+    required: bool = True
+
+
+class ModelRow(Row, frozen=True):
+    """One hosted model; `version` is the dated name the vendor answers with."""
+
+    id: str
+    kind: Literal["chat", "embed"] = "chat"
+    version: str = ""
+    reasoning: bool = False
+    signed: bool = False
+    tools: bool = True
+    context: int = 131_072
+    max_output: int = 65_536
+    dimensions: int = 0
+    owner: str = ""
+    created: int = 1_750_000_000
+    parameters: str = ""
+    family: str = ""
+
+    @property
+    def answers_as(self) -> str:
+        """Return the model name that appears in answers."""
+        return self.version or self.id
+
+
+class LatencyRow(Row, frozen=True):
+    """The pace of an answer; `jitter` is the share by which each wait may differ."""
+
+    first_token_ms: float = 0
+    token_ms: float = 0
+    jitter: float = 0
+
+    def __post_init__(self) -> None:
+        if self.first_token_ms < 0 or self.token_ms < 0 or not 0 <= self.jitter <= 1:
+            raise ValueError("latency must not be negative and jitter lies between 0 and 1")
+
+
+class LimitRow(Row, frozen=True):
+    """One quota the vendor enforces on itself; no `models` means every model."""
+
+    unit: Literal["requests", "tokens", "concurrency"]
+    amount: int
+    per: Literal["minute", "day", "month"] = "minute"
+    scope: Literal["account", "model"] = "account"
+    resets: Literal["rolling", "utc", "pacific"] | None = None
+    models: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.amount < 0:
+            raise ValueError("amount must not be negative")
+
+    def covers(self, model: str) -> bool:
+        """Tell whether this limit speaks about the model."""
+        return not self.models or model in self.models
+
+
+class RateRow(Row, frozen=True):
+    """How the vendor tells its limits in headers, and which window each pair means."""
+
+    style: str = "none"
+    requests: Literal["minute", "day", "month"] = "minute"
+    tokens: Literal["minute", "day", "month"] = "minute"
+
+
+class ErrorRow(Row, frozen=True):
+    """The vendor's own words for one kind of refusal; `{names}` in the body are filled in."""
+
+    status: int
+    body: Any
+    headers: dict[str, str] = {}
+
+
+class RequestIdRow(Row, frozen=True):
+    """The header that carries the vendor's id for the request."""
+
+    header: str
+    style: str = "hex"
+    prefix: str = "req_"
+
+
+class VendorRow(Row, frozen=True):
+    """Everything the simulator knows about one vendor."""
+
+    name: str
+    dialect: str
+    prefix: str
+    auth: AuthRow
+    models: tuple[ModelRow, ...]
+    model_any: bool = False
+    latency: LatencyRow = LatencyRow()
+    limits: tuple[LimitRow, ...] = ()
+    rate_headers: RateRow = RateRow()
+    headers: dict[str, str] = {}
+    request_id: RequestIdRow | None = None
+    quirks: dict[str, Any] = {}
+    errors: dict[str, ErrorRow] = {}
+
+    def model(self, name: str) -> ModelRow | None:
+        """Find a hosted model by id; with `model_any`, invent one."""
+        for row in self.models:
+            if row.id == name:
+                return row
+        return ModelRow(id=name) if self.model_any and name else None
+
+
+def load_rows(overrides: Path | None = None) -> tuple[VendorRow, ...]:
+    """Read the rows that ship with the simulator, with a file of overrides laid over them.
+
+    Raises:
+        msgspec.ValidationError: a row does not follow the schema above.
+    """
+    document = _read(ROWS_FILE)
+    if overrides is not None:
+        document = _laid_over(document, _read(overrides))
+    vendors: dict[str, Any] = document.get("vendors", {})
+    return tuple(msgspec.convert({"name": name, **row}, VendorRow) for name, row in vendors.items())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(loaded, dict):
+        raise msgspec.ValidationError(f"{path}: expected a mapping with the key 'vendors'")
+    return loaded
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
