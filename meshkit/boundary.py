@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 from opentelemetry import trace
 from prometheus_client import Histogram
 
 from meshkit import identity, logs, status, tracing
-from meshkit.errors import MeshError, Reason
+from meshkit.errors import MeshError, Reason, invalid
 
 DEFAULT_DEADLINE = 60.0
 DEADLINE_TRAILER = "llm-mesh-default-deadline"
@@ -26,6 +27,7 @@ DURATION = Histogram(
 # Infrastructure calls that need neither identity nor a deadline.
 OPEN_SERVICES = ("/grpc.health.v1.", "/grpc.reflection.")
 
+Parse = Callable[[bytes], Any]
 Context = grpc.aio.ServicerContext[Any, Any]
 log = logs.get("boundary")
 
@@ -56,33 +58,28 @@ class Boundary(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith(OPEN_SERVICES) or handler.request_streaming:
             return handler
+        parse, write = handler.request_deserializer, handler.response_serializer
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, handler.unary_stream),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            self._unary(method, handler.unary_unary),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+            serve = self._stream(method, handler.unary_stream, parse)
+            return grpc.unary_stream_rpc_method_handler(serve, None, write)
+        return grpc.unary_unary_rpc_method_handler(self._unary(method, handler.unary_unary, parse), None, write)
 
-    def _unary(self, method: str, behaviour: Callable[[Any, Context], Awaitable[Any]]) -> Any:
-        async def serve(request: Any, context: Context) -> Any:
+    # Requests are parsed here, not by gRPC, so that a malformed one is the caller's error and not an internal one.
+    def _unary(self, method: str, behaviour: Callable[[Any, Context], Awaitable[Any]], parse: Parse) -> Any:
+        async def serve(raw: bytes, context: Context) -> Any:
             async def body() -> Any:
-                return await behaviour(request, context)
+                return await behaviour(_parsed(parse, raw), context)
 
             return await self._within(method, context, body)
 
         return serve
 
-    def _stream(self, method: str, behaviour: Callable[[Any, Context], AsyncIterator[Any]]) -> Any:
-        # Written as a coroutine that writes, not as a generator: a cancelled call then unwinds our own frames at once,
-        # and `aclosing` runs every `finally` below before the call is over.
-        async def serve(request: Any, context: Context) -> None:
+    def _stream(self, method: str, behaviour: Callable[[Any, Context], AsyncGenerator[Any]], parse: Parse) -> Any:
+        # A coroutine that writes, not a generator: a cancelled call then unwinds our own frames at once, and
+        # `aclosing` runs every `finally` below before the call is over.
+        async def serve(raw: bytes, context: Context) -> None:
             async def body() -> None:
-                async with aclosing(behaviour(request, context)) as responses:  # type: ignore[type-var]
+                async with aclosing(behaviour(_parsed(parse, raw), context)) as responses:
                     async for response in responses:
                         await context.write(response)
 
@@ -127,6 +124,13 @@ class Boundary(grpc.aio.ServerInterceptor):
                 Reason.DEADLINE_EXCEEDED,
                 f"the call came without a deadline and took longer than the default of {self._default_deadline:g} s",
             ) from None
+
+
+def _parsed(parse: Parse, raw: bytes) -> Any:
+    try:
+        return parse(raw)
+    except DecodeError:
+        raise invalid("", "the request is no valid message of its type: truncated, or text that is not UTF-8") from None
 
 
 async def _abort(context: Context, error: MeshError) -> NoReturn:

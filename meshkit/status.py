@@ -7,6 +7,7 @@ from google.protobuf import any_pb2, symbol_database
 from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from meshkit import durations
 from meshkit.errors import FieldViolation, MeshError, QuotaViolation, Reason
 
 DOMAIN = "llmmesh.dev"
@@ -31,9 +32,8 @@ def to_proto(error: MeshError) -> status_pb2.Status:
         ]
         details.append(error_details_pb2.QuotaFailure(violations=budgets))
     if error.retry_after is not None:
-        retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromNanoseconds(int(max(0.0, error.retry_after) * 1e9))
-        details.append(retry)
+        delay = durations.to_proto(max(0.0, error.retry_after))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     for detail in (*details, *error.details):
         status.details.add().Pack(detail)
     return status
@@ -70,7 +70,7 @@ def from_proto(status: status_pb2.Status) -> MeshError:
             case error_details_pb2.QuotaFailure():
                 parts["quota"] = [QuotaViolation(v.subject, v.description) for v in message.violations]
             case error_details_pb2.RetryInfo():
-                parts["retry_after"] = message.retry_delay.ToNanoseconds() / 1e9
+                parts["retry_after"] = durations.to_seconds(message.retry_delay)
             case Message():
                 details.append(message)
     code = code_pb2.Code.Name(status.code)

@@ -24,6 +24,8 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+__all__ = ["TRACEPARENT", "SpanKind", "header", "incoming", "outgoing", "parse", "render", "span", "start"]
+
 TRACEPARENT = "traceparent"
 _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
 _tracer = trace.get_tracer("llm-mesh")

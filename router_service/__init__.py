@@ -1,0 +1,1 @@
+"""Plans over offers, holds budgets, calls vendors, falls back, explains."""

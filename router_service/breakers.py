@@ -1,0 +1,91 @@
+"""The breakers of one router: one for each vendor's endpoint, with their metrics."""
+
+import random
+from collections.abc import Mapping
+
+from prometheus_client import Counter, Gauge
+
+from meshkit import logs
+from meshkit.clock import Clock
+from meshkit.errors import MeshError, Reason
+from router_service.breaker import Breaker, Settings, State
+
+# Faults of the endpoint itself. A 429 or a 400 comes from an endpoint that is well.
+ENDPOINT_FAULTS = frozenset(
+    {
+        Reason.VENDOR_UNREACHABLE,
+        Reason.VENDOR_SILENT,
+        Reason.VENDOR_SERVER,
+        Reason.VENDOR_OVERLOAD,
+        Reason.VENDOR_INCOMPLETE,
+    }
+)
+STATE = Gauge("mesh_breaker_state", "1 for the state a breaker is in.", ["subject", "state"])
+TRANSITIONS = Counter("mesh_breaker_transitions_total", "Times a breaker entered a state.", ["subject", "state"])
+log = logs.get("breakers")
+
+
+class Breakers:
+    """Every vendor's breaker; vendors are named by id."""
+
+    def __init__(self, vendors: Mapping[str, object], settings: Settings, clock: Clock) -> None:
+        self._clock = clock
+        self._breakers = {vendor: Breaker(settings, random.random) for vendor in vendors}
+        for vendor in vendors:
+            _show(vendor, State.CLOSED)
+
+    def open_until(self) -> Mapping[str, float]:
+        """Return the vendors no call may go to now, with the monotonic moment of their next probe."""
+        now = self._clock.monotonic()
+        return {v: b.probe_at for v, b in self._breakers.items() if not b.admits(now)}
+
+    def not_closed(self) -> Mapping[str, tuple[State, float]]:
+        """Return every breaker that is not closed: its state, and in how many seconds its probe is due."""
+        now = self._clock.monotonic()
+        return {
+            vendor: (breaker.state, max(0.0, breaker.probe_at - now))
+            for vendor, breaker in self._breakers.items()
+            if breaker.state is not State.CLOSED
+        }
+
+    def admits(self, vendor: str) -> bool:
+        """Say whether a call may go out to the vendor now."""
+        return self._breakers[vendor].admits(self._clock.monotonic())
+
+    def enter(self, vendor: str) -> None:
+        """A call goes out."""
+        breaker = self._breakers[vendor]
+        before = breaker.state
+        breaker.enter(self._clock.monotonic())
+        self._changed(vendor, before)
+
+    def served(self, vendor: str) -> None:
+        """The endpoint answered well."""
+        self._record(vendor, succeeded=True)
+
+    def failed(self, vendor: str, fault: MeshError) -> None:
+        """A call failed; only faults of the endpoint count against it."""
+        self._record(vendor, succeeded=fault.reason not in ENDPOINT_FAULTS)
+
+    def abandoned(self, vendor: str) -> None:
+        """The caller went away; nothing was learned."""
+        self._record(vendor, succeeded=None)
+
+    def _record(self, vendor: str, *, succeeded: bool | None) -> None:
+        breaker = self._breakers[vendor]
+        before = breaker.state
+        breaker.record(succeeded, self._clock.monotonic())
+        self._changed(vendor, before)
+
+    def _changed(self, vendor: str, before: State) -> None:
+        state = self._breakers[vendor].state
+        if state is before:
+            return
+        _show(vendor, state)
+        TRANSITIONS.labels(vendor, state.value).inc()
+        log.warning("breaker", subject=vendor, before=before.value, state=state.value)
+
+
+def _show(vendor: str, state: State) -> None:
+    for each in State:
+        STATE.labels(vendor, each.value).set(each is state)

@@ -1,0 +1,75 @@
+"""Estimates tokens before a vendor has counted them, and learns from every count how far off it was."""
+
+from collections import deque
+from math import ceil
+
+from router_service.prompt_facts import PromptFacts
+
+BYTES_PER_TOKEN = 3.2
+TOKENS_PER_MESSAGE = 4
+TOKENS_PER_PROMPT = 3
+TOKENS_PER_IMAGE = 1_100
+# What is held for an answer nobody bounded, until the model has shown how long it answers.
+UNKNOWN_OUTPUT = 1_024
+RATIO_BOUNDS = (0.5, 2.0)
+MEMORY = 64
+
+
+class Percentile:
+    """The 95th percentile of the last observations; `default` until there are eight."""
+
+    def __init__(self, default: float) -> None:
+        self._seen: deque[float] = deque(maxlen=MEMORY)
+        self.value = default
+
+    def observe(self, figure: float) -> None:
+        """Add one observation."""
+        self._seen.append(figure)
+        if len(self._seen) >= 8:
+            self.value = sorted(self._seen)[ceil(0.95 * len(self._seen)) - 1]
+
+
+class Estimator:
+    """What each model has taught us; `model` is "vendor/model" everywhere."""
+
+    def __init__(self) -> None:
+        self._ratios: dict[str, Percentile] = {}
+        self._outputs: dict[str, Percentile] = {}
+
+    def input_tokens(self, facts: PromptFacts, model: str) -> int:
+        """Estimate prompt tokens, on the high side."""
+        learned = self._ratios.get(model)
+        ratio = 1.0 if learned is None else min(max(learned.value, RATIO_BOUNDS[0]), RATIO_BOUNDS[1])
+        return ceil(plain_input_tokens(facts) * ratio)
+
+    def output_tokens(self, facts: PromptFacts, default: int | None, model: str, longest: int) -> int:
+        """Estimate the tokens of all answers: the caller's bound, else the use case's, else the model's habit.
+
+        Args:
+            facts: the prompt's facts.
+            default: the use case's bound.
+            model: whose habits to use.
+            longest: the model's own bound, 0 when unknown.
+        """
+        bound = facts.max_output_tokens or default
+        if bound is None:
+            learned = self._outputs.get(model)
+            bound = UNKNOWN_OUTPUT if learned is None else ceil(learned.value)
+        return (min(bound, longest) if longest else bound) * facts.answers
+
+    def learn(self, facts: PromptFacts, model: str, input_tokens: int, output_tokens: int) -> None:
+        """Compare what a vendor counted with what was estimated."""
+        plain = plain_input_tokens(facts)
+        self._ratios.setdefault(model, Percentile(1.0)).observe(input_tokens / plain)
+        self._outputs.setdefault(model, Percentile(UNKNOWN_OUTPUT)).observe(output_tokens / facts.answers)
+
+
+def plain_input_tokens(facts: PromptFacts) -> int:
+    """Estimate prompt tokens from sizes alone; at least 1."""
+    text = ceil(facts.text_bytes / BYTES_PER_TOKEN)
+    return TOKENS_PER_PROMPT + text + facts.messages * TOKENS_PER_MESSAGE + facts.images * TOKENS_PER_IMAGE
+
+
+def text_tokens(size: int) -> int:
+    """Estimate the tokens of `size` bytes of generated text."""
+    return ceil(size / BYTES_PER_TOKEN)

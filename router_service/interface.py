@@ -1,0 +1,37 @@
+"""What the router can do, as its gRPC face, its HTTP edge and its console see it."""
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from llmmesh.router.v1 import router_pb2
+
+from meshkit.identity import Caller
+
+
+class Router(Protocol):
+    """Serves callers; every method raises MeshError and nothing else on purpose.
+
+    `deadline` is the number of seconds the caller will wait from now.
+    """
+
+    async def generate(
+        self, request: router_pb2.GenerateRequest, caller: Caller, deadline: float
+    ) -> router_pb2.GenerateResponse:
+        """Answer whole."""
+
+    def stream(
+        self, request: router_pb2.StreamGenerateRequest, caller: Caller, deadline: float
+    ) -> AsyncGenerator[router_pb2.StreamGenerateResponse]:
+        """Answer piece by piece: start, deltas, one finish. Close the iterator to cancel."""
+
+    async def explain(self, request: router_pb2.ExplainRouteRequest, caller: Caller) -> router_pb2.ExplainRouteResponse:
+        """Say how a request would be served; send and hold nothing."""
+
+    async def list_models(self, request: router_pb2.ListModelsRequest) -> router_pb2.ListModelsResponse:
+        """List models with price, capabilities and status."""
+
+    async def list_vendors(self, request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
+        """List vendors with their state and budgets."""
+
+    def serving(self) -> str | None:
+        """Return None when requests can be served, else why not."""

@@ -1,0 +1,166 @@
+"""The story of one request: attempts, what was passed over and why, told as a Route."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from llmmesh.quota.v1 import quota_pb2
+from llmmesh.router.v1 import router_pb2
+
+from meshkit import durations
+from meshkit.errors import FieldViolation, MeshError, QuotaViolation, Reason
+from router_service.attempt import SERVED, Attempt
+from router_service.demand import TIERS, Demand
+from router_service.planner import Plan
+
+TIER_NUMBERS = {name: number for number, name in TIERS.items()}
+CAUSES = {
+    quota_pb2.Denial.CAUSE_BUDGET: "budget",
+    quota_pb2.Denial.CAUSE_COOLING: "cooling",
+    quota_pb2.Denial.CAUSE_TOO_LARGE: "too_large",
+    quota_pb2.Denial.CAUSE_TENANT: "tenant_budget",
+    quota_pb2.Denial.CAUSE_REJECTED: "key_rejected",
+    quota_pb2.Denial.CAUSE_UNKNOWN_OFFER: "unknown_offer",
+}
+# Faults that say nothing would be better elsewhere or later; the caller gets them as they are.
+FINAL = frozenset({Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER, Reason.VENDOR_UNSUPPORTED})
+
+
+class Journey:
+    """What has become of one request so far."""
+
+    def __init__(self, request_id: str, demand: Demand, plan: Plan) -> None:
+        self.request_id = request_id
+        self.demand = demand
+        self.plan = plan
+        self.attempts: list[Attempt] = []
+        self.denials: list[quota_pb2.Denial] = []
+        self._skipped = Counter(exclusion.reason for exclusion in plan.excluded)
+
+    @property
+    def serving(self) -> Attempt | None:
+        """Return the attempt that served, if one did."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last is not None and last.outcome == SERVED else None
+
+    def passed_over(self, denials: Iterable[quota_pb2.Denial]) -> None:
+        """Note offers the ledger had no room for."""
+        for denial in denials:
+            self.denials.append(denial)
+            self._skipped[CAUSES.get(denial.cause, "budget")] += 1
+
+    def skip(self, reason: str) -> None:
+        """Note an offer left out while the request was under way."""
+        self._skipped[reason] += 1
+
+    def fallback_reason(self) -> str:
+        """Say in one word why the first choice did not serve: a fault, a ledger cause or a planning reason."""
+        first = f"{self.plan.first}"
+        for attempt in self.attempts:
+            if attempt.planned.offer.model_text == first:
+                return attempt.reason.lower()
+        for denial in self.denials:
+            if denial.offer.partition("#")[0] == first:
+                return CAUSES.get(denial.cause, "budget")
+        return next((e.reason for e in self.plan.excluded if e.text.partition("#")[0] == first), "other")
+
+    def primary_error(self) -> str:
+        """Say why the first choice did not serve; empty when it did."""
+        first = f"{self.plan.first}"
+        if self.serving is not None and self.serving.planned.offer.model_text == first:
+            return ""
+        for attempt in self.attempts:
+            if attempt.planned.offer.model_text == first and attempt.reason:
+                return f"{attempt.reason}: {attempt.message}"
+        for denial in self.denials:
+            if denial.offer.partition("#")[0] == first:
+                return _denied(denial)
+        return self.plan.why_not_first()
+
+    def route(self) -> router_pb2.Route:
+        """Tell the story."""
+        serving = self.serving
+        fallback = serving is not None and serving.planned.offer.model_text != f"{self.plan.first}"
+        route = router_pb2.Route(
+            request_id=self.request_id,
+            use_case=self.demand.use_case.name,
+            tier=TIER_NUMBERS[self.demand.tier],
+            attempts=[_attempt(attempt) for attempt in self.attempts],
+            skipped=self._skipped,
+            fallback_used=fallback,
+            primary_error=self.primary_error() if fallback or serving is None else "",
+            total_cost_nanos=sum(attempt.usage.cost_nanos for attempt in self.attempts),
+        )
+        if serving is not None:
+            offer = serving.planned.offer
+            route.offer, route.vendor, route.model = offer.text, offer.ref.vendor, offer.ref.model
+        return route
+
+    def failure(self, cause: MeshError | None) -> MeshError:
+        """Make the error for a request that nobody served, or that broke off."""
+        partial = self.attempts[-1].usage if self.attempts and self.attempts[-1].committed else None
+        details = [router_pb2.RouteFailure(route=self.route(), partial_usage=partial)]
+        if cause is not None and self.attempts and self.attempts[-1].committed:
+            text = f"the answer broke off: {cause.message}"
+            return MeshError(Reason.STREAM_INCOMPLETE, text, details=details, retry_after=cause.retry_after)
+        alone = len(self.attempts) == 1 and not self.denials
+        if cause is not None and (cause.reason in FINAL or alone):
+            return MeshError(
+                cause.reason, cause.message, fields=cause.fields, retry_after=cause.retry_after, details=details
+            )
+        if self.denials and not self.attempts:
+            return self._exhausted(details)
+        if not self.plan.offers:
+            return self._no_offer(details)
+        text = "no offer could serve; the first choice: " + self.primary_error()
+        return MeshError(Reason.ROUTE_EXHAUSTED, text, details=details, retry_after=self._soonest())
+
+    def _no_offer(self, details: list[router_pb2.RouteFailure]) -> MeshError:
+        too_long = next((e.detail for e in self.plan.excluded if e.reason == "context"), "")
+        if too_long:
+            field = FieldViolation("prompt.messages", f"too long for every candidate: {too_long}")
+            return MeshError(Reason.VENDOR_CONTEXT, field.description, fields=[field], details=details)
+        why = self.plan.why_not_first() or next((e.detail for e in self.plan.excluded), "no candidate at all")
+        return MeshError(Reason.NO_OFFER, why, metadata={"first_reason": why}, details=details)
+
+    def _exhausted(self, details: list[router_pb2.RouteFailure]) -> MeshError:
+        violations = [QuotaViolation(denial.budget, _denied(denial)) for denial in self.denials]
+        return MeshError(
+            Reason.BUDGET_EXHAUSTED,
+            f"no budget has room: {_denied(self.denials[0])}",
+            quota=violations,
+            retry_after=self._soonest(),
+            details=details,
+        )
+
+    def _soonest(self) -> float | None:
+        waits = [durations.to_seconds(d.retry_after) for d in self.denials if d.HasField("retry_after")]
+        return min(waits, default=None)
+
+
+def _denied(denial: quota_pb2.Denial) -> str:
+    match denial.cause:
+        case quota_pb2.Denial.CAUSE_COOLING:
+            return f"{denial.budget} is cooling"
+        case quota_pb2.Denial.CAUSE_REJECTED:
+            return f"the vendor rejected the key of {denial.budget}"
+        case quota_pb2.Denial.CAUSE_TOO_LARGE:
+            return f"the request needs more than {denial.budget} allows at all ({denial.limit} {denial.unit})"
+        case quota_pb2.Denial.CAUSE_UNKNOWN_OFFER:
+            return f"the ledger does not know {denial.offer}"
+        case _:
+            return f"{denial.budget} has {denial.left} of {denial.limit} {denial.unit} left"
+
+
+def _attempt(attempt: Attempt) -> router_pb2.Attempt:
+    told = router_pb2.Attempt(
+        offer=attempt.offer_text,
+        outcome=attempt.outcome,
+        reason=attempt.reason,
+        usage=attempt.usage,
+        plan=attempt.planned.offer.plan,
+    )
+    if attempt.ended is not None:
+        told.duration.CopyFrom(durations.to_proto(attempt.ended - attempt.began))
+    if attempt.first_token_at is not None:
+        told.first_token.CopyFrom(durations.to_proto(attempt.first_token_at - attempt.began))
+    return told

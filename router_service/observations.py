@@ -1,0 +1,68 @@
+"""Carries what vendors say of our quotas to the ledger."""
+
+from collections.abc import Iterable, Iterator
+
+from llmmesh.provider.v1 import provider_pb2
+from llmmesh.quota.v1 import quota_pb2
+
+from meshkit import durations
+from meshkit.errors import MeshError, Reason
+
+SCOPES = {
+    provider_pb2.Observation.SCOPE_UNSPECIFIED: "account",
+    provider_pb2.Observation.SCOPE_ACCOUNT: "account",
+    provider_pb2.Observation.SCOPE_MODEL: "model",
+    provider_pb2.Observation.SCOPE_SLOT: "slot",
+}
+UNITS = {
+    provider_pb2.Observation.UNIT_REQUESTS: "requests",
+    provider_pb2.Observation.UNIT_TOKENS: "tokens",
+    provider_pb2.Observation.UNIT_MONEY: "money",
+}
+CLOSING = {Reason.VENDOR_THROTTLED: "throttled", Reason.VENDOR_QUOTA: "quota", Reason.VENDOR_AUTH: "auth"}
+# A rejected key does not heal by itself, but it may be replaced.
+REJECTED_SECONDS = 300
+# Throttled without a word of how long.
+UNSAID_SECONDS = 5
+
+
+def from_answer(offer: str, observations: Iterable[provider_pb2.Observation]) -> Iterator[quota_pb2.Observe]:
+    """Translate what came with an answer."""
+    return (_observe(offer, observation, "") for observation in observations)
+
+
+def from_fault(offer: str, fault: MeshError) -> Iterator[quota_pb2.Observe]:
+    """Translate what came with a fault; throttling, used-up quotas and rejected keys always close something."""
+    failure = fault.detail(provider_pb2.AttemptFailure) or provider_pb2.AttemptFailure()
+    closing = CLOSING.get(fault.reason, "")
+    closed = False
+    for observation in failure.observations:
+        closed = closed or observation.HasField("closed_for")
+        yield _observe(offer, observation, closing)
+    if not closing or closed:
+        return
+    rejected = closing == "auth"
+    seconds = REJECTED_SECONDS if rejected else fault.retry_after or UNSAID_SECONDS
+    yield quota_pb2.Observe(
+        offer=offer,
+        scope="slot" if rejected else "model",
+        closed_for=durations.to_proto(seconds),
+        reason=closing,
+    )
+
+
+def _observe(offer: str, observation: provider_pb2.Observation, closing: str) -> quota_pb2.Observe:
+    observe = quota_pb2.Observe(
+        offer=offer,
+        scope=SCOPES[observation.scope],
+        unit=UNITS.get(observation.unit, ""),
+        window=observation.window,
+        reason=closing,
+    )
+    if observation.HasField("limit"):
+        observe.limit = observation.limit
+    if observation.HasField("remaining"):
+        observe.remaining = observation.remaining
+    if observation.HasField("closed_for"):
+        observe.closed_for.CopyFrom(observation.closed_for)
+    return observe

@@ -1,0 +1,66 @@
+"""What can be asked of whom right now: offers, and the state of the vendors behind them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from catalog.mesh import Mesh
+from catalog.model import Model, ModelRef, Price, Vendor, blended, charged_price
+from catalog.offers import OfferId
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One model of one vendor with one of its keys; `price` is what it costs under the key's plan, None if unknown."""
+
+    text: str
+    ref: ModelRef
+    slot: int
+    vendor: Vendor
+    model: Model
+    plan: str
+    price: Price | None
+
+    @property
+    def blended_price(self) -> int | None:
+        """Nano-dollars per million tokens, three parts input to one part output."""
+        return None if self.price is None else blended(self.price)
+
+    @property
+    def model_text(self) -> str:
+        """Return "vendor/model"."""
+        return f"{self.ref.vendor}/{self.ref.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class VendorState:
+    """What a vendor's provider service says of itself: usable slots, or why there are none."""
+
+    slots: tuple[int, ...] = ()
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Everything about the present moment that a plan depends on.
+
+    `open_breakers` maps a vendor to the monotonic moment of its next probe.
+    """
+
+    vendors: Mapping[str, VendorState] = field(default_factory=dict)
+    open_breakers: Mapping[str, float] = field(default_factory=dict)
+
+
+UNDESCRIBED = VendorState(reason="unreachable", detail="its provider service does not answer")
+
+
+def offers_of(mesh: Mesh, ref: ModelRef, state: VendorState) -> list[Offer]:
+    """List the offers of one model, one for each usable slot."""
+    vendor = mesh.catalog.vendors[ref.vendor]
+    model = vendor.models[ref.model]
+    offers = []
+    for slot in state.slots:
+        plan = mesh.plan(vendor.id, mesh.slot(vendor.id, slot).plan)
+        text = str(OfferId(ref.vendor, ref.model, slot))
+        offers.append(Offer(text, ref, slot, vendor, model, plan.name, charged_price(plan, model)))
+    return offers

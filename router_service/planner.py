@@ -1,0 +1,203 @@
+"""Plans one request: which offers may serve it, in which order, and why every other one may not."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from llmmesh.quota.v1 import quota_pb2
+
+from catalog.mesh import Mesh
+from catalog.model import ModelRef, cost_nanos
+from router_service.demand import Demand
+from router_service.estimate import Estimator
+from router_service.offers import UNDESCRIBED, Offer, Signals, offers_of
+from router_service.strategies import STRATEGIES
+
+NEVER_PAID = frozenset({"free", "credit", "local"})
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An offer that will be tried, with what it is expected to need."""
+
+    offer: Offer
+    input_tokens: int
+    output_tokens: int
+    cost: int
+
+    def amounts(self) -> quota_pb2.OfferAmounts:
+        """Return what the ledger must hold for it."""
+        return quota_pb2.OfferAmounts(
+            offer=self.offer.text,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cost_nanos=self.cost,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """An offer, or a model without a usable slot, that will not be tried, and why."""
+
+    text: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The outcome of planning; `first` is the first choice, whether or not it can serve."""
+
+    offers: tuple[Planned, ...]
+    excluded: tuple[Exclusion, ...]
+    first: ModelRef | None
+
+    def why_not_first(self) -> str:
+        """Say why the first choice was left out, or nothing if it was not."""
+        first = f"{self.first}"
+        if any(planned.offer.model_text == first for planned in self.offers):
+            return ""
+        return next((e.detail for e in self.excluded if e.text.partition("#")[0] == first), "")
+
+
+# A filter returns None, or the reason code and its particulars.
+Verdict = tuple[str, str] | None
+Filter = Callable[[Demand, Planned], Verdict]
+
+
+class Planner:
+    """Plans over one configuration; holds no state of its own and does no I/O."""
+
+    def __init__(self, mesh: Mesh, estimator: Estimator) -> None:
+        self._mesh = mesh
+        self._estimator = estimator
+
+    def plan(self, demand: Demand, signals: Signals) -> Plan:
+        """Filter and order the offers of every candidate; the last usable one is never left out for its breaker."""
+        fit: list[tuple[int, Planned]] = []
+        broken: list[tuple[int, Planned]] = []
+        excluded: list[Exclusion] = []
+        for rank, planned in self._offers(demand, signals, excluded):
+            verdict = next((v for check in FILTERS if (v := check(demand, planned))), None)
+            if verdict:
+                excluded.append(Exclusion(planned.offer.text, *verdict))
+            elif planned.offer.vendor.id in signals.open_breakers:
+                broken.append((rank, planned))
+            else:
+                fit.append((rank, planned))
+        if not fit and broken:
+            soonest = min(broken, key=lambda ranked: signals.open_breakers[ranked[1].offer.vendor.id])
+            fit, broken = [soonest], [ranked for ranked in broken if ranked is not soonest]
+        excluded.extend(_left_to_recover(planned) for _, planned in broken)
+        return Plan(
+            offers=_ordered(fit, "priority" if demand.pinned else demand.use_case.strategy),
+            excluded=tuple(excluded),
+            first=demand.candidates[0] if demand.candidates else None,
+        )
+
+    def _offers(self, demand: Demand, signals: Signals, excluded: list[Exclusion]) -> Iterator[tuple[int, Planned]]:
+        for rank, ref in enumerate(demand.candidates):
+            state = signals.vendors.get(ref.vendor, UNDESCRIBED)
+            if not state.slots:
+                excluded.append(Exclusion(str(ref), state.reason, state.detail))
+            for offer in offers_of(self._mesh, ref, state):
+                yield rank, self._planned(demand, offer)
+
+    def _planned(self, demand: Demand, offer: Offer) -> Planned:
+        model = offer.model_text
+        input_tokens = self._estimator.input_tokens(demand.facts, model)
+        output_tokens = self._estimator.output_tokens(
+            demand.facts, demand.use_case.max_output_tokens, model, offer.model.max_output_tokens
+        )
+        cost = 0 if offer.price is None else cost_nanos(offer.price, input_tokens, output_tokens)
+        return Planned(offer, input_tokens, output_tokens, cost)
+
+
+def _status(demand: Demand, planned: Planned) -> Verdict:
+    offer = planned.offer
+    if offer.vendor.retired_on is not None:
+        return "retired", f"{offer.vendor.id} ended on {offer.vendor.retired_on}"
+    if offer.model.status == "retired":
+        return "retired", f"{offer.ref} was retired on {offer.model.retired_on}"
+    if offer.model.status == "unknown" and not demand.pinned:
+        return "not_candidate", f"nobody knows whether {offer.ref} still serves; it is used only when pinned"
+    return None
+
+
+def _vendor_lists(demand: Demand, planned: Planned) -> Verdict:
+    vendor = planned.offer.vendor.id
+    if vendor in demand.deny_vendors:
+        return "denied", f"the request denies {vendor}"
+    if demand.allow_vendors and vendor not in demand.allow_vendors:
+        return "not_allowed", f"the request allows only {', '.join(sorted(demand.allow_vendors))}"
+    return None
+
+
+def _data_policy(demand: Demand, planned: Planned) -> Verdict:
+    vendor = planned.offer.vendor
+    if demand.data_policy == "local_only" and not vendor.local:
+        return "data_policy", f"{vendor.id} is not on a machine of ours"
+    if demand.data_policy == "no_training" and vendor.trains_on.get(planned.offer.plan, False):
+        return "data_policy", f"{vendor.id} trains on requests of its {planned.offer.plan} plan"
+    return None
+
+
+def _capability(demand: Demand, planned: Planned) -> Verdict:
+    model = planned.offer.model
+    if model.model_class == "embedding":
+        return "capability", f"{planned.offer.ref} makes embeddings, not answers"
+    missing = demand.needs - model.capabilities
+    return ("capability", f"{planned.offer.ref} has no {', '.join(sorted(missing))}") if missing else None
+
+
+def _context(_demand: Demand, planned: Planned) -> Verdict:
+    window = planned.offer.model.context_window
+    needed = planned.input_tokens
+    return ("context", f"about {needed} tokens; {planned.offer.ref} takes {window}") if 0 < window < needed else None
+
+
+def _plan_covers(_demand: Demand, planned: Planned) -> Verdict:
+    offer = planned.offer
+    covered = offer.vendor.plans[offer.plan].covers(offer.model.id)
+    return (
+        None if covered else ("plan", f"the {offer.plan} plan of {offer.vendor.id} does not include {offer.model.id}")
+    )
+
+
+def _price_cap(demand: Demand, planned: Planned) -> Verdict:
+    offer = planned.offer
+    price = offer.blended_price
+    capped = demand.price_cap is not None or demand.max_cost is not None
+    if price is None:
+        return ("unpriced", f"the price of {offer.ref} is unknown") if capped else None
+    if demand.tier == "free":
+        paid = offer.plan not in NEVER_PAID
+        return ("price_cap", f"a {offer.plan} slot costs money; tier free spends none") if paid else None
+    if demand.price_cap is not None and price > demand.price_cap:
+        usd = f"{price / 1e9:g} USD per 1M blended; the cap of tier {demand.tier} is {demand.price_cap / 1e9:g}"
+        return "price_cap", usd
+    if demand.max_cost is not None and planned.cost > demand.max_cost:
+        return "cost_cap", f"estimated {planned.cost} nano-dollars; the request allows {demand.max_cost}"
+    return None
+
+
+# In the order in which a reason is worth telling. An open breaker is no filter: it passes, these do not.
+FILTERS: tuple[Filter, ...] = (
+    _status,
+    _vendor_lists,
+    _data_policy,
+    _capability,
+    _context,
+    _plan_covers,
+    _price_cap,
+)
+
+
+def _ordered(fit: list[tuple[int, Planned]], strategy: str) -> tuple[Planned, ...]:
+    planned_of = {planned.offer.text: planned for _, planned in fit}
+    ranked = [(rank, planned.offer) for rank, planned in fit]
+    return tuple(planned_of[offer.text] for _, offer in STRATEGIES[strategy](ranked))
+
+
+def _left_to_recover(planned: Planned) -> Exclusion:
+    vendor = planned.offer.vendor.id
+    return Exclusion(planned.offer.text, "breaker_open", f"{vendor} keeps failing; its breaker is open")

@@ -1,0 +1,230 @@
+"""Serves one request: reserve, attempt, settle, and again until one attempt serves."""
+
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from llmmesh.chat.v1 import chat_pb2
+from llmmesh.provider.v1 import provider_pb2
+from llmmesh.quota.v1 import quota_pb2
+
+from catalog.mesh import Timeouts
+from meshkit import durations
+from meshkit.clock import Clock
+from meshkit.errors import MeshError, Reason
+from router_service import observations
+from router_service.attempt import Attempt
+from router_service.breakers import Breakers
+from router_service.estimate import Estimator
+from router_service.journey import FINAL, Journey
+from router_service.planner import Planned
+from router_service.quota_client import QuotaClient
+from router_service.vendors import Event, Limits, Vendors
+
+MAX_OFFERS = 8
+# Kept for the way back to the caller.
+MARGIN = 0.05
+# A hold outlives its request by this, so that a settle that waits for a restarting quota service still finds it.
+HOLD_AFTERLIFE = 30.0
+# The share of the remaining time one attempt may be silent for while others could still be tried.
+SHARE = 0.6
+LOCAL_PATIENCE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every pursuit works with."""
+
+    quota: QuotaClient
+    vendors: Vendors
+    breakers: Breakers
+    estimator: Estimator
+    timeouts: Timeouts
+    clock: Clock
+    incarnation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One request, ready to be served. `deadline` is a monotonic moment."""
+
+    request_id: str
+    tenant: str
+    prompt: chat_pb2.Prompt
+    deadline: float
+    streamed: bool
+    held_back: bool
+    restarts: bool
+
+
+class Pursuit:
+    """One request on its way; `events()` may be iterated once."""
+
+    def __init__(self, tools: Tools, order: Order, journey: Journey) -> None:
+        self._tools = tools
+        self._order = order
+        self._journey = journey
+        self._waiting = deque(journey.plan.offers)
+        self._unsettled: Attempt | None = None
+        self._reserves = 0
+
+    async def events(self) -> AsyncGenerator[tuple[Attempt, Event]]:
+        """Yield what the serving attempt says; an attempt that fails before it committed leaves no trace here.
+
+        Raises:
+            MeshError: nobody served, or the answer broke off; its RouteFailure tells the journey.
+        """
+        fault: MeshError | None = None
+        try:
+            while attempt := await self._reserve():
+                try:
+                    async with aclosing(self._answer(attempt)) as events:
+                        async for event in events:
+                            yield attempt, event
+                except MeshError as error:
+                    fault = error
+                    if not self._goes_on(attempt, error):
+                        break
+                else:
+                    return
+        finally:
+            if self._unsettled is not None:
+                self._tools.quota.settle(self._unsettled.settle())
+        raise self._journey.failure(fault)
+
+    async def _reserve(self) -> Attempt | None:
+        """Hold the budgets of the next offer that has room; None when no offer is left."""
+        while batch := self._next_batch():
+            self._reserves += 1
+            attempt_id = "/".join(
+                (self._order.tenant, self._order.request_id, self._tools.incarnation, str(self._reserves))
+            )
+            remaining = self._remaining()
+            if remaining <= 0:
+                raise MeshError(Reason.DEADLINE_EXCEEDED, "the deadline passed before any offer could serve")
+            answer = await self._tools.quota.reserve(self._operation(attempt_id, batch, remaining), remaining)
+            self._unsettled = None
+            if isinstance(answer, quota_pb2.Denied):
+                self._journey.passed_over(answer.denials)
+                continue
+            self._journey.passed_over(answer.passed_over)
+            index = next(i for i, planned in enumerate(batch) if planned.offer.text == answer.offer)
+            self._waiting.extendleft(reversed(batch[index + 1 :]))
+            attempt = Attempt(attempt_id, batch[index], self._tools.clock.monotonic())
+            self._journey.attempts.append(attempt)
+            return attempt
+        return None
+
+    async def _answer(self, attempt: Attempt) -> AsyncGenerator[Event]:
+        """Make the call and keep the attempt's books; a broken call raises, a finished one is settled."""
+        vendor = attempt.planned.offer.ref.vendor
+        self._tools.breakers.enter(vendor)
+        self._unsettled = attempt
+        try:
+            async with aclosing(self._call(attempt)) as events:
+                async for event in events:
+                    yield event
+            if attempt.outcome == "":
+                raise _incomplete()
+        except MeshError as error:
+            attempt.fail(error, self._tools.clock.monotonic())
+            self._tools.breakers.failed(vendor, error)
+            self._observe(observations.from_fault(attempt.offer_text, error))
+            raise
+        finally:
+            if attempt.outcome == "":  # the caller went away
+                attempt.cancel(self._tools.clock.monotonic())
+                self._tools.breakers.abandoned(vendor)
+
+    async def _call(self, attempt: Attempt) -> AsyncGenerator[Event]:
+        """Forward a vendor's events, or hold them back until the last one; note what they tell."""
+        call = self._tools.vendors.stream if self._order.streamed else self._tools.vendors.generate
+        held_back: list[Event] = []
+        async with aclosing(call(attempt.planned.offer, self._order.prompt, self._limits(attempt))) as events:
+            async for event in events:
+                finished = self._note(attempt, event)
+                if self._order.held_back and not finished:
+                    held_back.append(event)
+                    continue
+                for each in (*held_back, event):
+                    attempt.committed = True
+                    yield each
+
+    def _note(self, attempt: Attempt, event: Event) -> bool:
+        """Keep the books of one event; tell whether it was the last."""
+        now = self._tools.clock.monotonic()
+        if isinstance(event, provider_pb2.GenerateResponse):
+            self._served(attempt, event.completion.usage, event.observations, now)
+            return True
+        if event.HasField("finish"):
+            self._served(attempt, event.finish.usage, event.finish.observations, now)
+            return True
+        attempt.note(event.deltas, now)
+        return False
+
+    def _served(
+        self, attempt: Attempt, usage: chat_pb2.Usage, learned: Iterable[provider_pb2.Observation], now: float
+    ) -> None:
+        attempt.serve(usage, now)
+        offer = attempt.planned.offer
+        self._tools.breakers.served(offer.ref.vendor)
+        self._observe(observations.from_answer(offer.text, learned))
+        if not attempt.usage.estimated:
+            counted = attempt.usage.input_tokens, attempt.usage.output_tokens
+            self._tools.estimator.learn(self._journey.demand.facts, offer.model_text, *counted)
+
+    def _goes_on(self, attempt: Attempt, error: MeshError) -> bool:
+        """Decide whether another offer may still serve after this fault."""
+        if attempt.committed and not self._order.restarts:
+            return False
+        if error.reason is Reason.VENDOR_CONTEXT:
+            longest = attempt.planned.offer.model.context_window
+            self._waiting = deque(p for p in self._waiting if p.offer.model.context_window > longest)
+        return error.reason not in FINAL and self._remaining() > 0
+
+    def _next_batch(self) -> list[Planned]:
+        batch: list[Planned] = []
+        while self._waiting and len(batch) < MAX_OFFERS:
+            planned = self._waiting.popleft()
+            alone = not batch and not self._waiting
+            if alone or self._tools.breakers.admits(planned.offer.ref.vendor):
+                batch.append(planned)
+            else:
+                self._journey.skip("breaker_open")
+        return batch
+
+    def _operation(self, attempt_id: str, batch: list[Planned], remaining: float) -> quota_pb2.Reserve:
+        operation = quota_pb2.Reserve(
+            attempt_id=attempt_id,
+            tenant=self._order.tenant,
+            use_case=self._journey.demand.use_case.name,
+            offers=[planned.amounts() for planned in batch],
+            ttl=durations.to_proto(remaining + HOLD_AFTERLIFE),
+        )
+        if self._unsettled is not None:
+            operation.instead_of.CopyFrom(self._unsettled.settle())
+        if not self._waiting and batch[-1].offer.vendor.local:
+            # A local model never refuses; its callers wait their turn.
+            operation.patience.CopyFrom(durations.to_proto(min(LOCAL_PATIENCE, remaining * SHARE)))
+        return operation
+
+    def _limits(self, attempt: Attempt) -> Limits:
+        timeouts = self._tools.timeouts
+        remaining = self._remaining()
+        share = remaining * SHARE if self._waiting else remaining
+        first_token = min(timeouts.first_token[attempt.planned.offer.model.model_class], share)
+        total = remaining if self._order.streamed else share
+        return Limits(total=min(total, timeouts.total), first_token=first_token, idle=timeouts.idle)
+
+    def _remaining(self) -> float:
+        return self._order.deadline - self._tools.clock.monotonic() - MARGIN
+
+    def _observe(self, learned: Iterable[quota_pb2.Observe]) -> None:
+        for observe in learned:
+            self._tools.quota.observe(observe)
+
+
+def _incomplete() -> MeshError:
+    failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_UNKNOWN, retryable=True)
+    return MeshError(Reason.VENDOR_INCOMPLETE, "the answer ended without its finish", details=[failure])

@@ -1,0 +1,172 @@
+"""Talks to the quota service: whatever waits while one batch is in flight travels in the next."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import grpc
+from llmmesh.quota.v1 import quota_pb2, quota_pb2_grpc
+
+from meshkit import durations, logs, tracing
+from meshkit.errors import MeshError, Reason
+
+MAX_BATCH = 256
+# Settles that could not be delivered are kept this long at most; then their holds have lapsed and been charged.
+KEEP_SECONDS = 120.0
+RETRY_PAUSE = 0.05
+log = logs.get("quota_client")
+
+Reply = quota_pb2.Answer
+
+
+@dataclass(slots=True)
+class _Waiting:
+    operation: quota_pb2.Operation
+    answered: asyncio.Future[Reply] | None
+    give_up_at: float
+    trace: tuple[tuple[str, str], ...] = field(default_factory=tracing.outgoing)
+
+
+class QuotaClient:
+    """Reserves and settles over one channel.
+
+    Args:
+        stub: of the quota service.
+        grace: seconds a reserve waits while the quota service restarts.
+        silence: seconds one batch may stay unanswered.
+    """
+
+    def __init__(self, stub: quota_pb2_grpc.QuotaServiceAsyncStub, *, grace: float = 5.0, silence: float = 2.0) -> None:
+        self._stub = stub
+        self._grace = grace
+        self._silence = silence
+        self._queue: deque[_Waiting] = deque()
+        self._filled = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def __aenter__(self) -> Self:
+        self._pump = asyncio.create_task(self._deliver(), name="quota-batches")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        try:
+            await asyncio.wait_for(self._idle.wait(), self._grace)
+        except TimeoutError:
+            log.warning("unsettled_at_stop", operations=len(self._queue))
+        self._pump.cancel()
+
+    async def reserve(self, reserve: quota_pb2.Reserve, deadline: float) -> quota_pb2.Held | quota_pb2.Denied:
+        """Hold the first offer that fits, or learn why none does.
+
+        Raises:
+            MeshError: QUOTA_UNAVAILABLE when the quota service stays away; its own reason when it refuses.
+        """
+        operation = quota_pb2.Operation(reserve=reserve)
+        patience = durations.to_seconds(reserve.patience)
+        with tracing.span("Sent.llmmesh.quota.v1.QuotaService.Apply", tracing.SpanKind.CLIENT):
+            if patience > 0:
+                answer = await self._alone(operation, min(patience + self._silence, deadline))
+            else:
+                answer = await self._batched(operation, min(self._grace, deadline))
+        if answer.HasField("refused"):
+            raise _refusal(answer.refused)
+        return answer.held if answer.HasField("held") else answer.denied
+
+    def settle(self, settle: quota_pb2.Settle) -> None:
+        """End a hold, off the caller's path; delivered with the next batch."""
+        self._enqueue(quota_pb2.Operation(settle=settle), None, KEEP_SECONDS)
+
+    def observe(self, observe: quota_pb2.Observe) -> None:
+        """Pass on what a vendor said, off the caller's path."""
+        self._enqueue(quota_pb2.Operation(observe=observe), None, self._grace)
+
+    async def budgets(self, prefix: str = "") -> quota_pb2.GetBudgetsResponse:
+        """List budgets."""
+        try:
+            request = quota_pb2.GetBudgetsRequest(prefix=prefix)
+            return await self._stub.GetBudgets(request, timeout=self._silence, metadata=tracing.outgoing())
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from None
+
+    async def _batched(self, operation: quota_pb2.Operation, patience: float) -> Reply:
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._enqueue(operation, answered, patience)
+        return await answered
+
+    async def _alone(self, operation: quota_pb2.Operation, timeout: float) -> Reply:
+        # A patient reserve may be answered late; in a batch it would make its neighbours wait.
+        try:
+            request = quota_pb2.ApplyRequest(operations=[operation])
+            response = await self._stub.Apply(request, timeout=timeout, metadata=tracing.outgoing())
+        except grpc.aio.AioRpcError as error:
+            raise _unavailable(error) from None
+        return response.answers[0]
+
+    def _enqueue(self, operation: quota_pb2.Operation, answered: asyncio.Future[Reply] | None, keep: float) -> None:
+        give_up_at = asyncio.get_running_loop().time() + keep
+        self._queue.append(_Waiting(operation, answered, give_up_at))
+        self._idle.clear()
+        self._filled.set()
+
+    async def _deliver(self) -> None:
+        while True:
+            await self._filled.wait()
+            batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+            batch = [w for w in batch if w.answered is None or not w.answered.done()]
+            if batch:
+                await self._send(batch)
+            if not self._queue:
+                self._filled.clear()
+                self._idle.set()
+
+    async def _send(self, batch: list[_Waiting]) -> None:
+        request = quota_pb2.ApplyRequest(operations=[waiting.operation for waiting in batch])
+        trace = next((w.trace for w in batch if w.trace and w.trace[0][1].endswith("01")), batch[0].trace)
+        try:
+            response = await self._stub.Apply(request, timeout=self._silence, metadata=trace)
+        except grpc.aio.AioRpcError as error:
+            await self._again(batch, error)
+            return
+        for waiting, answer in zip(batch, response.answers, strict=True):
+            self._deliver_answer(waiting, answer)
+
+    def _deliver_answer(self, waiting: _Waiting, answer: Reply) -> None:
+        if waiting.answered is None:
+            if answer.HasField("refused"):
+                log.warning("refused", reason=answer.refused.reason, message=answer.refused.message)
+        elif not waiting.answered.done():
+            waiting.answered.set_result(answer)
+        elif answer.HasField("held"):
+            # The caller went away between asking and the answer: nothing was sent, so all of it goes back.
+            attempt_id = waiting.operation.reserve.attempt_id
+            self.settle(quota_pb2.Settle(attempt_id=attempt_id, outcome=quota_pb2.OUTCOME_RELEASED))
+
+    async def _again(self, batch: list[_Waiting], error: grpc.aio.AioRpcError) -> None:
+        # Every operation is idempotent by its attempt id, so the same batch is simply sent again.
+        now = asyncio.get_running_loop().time()
+        final = error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        for waiting in reversed(batch):
+            if not final and now < waiting.give_up_at:
+                self._queue.appendleft(waiting)
+            elif waiting.answered is not None and not waiting.answered.done():
+                waiting.answered.set_exception(_unavailable(error))
+            else:
+                log.error("lost", kind=waiting.operation.WhichOneof("kind"), code=error.code().name)
+        await asyncio.sleep(RETRY_PAUSE)
+
+
+def _refusal(refused: quota_pb2.Refused) -> MeshError:
+    known = refused.reason in Reason.__members__
+    return MeshError(Reason(refused.reason) if known else Reason.INTERNAL, refused.message)
+
+
+def _unavailable(error: grpc.aio.AioRpcError) -> MeshError:
+    code = error.code().name
+    return MeshError(
+        Reason.QUOTA_UNAVAILABLE, f"the quota service does not answer ({code}); nothing was sent", retry_after=1.0
+    )

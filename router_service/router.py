@@ -1,0 +1,167 @@
+"""The router: reads a request, plans it, pursues it, and tells how it went."""
+
+import secrets
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from llmmesh.chat.v1 import chat_pb2
+from llmmesh.provider.v1 import provider_pb2
+from llmmesh.router.v1 import router_pb2
+
+from catalog.mesh import Mesh
+from meshkit.identity import Caller
+from router_service import demand, explain, listing, prompt_facts, report, validation
+from router_service.attempt import Attempt
+from router_service.demand import Demand
+from router_service.journey import Journey
+from router_service.offers import Signals
+from router_service.planner import Planner
+from router_service.pursuit import Order, Pursuit, Tools
+from router_service.requests import Requests
+
+
+class MeshRouter:
+    """Implements `interface.Router` over one configuration."""
+
+    def __init__(self, mesh: Mesh, tools: Tools) -> None:
+        self._mesh = mesh
+        self._tools = tools
+        self._planner = Planner(mesh, tools.estimator)
+        self._requests = Requests(tools.clock)
+
+    async def generate(
+        self, request: router_pb2.GenerateRequest, caller: Caller, deadline: float
+    ) -> router_pb2.GenerateResponse:
+        """Answer whole."""
+        journey, order = self._prepare(request, caller, deadline, streamed=False)
+        with self._requests.enter(caller.tenant, journey.request_id) as entry:
+            response = router_pb2.GenerateResponse()
+            with report.following(journey, self._tools.clock):
+                async with aclosing(Pursuit(self._tools, order, journey).events()) as events:
+                    async for attempt, event in events:
+                        if isinstance(event, provider_pb2.GenerateResponse):
+                            response.completion.CopyFrom(_priced(event.completion, attempt, journey.demand))
+            entry.route = journey.route()
+            response.route.CopyFrom(entry.route)
+            return response
+
+    async def stream(
+        self, request: router_pb2.StreamGenerateRequest, caller: Caller, deadline: float
+    ) -> AsyncGenerator[router_pb2.StreamGenerateResponse]:
+        """Answer piece by piece: start, deltas, one finish."""
+        journey, order = self._prepare(request, caller, deadline, streamed=True)
+        with self._requests.enter(caller.tenant, journey.request_id) as entry:
+            started: Attempt | None = None
+            with report.following(journey, self._tools.clock):
+                async with aclosing(Pursuit(self._tools, order, journey).events()) as events:
+                    async for attempt, event in events:
+                        if not isinstance(event, provider_pb2.StreamGenerateResponse):
+                            continue
+                        if attempt is not started:
+                            started = attempt
+                            yield _start(journey, attempt)
+                        if event.HasField("deltas"):
+                            deltas = router_pb2.StreamGenerateResponse.Deltas(deltas=event.deltas.deltas)
+                            yield router_pb2.StreamGenerateResponse(deltas=deltas)
+                        else:
+                            entry.route = journey.route()
+                            yield _finish(event.finish, attempt, entry.route, journey.demand)
+
+    async def explain(self, request: router_pb2.ExplainRouteRequest, caller: Caller) -> router_pb2.ExplainRouteResponse:
+        """Say how a request would be served; send and hold nothing."""
+        asked = self._read(request.intent, request.prompt)
+        plan = self._planner.plan(asked, self._signals())
+        return await explain.explain(asked, plan, caller.tenant, self._tools.quota)
+
+    async def list_models(self, request: router_pb2.ListModelsRequest) -> router_pb2.ListModelsResponse:
+        """List models with price, capabilities and status."""
+        return listing.models(self._mesh.catalog, self._tools.vendors.states(), request)
+
+    async def list_vendors(self, _request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
+        """List vendors with their state and budgets."""
+        budgets = await self._tools.quota.budgets()
+        return listing.vendors(
+            self._mesh.catalog, self._tools.vendors, self._tools.breakers, budgets.budgets, self._tools.clock.now()
+        )
+
+    def serving(self) -> str | None:
+        """Return None when requests can be served, else why not."""
+        if any(state.slots for state in self._tools.vendors.states().values()):
+            return None
+        return "no vendor is active; `llm-mesh vendors` says why"
+
+    def _prepare(
+        self,
+        request: router_pb2.GenerateRequest | router_pb2.StreamGenerateRequest,
+        caller: Caller,
+        deadline: float,
+        *,
+        streamed: bool,
+    ) -> tuple[Journey, Order]:
+        validation.check(request.request_id, request.prompt)
+        asked = self._read(request.intent, request.prompt)
+        request_id = request.request_id or uuid.UUID(bytes=secrets.token_bytes(16), version=4).hex
+        journey = Journey(request_id, asked, self._planner.plan(asked, self._signals()))
+        order = Order(
+            request_id=request_id,
+            tenant=caller.tenant,
+            prompt=_with_defaults(request.prompt, asked),
+            deadline=self._tools.clock.monotonic() + deadline,
+            streamed=streamed,
+            held_back=asked.guarantee == "whole",
+            restarts=asked.guarantee == "restart",
+        )
+        return journey, order
+
+    def _read(self, intent: router_pb2.Intent, prompt: chat_pb2.Prompt) -> Demand:
+        return demand.read(intent, prompt_facts.read(prompt), self._mesh.catalog, self._mesh.tiers)
+
+    def _signals(self) -> Signals:
+        return Signals(self._tools.vendors.states(), self._tools.breakers.open_until())
+
+
+def _with_defaults(prompt: chat_pb2.Prompt, asked: Demand) -> chat_pb2.Prompt:
+    """Return the prompt with the use case's defaults where the caller said nothing."""
+    use_case = asked.use_case
+    if use_case.temperature is None and use_case.max_output_tokens is None and not use_case.system:
+        return prompt
+    filled = chat_pb2.Prompt()
+    filled.CopyFrom(prompt)
+    if use_case.temperature is not None and not prompt.sampling.HasField("temperature"):
+        filled.sampling.temperature = use_case.temperature
+    if use_case.max_output_tokens is not None and not prompt.sampling.HasField("max_output_tokens"):
+        filled.sampling.max_output_tokens = use_case.max_output_tokens
+    if use_case.system and not any(message.role == chat_pb2.ROLE_SYSTEM for message in prompt.messages):
+        system = chat_pb2.Message(role=chat_pb2.ROLE_SYSTEM)
+        system.parts.add().text.text = use_case.system
+        filled.messages.insert(0, system)
+    return filled
+
+
+def _notices(asked: Demand) -> list[chat_pb2.Warning]:
+    return [chat_pb2.Warning(code="retired", field="intent.model", message=notice) for notice in asked.notices]
+
+
+def _priced(completion: chat_pb2.Completion, attempt: Attempt, asked: Demand) -> chat_pb2.Completion:
+    completion.usage.CopyFrom(attempt.usage)
+    completion.warnings.extend(_notices(asked))
+    return completion
+
+
+def _start(journey: Journey, attempt: Attempt) -> router_pb2.StreamGenerateResponse:
+    start = router_pb2.StreamGenerateResponse.Start(request_id=journey.request_id, offer=attempt.offer_text)
+    return router_pb2.StreamGenerateResponse(start=start)
+
+
+def _finish(
+    told: provider_pb2.StreamGenerateResponse.Finish, attempt: Attempt, route: router_pb2.Route, asked: Demand
+) -> router_pb2.StreamGenerateResponse:
+    finish = router_pb2.StreamGenerateResponse.Finish(
+        choices=told.choices,
+        usage=attempt.usage,
+        route=route,
+        warnings=[*told.warnings, *_notices(asked)],
+        vendor_model=told.vendor_model,
+    )
+    return router_pb2.StreamGenerateResponse(finish=finish)

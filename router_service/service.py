@@ -1,0 +1,61 @@
+"""The router's gRPC face: reads the caller and the deadline from the call, and hands the rest to the router."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from llmmesh.router.v1 import router_pb2, router_pb2_grpc
+
+from meshkit import identity
+from meshkit.boundary import DEFAULT_DEADLINE
+from router_service.interface import Router
+
+Context = grpc.aio.ServicerContext[Any, Any]
+NAME = router_pb2.DESCRIPTOR.services_by_name["RouterService"].full_name
+
+
+class RouterServicer(router_pb2_grpc.RouterServiceServicer):
+    """Serves `llmmesh.router.v1.RouterService`."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add this servicer to a server."""
+        router_pb2_grpc.add_RouterServiceServicer_to_server(self, server)
+
+    async def Generate(self, request: router_pb2.GenerateRequest, context: Context) -> router_pb2.GenerateResponse:
+        """Generate a whole completion."""
+        return await self._router.generate(request, identity.current.get(), _deadline(context))
+
+    async def StreamGenerate(
+        self, request: router_pb2.StreamGenerateRequest, context: Context
+    ) -> AsyncGenerator[router_pb2.StreamGenerateResponse]:
+        """Generate a completion piece by piece."""
+        async with aclosing(self._router.stream(request, identity.current.get(), _deadline(context))) as events:
+            async for event in events:
+                yield event
+
+    async def ExplainRoute(
+        self, request: router_pb2.ExplainRouteRequest, _context: Context
+    ) -> router_pb2.ExplainRouteResponse:
+        """Say how a request would be served."""
+        return await self._router.explain(request, identity.current.get())
+
+    async def ListModels(
+        self, request: router_pb2.ListModelsRequest, _context: Context
+    ) -> router_pb2.ListModelsResponse:
+        """List models."""
+        return await self._router.list_models(request)
+
+    async def ListVendors(
+        self, request: router_pb2.ListVendorsRequest, _context: Context
+    ) -> router_pb2.ListVendorsResponse:
+        """List vendors."""
+        return await self._router.list_vendors(request)
+
+
+def _deadline(context: Context) -> float:
+    remaining = context.time_remaining()
+    return DEFAULT_DEADLINE if remaining is None else remaining

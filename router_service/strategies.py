@@ -1,0 +1,27 @@
+"""Orders offers that may all serve: one pure function for each strategy, chosen by a configuration word."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from router_service.offers import Offer
+
+# Each offer comes with its rank: its place in the list of candidates, 0 first.
+Ranked = tuple[int, Offer]
+Strategy = Callable[[Sequence[Ranked]], list[Ranked]]
+
+
+def priority(offers: Sequence[Ranked]) -> list[Ranked]:
+    """As listed; the slots of one model in their own order."""
+    return sorted(offers, key=lambda ranked: (ranked[0], ranked[1].slot))
+
+
+def cheapest(offers: Sequence[Ranked]) -> list[Ranked]:
+    """By blended price under the plan, local models last among equals, then as listed."""
+    return sorted(offers, key=lambda ranked: (_price(ranked[1]), ranked[1].vendor.local, ranked[0], ranked[1].slot))
+
+
+STRATEGIES: Mapping[str, Strategy] = {"priority": priority, "cheapest": cheapest}
+
+
+def _price(offer: Offer) -> float:
+    price = offer.blended_price
+    return float("inf") if price is None else float(price)

@@ -1,0 +1,126 @@
+"""Refuses a request that cannot be right, naming the field and what is allowed; nothing is held or sent for it."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from llmmesh.chat.v1 import chat_pb2
+
+from meshkit.errors import FieldViolation, MeshError, Reason
+
+REQUEST_ID = re.compile(r"[\x21-\x7e]{1,100}")
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MAX_MESSAGES = 10_000
+MAX_TOOLS = 512
+MAX_STOPS = 64
+MAX_VIOLATIONS = 20
+# Bounds of sampling fields, both inclusive.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "top_k": (1, 1_000_000),
+    "max_output_tokens": (1, 10_000_000),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+    "n": (1, 128),
+    "top_logprobs": (0, 20),
+}
+SPEAKERS = {
+    chat_pb2.ROLE_SYSTEM: {"text"},
+    chat_pb2.ROLE_USER: {"text", "image"},
+    chat_pb2.ROLE_ASSISTANT: {"text", "reasoning", "tool_call", "refusal", "image"},
+    chat_pb2.ROLE_TOOL: {"tool_result"},
+}
+Violations = Iterator[FieldViolation]
+
+
+def check(request_id: str, prompt: chat_pb2.Prompt) -> None:
+    """Raise INVALID_REQUEST with every violation found, twenty at most; return when there is none."""
+    checks: tuple[Callable[[chat_pb2.Prompt], Violations], ...] = (_messages, _tools, _sampling, _format)
+    violations = [*_request_id(request_id)]
+    for each in checks:
+        violations.extend(each(prompt))
+    if violations:
+        first = violations[0]
+        raise MeshError(
+            Reason.INVALID_REQUEST, f"{first.field}: {first.description}", fields=violations[:MAX_VIOLATIONS]
+        )
+
+
+def _request_id(request_id: str) -> Violations:
+    if request_id and not REQUEST_ID.fullmatch(request_id):
+        yield FieldViolation("request_id", "must be 1 to 100 printable ASCII characters without spaces")
+
+
+def _messages(prompt: chat_pb2.Prompt) -> Violations:
+    if not prompt.messages:
+        yield FieldViolation("prompt.messages", "must not be empty")
+    elif len(prompt.messages) > MAX_MESSAGES:
+        yield FieldViolation("prompt.messages", f"must be at most {MAX_MESSAGES}")
+        return
+    elif all(message.role == chat_pb2.ROLE_SYSTEM for message in prompt.messages):
+        yield FieldViolation("prompt.messages", "must hold a message that is not from the operator")
+    for number, message in enumerate(prompt.messages):
+        yield from _message(f"prompt.messages[{number}]", message)
+
+
+def _message(path: str, message: chat_pb2.Message) -> Violations:
+    allowed = SPEAKERS.get(message.role)
+    if allowed is None:
+        yield FieldViolation(f"{path}.role", "must be system, user, assistant or tool")
+        return
+    if not message.parts and message.role != chat_pb2.ROLE_ASSISTANT:
+        yield FieldViolation(f"{path}.parts", "must not be empty")
+    for number, part in enumerate(message.parts):
+        kind = part.WhichOneof("kind")
+        if kind not in allowed:
+            named = ", ".join(sorted(allowed))
+            yield FieldViolation(f"{path}.parts[{number}]", f"must be one of {named} in a message of this role")
+        elif kind == "tool_result" and not part.tool_result.tool_call_id:
+            yield FieldViolation(f"{path}.parts[{number}].tool_result.tool_call_id", "must name the call answered")
+        elif kind == "image":
+            yield from _image(f"{path}.parts[{number}].image", part.image)
+
+
+def _image(path: str, image: chat_pb2.Image) -> Violations:
+    source = image.WhichOneof("source")
+    if source is None:
+        yield FieldViolation(path, "must hold data or uri")
+    elif source == "data" and not image.mime_type.startswith("image/"):
+        yield FieldViolation(f"{path}.mime_type", "must be an image type such as image/png")
+    elif source == "uri" and not image.uri.startswith(("https://", "http://")):
+        yield FieldViolation(f"{path}.uri", "must be an http or https link; send bytes as data")
+
+
+def _tools(prompt: chat_pb2.Prompt) -> Violations:
+    if len(prompt.tools) > MAX_TOOLS:
+        yield FieldViolation("prompt.tools", f"must be at most {MAX_TOOLS}")
+        return
+    names = [tool.name for tool in prompt.tools]
+    for number, name in enumerate(names):
+        if not TOOL_NAME.fullmatch(name):
+            described = "must be 1 to 64 letters, digits, underscores and hyphens"
+            yield FieldViolation(f"prompt.tools[{number}].name", described)
+        elif name in names[:number]:
+            yield FieldViolation(f"prompt.tools[{number}].name", "must be unique")
+    choice = prompt.tool_choice
+    if choice.mode == chat_pb2.ToolChoice.MODE_NAMED and choice.name not in names:
+        yield FieldViolation("prompt.tool_choice.name", "must be the name of a tool of this prompt")
+    if choice.mode == chat_pb2.ToolChoice.MODE_REQUIRED and not names:
+        yield FieldViolation("prompt.tool_choice", "requires a tool, but the prompt has none")
+
+
+def _sampling(prompt: chat_pb2.Prompt) -> Violations:
+    sampling = prompt.sampling
+    for name, (low, high) in BOUNDS.items():
+        if sampling.HasField(name) and not low <= getattr(sampling, name) <= high:  # type: ignore[arg-type]
+            yield FieldViolation(f"prompt.sampling.{name}", f"must be from {low:g} to {high:g}")
+    if len(sampling.stop) > MAX_STOPS:
+        yield FieldViolation("prompt.sampling.stop", f"must be at most {MAX_STOPS} texts")
+    elif any(not text for text in sampling.stop):
+        yield FieldViolation("prompt.sampling.stop", "must not hold an empty text")
+
+
+def _format(prompt: chat_pb2.Prompt) -> Violations:
+    schema = prompt.response_format.json_schema
+    if prompt.response_format.WhichOneof("kind") == "json_schema" and not schema.schema.fields:
+        yield FieldViolation("prompt.response_format.json_schema.schema", "must be a JSON Schema object")

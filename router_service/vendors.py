@@ -1,0 +1,185 @@
+"""The provider services as the router knows them: a channel each, what they last said of themselves, and calls."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import grpc
+from llmmesh.chat.v1 import chat_pb2
+from llmmesh.provider.v1 import provider_pb2, provider_pb2_grpc
+
+from catalog.mesh import Mesh
+from catalog.model import Vendor
+from meshkit import durations, logs, status, tracing
+from meshkit.channel import open_channel
+from meshkit.clock import Clock
+from meshkit.errors import MeshError, Reason
+from router_service.offers import UNDESCRIBED, Offer, VendorState
+
+POLL_UP = 5.0
+POLL_DOWN = 0.5
+POLL_TIMEOUT = 3.0
+STATES = provider_pb2.DescribeResponse
+REASONS: Mapping[int, tuple[str, str]] = {
+    STATES.STATE_MISSING: ("not_configured", "no API key for {vendor}"),
+    STATES.STATE_MALFORMED: ("key_malformed", "the key of {vendor} is malformed: {reason}"),
+    STATES.STATE_DISABLED: ("disabled", "{vendor} is switched off: {reason}"),
+    STATES.STATE_UNREACHABLE: ("unreachable", "{vendor} is unreachable: {reason}"),
+}
+log = logs.get("vendors")
+Event = provider_pb2.GenerateResponse | provider_pb2.StreamGenerateResponse
+
+
+@dataclass(slots=True)
+class _Connection:
+    vendor: Vendor
+    stub: provider_pb2_grpc.ProviderServiceAsyncStub
+    state: VendorState = UNDESCRIBED
+    described_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long one call may take, in seconds: in all, until the first piece, and between pieces."""
+
+    total: float
+    first_token: float
+    idle: float
+
+
+class Vendors:
+    """Connections to every vendor's provider service.
+
+    Args:
+        mesh: which vendors there are, where their provider services listen, which are switched off.
+        clock: says when a description was read.
+    """
+
+    def __init__(self, mesh: Mesh, clock: Clock) -> None:
+        self._mesh = mesh
+        self._clock = clock
+        self._connections: dict[str, _Connection] = {}
+        self._switched_off = {
+            vendor: VendorState(reason="disabled", detail=f"{vendor} is switched off by {settings.disabled_by}")
+            for vendor, settings in mesh.vendors.items()
+            if not settings.enabled
+        }
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for vendor in self._mesh.catalog.vendors.values():
+            if not self._mesh.vendors[vendor.id].enabled:
+                continue
+            target = self._mesh.provider_address(vendor.id).dial
+            channel = await self._stack.enter_async_context(open_channel(target))
+            self._connections[vendor.id] = _Connection(vendor, provider_pb2_grpc.ProviderServiceStub(channel))
+        self._polls = [asyncio.create_task(self._poll(c)) for c in self._connections.values()]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        for poll in self._polls:
+            poll.cancel()
+        await self._stack.aclose()
+
+    def states(self) -> Mapping[str, VendorState]:
+        """Return what each vendor last said of itself."""
+        return self._switched_off | {vendor: connection.state for vendor, connection in self._connections.items()}
+
+    def described_at(self, vendor: str) -> float | None:
+        """Return when the vendor last described itself, Unix seconds, or None."""
+        connection = self._connections.get(vendor)
+        return None if connection is None else connection.described_at
+
+    async def generate(self, offer: Offer, prompt: chat_pb2.Prompt, limits: Limits) -> AsyncGenerator[Event]:
+        """Call for a whole completion; yields it once.
+
+        Raises:
+            MeshError: VENDOR_*, with an AttemptFailure that says what may have been spent.
+        """
+        request = provider_pb2.GenerateRequest(target=_target(offer, limits), prompt=prompt)
+        with tracing.span("Sent.llmmesh.provider.v1.ProviderService.Generate", tracing.SpanKind.CLIENT):
+            call = self._connections[offer.ref.vendor].stub.Generate(
+                request, timeout=limits.total, metadata=tracing.outgoing()
+            )
+            try:
+                yield await call
+            except grpc.aio.AioRpcError as error:
+                raise vendor_error(error) from None
+            finally:
+                call.cancel()
+
+    async def stream(self, offer: Offer, prompt: chat_pb2.Prompt, limits: Limits) -> AsyncGenerator[Event]:
+        """Call for a streamed completion; yields its events.
+
+        Raises:
+            MeshError: VENDOR_*, with an AttemptFailure that says what may have been spent.
+        """
+        request = provider_pb2.StreamGenerateRequest(target=_target(offer, limits), prompt=prompt)
+        with tracing.span("Sent.llmmesh.provider.v1.ProviderService.StreamGenerate", tracing.SpanKind.CLIENT):
+            call = self._connections[offer.ref.vendor].stub.StreamGenerate(
+                request, timeout=limits.total, metadata=tracing.outgoing()
+            )
+            try:
+                async for event in call:
+                    yield event
+            except grpc.aio.AioRpcError as error:
+                raise vendor_error(error) from None
+            finally:
+                call.cancel()
+
+    async def _poll(self, connection: _Connection) -> None:
+        while True:
+            await self._describe(connection)
+            await asyncio.sleep(POLL_DOWN if connection.state is UNDESCRIBED else POLL_UP)
+
+    async def _describe(self, connection: _Connection) -> None:
+        try:
+            described = await connection.stub.Describe(provider_pb2.DescribeRequest(), timeout=POLL_TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            if connection.state is not UNDESCRIBED:
+                log.warning("provider_service_lost", vendor=connection.vendor.id, code=error.code().name)
+            connection.state = UNDESCRIBED
+            return
+        connection.described_at = self._clock.now()
+        connection.state = vendor_state(connection.vendor, described)
+
+
+def vendor_state(vendor: Vendor, described: provider_pb2.DescribeResponse) -> VendorState:
+    """Read a description: the usable slots, or the reason why there are none."""
+    usable = tuple(slot.slot for slot in described.slots if slot.state == STATES.STATE_CONFIGURED)
+    if usable:
+        return VendorState(slots=usable)
+    worst = max(described.slots, key=lambda slot: slot.state, default=STATES.Slot(state=STATES.STATE_MISSING))
+    reason, detail = REASONS.get(worst.state, REASONS[STATES.STATE_MISSING])
+    return VendorState(reason=reason, detail=detail.format(vendor=vendor.id, reason=worst.reason))
+
+
+def vendor_error(error: grpc.aio.AioRpcError) -> MeshError:
+    """Rebuild the vendor's error; a provider service that died says nothing, so what was sent is inferred."""
+    told = status.from_rpc_error(error)
+    if told.detail(provider_pb2.AttemptFailure) is not None:
+        return told
+    failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_UNKNOWN, retryable=True)
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return MeshError(Reason.VENDOR_SILENT, "the vendor took too long", details=[failure])
+    if error.code() is grpc.StatusCode.UNAVAILABLE and "onnect" in (error.details() or ""):
+        # gRPC's own words for "no connection was ever made": "failed to connect", "Connection refused".
+        failure.sent = provider_pb2.AttemptFailure.SENT_NOTHING
+        return MeshError(Reason.VENDOR_UNREACHABLE, "its provider service does not answer", details=[failure])
+    if told.reason is not Reason.INTERNAL:
+        return MeshError(told.reason, told.message, fields=told.fields, details=[failure])
+    return MeshError(Reason.VENDOR_INCOMPLETE, "its provider service broke off", details=[failure])
+
+
+def _target(offer: Offer, limits: Limits) -> provider_pb2.Target:
+    return provider_pb2.Target(
+        model=offer.ref.model,
+        slot=offer.slot,
+        first_token_timeout=durations.to_proto(limits.first_token),
+        idle_timeout=durations.to_proto(limits.idle),
+    )
