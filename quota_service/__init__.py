@@ -1,0 +1,1 @@
+"""The ledger: alone knows limits, admits what fits, and charges what may have been spent."""

@@ -1,0 +1,69 @@
+"""What a batch changed: the rows a store must write, and what waiting callers must be told."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from quota_service.holds import Hold
+from quota_service.levels import Cell
+from quota_service.operations import Amounts
+
+
+class SpendKey(NamedTuple):
+    """What spend is summed by."""
+
+    day: str
+    tenant: str
+    use_case: str
+    vendor: str
+    model: str
+    plan: str
+    outcome: str
+
+
+class SpendDelta(NamedTuple):
+    """What is added to one row of spend; negative when a lapse is corrected."""
+
+    key: SpendKey
+    attempts: int
+    amounts: Amounts
+    assumed: int
+
+
+class Entry(NamedTuple):
+    """One line of the journal: what was done to a hold, and by how much it moved (start, used, held) of budgets."""
+
+    at: int
+    kind: str
+    attempt_id: str
+    note: str
+    moves: tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a batch changed. Cells and holds are the ledger's own: read them before the next batch.
+
+    `holds` are new, extended or ended; `legs` are those of them whose legs are new or changed. `freed` names budgets
+    that have more room than before; `overage` sums, by unit, what was charged beyond what was held; `late` counts
+    settles of lapsed holds.
+    """
+
+    now: int
+    cells: dict[Cell, None] = field(default_factory=dict)
+    dropped: list[Cell] = field(default_factory=list)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    legs: dict[str, Hold] = field(default_factory=dict)
+    forgotten: list[str] = field(default_factory=list)
+    closures: dict[str, tuple[int, str]] = field(default_factory=dict)
+    spend: list[SpendDelta] = field(default_factory=list)
+    journal: list[Entry] = field(default_factory=list)
+    freed: set[str] = field(default_factory=set)
+    overage: Counter[str] = field(default_factory=Counter)
+    lapsed: int = 0
+    late: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether there is nothing to write."""
+        return not (self.cells or self.dropped or self.holds or self.forgotten or self.closures or self.journal)

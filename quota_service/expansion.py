@@ -1,0 +1,64 @@
+"""Reads the budgets of offers and payers out of the catalogue and mesh.yaml."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from catalog.limits import limits_for
+from catalog.model import Catalog
+from catalog.offers import OfferId
+from catalog.settings import Mesh
+from quota_service.budgets import Budget, Terms, budget, tightest
+from quota_service.definitions import Definitions
+
+
+def definitions_of(catalog: Catalog, mesh: Mesh) -> Definitions:
+    """Return the definitions a configuration makes."""
+
+    def expand(text: str) -> Terms | None:
+        return _terms(catalog, mesh, text)
+
+    return Definitions(mesh.version, expand, _payers(mesh), _declared(catalog, mesh))
+
+
+def _terms(catalog: Catalog, mesh: Mesh, text: str) -> Terms | None:
+    """Return the terms of an offer, None when no row knows its vendor or its model."""
+    try:
+        offer = OfferId.parse(text)
+    except ValueError:
+        return None
+    vendor = catalog.vendors.get(offer.vendor)
+    if vendor is None or not (vendor.open_models or offer.model in vendor.models):
+        return None
+    slot = mesh.slot(offer.vendor, offer.slot)
+    account = f"{offer.vendor}/{slot.account}"
+    rows = limits_for(catalog, mesh, offer)
+    return Terms(
+        offer=text,
+        vendor=offer.vendor,
+        model=offer.model,
+        plan=slot.plan,
+        account=account,
+        closes_model=f"{account}/{offer.model}",
+        closes_slot=f"{offer.vendor}#{offer.slot}",
+        budgets=tightest(
+            budget(subject, limit.unit, limit.window, limit.amount, hard=limit.hard) for subject, limit in rows
+        ),
+    )
+
+
+def _payers(mesh: Mesh) -> dict[str, tuple[Budget, ...]]:
+    payers: defaultdict[str, list[Budget]] = defaultdict(list)
+    for row in mesh.budgets:
+        payers[row.subject].append(budget(row.subject, row.unit, row.window, row.amount, hard=row.hard))
+    return {subject: tightest(rows) for subject, rows in payers.items()}
+
+
+def _declared(catalog: Catalog, mesh: Mesh) -> Iterator[str]:
+    """Name the offers of enabled vendors: every model that is not retired, with every slot that is configured."""
+    for vendor in catalog.vendors.values():
+        settings = mesh.vendors.get(vendor.id)
+        if settings is None or not settings.enabled or vendor.retired_on is not None:
+            continue
+        for model in vendor.models.values():
+            if model.status != "retired":
+                yield from (str(OfferId(vendor.id, model.id, slot)) for slot in sorted({1, *settings.slots}))

@@ -1,0 +1,125 @@
+"""A hold: what one attempt may spend, leg by leg, from its reserve to its one end (I4)."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from hashlib import blake2b
+
+from msgspec import msgpack
+
+from quota_service.levels import Cell
+from quota_service.operations import NOTHING, Amounts, Denial, Held, OfferAmounts, Outcome, Reserve, Settle
+
+_encode = msgpack.Encoder().encode
+
+
+class State(StrEnum):
+    """HELD, then once SETTLED, RELEASED or LAPSED; a LAPSED hold may once be CORRECTED."""
+
+    HELD = "held"
+    SETTLED = "settled"
+    RELEASED = "released"
+    LAPSED = "lapsed"
+    CORRECTED = "corrected"
+
+
+class Leg:
+    """An amount on one cell of one budget: what was held, and what was charged in the end."""
+
+    __slots__ = ("cell", "held", "unit", "used")
+
+    def __init__(self, cell: Cell, unit: str, held: int, used: int = 0) -> None:
+        self.cell = cell
+        self.unit = unit
+        self.held = held
+        self.used = used
+
+
+class Hold:
+    """One hold; everything about it is known at the reserve except how it ends."""
+
+    __slots__ = (
+        "attempt_id",
+        "charged",
+        "created",
+        "ended",
+        "estimate",
+        "expires",
+        "fingerprint",
+        "legs",
+        "model",
+        "outcome",
+        "passed_over",
+        "plan",
+        "settlement",
+        "state",
+        "tenant",
+        "unpriced",
+        "use_case",
+        "vendor",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        attempt_id: str,
+        fingerprint: int,
+        tenant: str,
+        use_case: str,
+        estimate: OfferAmounts,
+        vendor: str,
+        model: str,
+        plan: str,
+        version: int,
+        created: int,
+        expires: int,
+        passed_over: tuple[Denial, ...] = (),
+    ) -> None:
+        self.attempt_id = attempt_id
+        self.fingerprint = fingerprint
+        self.tenant = tenant
+        self.use_case = use_case
+        self.estimate = estimate
+        self.vendor = vendor
+        self.model = model
+        self.plan = plan
+        self.version = version
+        self.created = created
+        self.expires = expires
+        self.passed_over = passed_over
+        self.state = State.HELD
+        self.legs: Sequence[Leg] = ()
+        self.outcome: Outcome | None = None
+        self.charged = NOTHING
+        self.settlement = 0
+        self.unpriced = False
+        self.ended = 0
+
+    @property
+    def answer(self) -> Held:
+        """Return what the caller was told, so that a repeated reserve is told the same (I6)."""
+        return Held(self.estimate.offer, self.expires, self.version, self.plan, self.passed_over)
+
+    @property
+    def in_full(self) -> Amounts:
+        """Return everything the attempt may have spent by its estimate (I5)."""
+        estimate = self.estimate
+        return Amounts(1, estimate.input_tokens, estimate.output_tokens, estimate.cost_nanos)
+
+
+def _digest(content: object) -> int:
+    """Return a number of 63 bits that fits a database column and is the same in every process."""
+    return int.from_bytes(blake2b(_encode(content), digest_size=8).digest(), "big") >> 1
+
+
+def fingerprint(reserve: Reserve) -> int:
+    """Tell reserves of one attempt id apart; patience is left out, for a retry has less of it."""
+    instead_of = reserve.instead_of
+    return _digest((reserve.tenant, reserve.use_case, reserve.offers, instead_of, reserve.ttl))
+
+
+def settlement(settle: Settle) -> int:
+    """Tell settles of one hold apart; giving back is the same whatever amounts are named."""
+    if settle.outcome == Outcome.RELEASED:
+        return 1
+    return _digest((settle.outcome, settle.amounts, settle.unpriced))

@@ -1,0 +1,317 @@
+"""The ledger as a pure state machine: operations and a moment in, answers and changes out; no clock, no store."""
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heapify, heappop, heappush
+
+from quota_service import rules
+from quota_service.admission import Books, Fit, Lines, Move, first_fit, freed_by, moves_of
+from quota_service.changes import Changes, Entry, SpendDelta, SpendKey
+from quota_service.definitions import Definitions
+from quota_service.holds import Hold, Leg, State, fingerprint
+from quota_service.levels import Cell
+from quota_service.memory import EndedHolds, RecentDenials, Retention
+from quota_service.observing import close, observe_figures
+from quota_service.operations import (
+    DONE,
+    Amounts,
+    Answer,
+    Denied,
+    Done,
+    Extend,
+    Held,
+    Observe,
+    Operation,
+    Outcome,
+    Refused,
+    Release,
+    Reserve,
+    Settle,
+    Waiting,
+)
+from quota_service.windows import utc_day
+
+# Ended holds forgotten with each batch, so that forgetting keeps pace and no batch is long.
+FORGET_AT_LEAST = 64
+
+
+class Ledger:
+    """Levels, holds and closures, and the operations on them.
+
+    Attributes:
+        now: the last moment applied; moments never go back (I10).
+        lines: what is used and held, by budget id.
+        holds: open holds and ended ones that are still remembered, by attempt id.
+        open_holds: how many are HELD.
+    """
+
+    def __init__(self, definitions: Definitions, retention: Retention | None = None) -> None:
+        self.definitions = definitions
+        self.now = 0
+        self.lines = Lines()
+        self.holds: dict[str, Hold] = {}
+        self.closures: dict[str, rules.Closure] = {}
+        self._books = Books(definitions, self.lines, self.closures)
+        self.open_holds = 0
+        self._expiries: list[tuple[int, str]] = []
+        self._ended = EndedHolds(retention or Retention())
+        self._denied = RecentDenials()
+        self._changes = Changes(0)
+        self._verbs: dict[type, Callable[..., Answer]] = {
+            Settle: self._settle,
+            Release: self._release,
+            Extend: self._extend,
+            Observe: self._observe,
+        }
+
+    def restore(
+        self, now: int, cells: Iterable[Cell], holds: Iterable[Hold], closures: dict[str, rules.Closure]
+    ) -> None:
+        """Take in what was stored: cells in the order of their starts, holds in the order of their ends."""
+        self.now = now
+        for cell in cells:
+            self.lines[cell.budget].add(cell)
+        for hold in holds:
+            self._remember(hold)
+        self.closures.update(closures)
+        heapify(self._expiries)
+
+    def _remember(self, hold: Hold) -> None:
+        self.holds[hold.attempt_id] = hold
+        for leg in hold.legs:
+            leg.cell.holds += 1
+        if hold.state == State.HELD:
+            self.open_holds += 1
+            self._await_expiry(hold)
+        else:
+            self._ended.add(hold)
+
+    @property
+    def next_expiry(self) -> int | None:
+        """Return when the next hold may lapse."""
+        return self._expiries[0][0] if self._expiries else None
+
+    def apply(self, operations: Sequence[Operation], now: int) -> tuple[list[Answer], Changes]:
+        """Do a batch: settles, releases, extensions and observations, then reserves in their order."""
+        self.now = now = max(now, self.now)
+        changes = self._changes = Changes(now)
+        self._lapse_due()
+        self._denied.forget(now)
+        answers: dict[int, Answer] = {}
+        for place, operation in enumerate(operations):
+            if type(operation) is not Reserve:
+                answers[place] = self._verbs[type(operation)](operation)
+        for place, operation in enumerate(operations):
+            if type(operation) is Reserve:
+                answers[place] = self._reserve(operation)
+        for attempt_id in self._ended.outlived(now, FORGET_AT_LEAST + 2 * len(operations)):
+            self._forget(self.holds.pop(attempt_id))
+        self._collect_dropped()
+        return [answers[place] for place in range(len(operations))], changes
+
+    def _reserve(self, reserve: Reserve) -> Answer:
+        mark = 0 if reserve.dry_run else fingerprint(reserve)
+        if not reserve.dry_run and (known := self._repeated(reserve, mark)) is not None:
+            return known
+        if reserve.instead_of is None:
+            fit, denials = first_fit(reserve, self._books, self.now, None)
+            if fit is None:
+                return self._deny(reserve, mark, Denied(tuple(denials)))
+            return self._hold(reserve, mark, fit, Denied(tuple(denials)))
+        return self._replace(reserve, mark, reserve.instead_of)
+
+    def _replace(self, reserve: Reserve, mark: int, settle: Settle) -> Answer:
+        """Settle the attempt being replaced and admit its successor in one step.
+
+        While the successor waits, the old attempt keeps what it holds, so that no neighbour can take it.
+        """
+        old = self.holds.get(settle.attempt_id)
+        ending = rules.end(old, settle)
+        if isinstance(ending, Refused):
+            return ending
+        moves = [] if old is None or isinstance(ending, Done) else moves_of(old, ending)
+        _book(moves)
+        own = freed_by(moves, self.now)
+        fit, denials = first_fit(reserve, self._books, self.now, own)
+        waits = fit is None and self._waits(reserve, Denied(tuple(denials)))
+        if reserve.dry_run or waits:
+            _book([Move(move.leg, -move.used, -move.held) for move in moves])
+        elif old is not None and not isinstance(ending, Done):
+            self._record_ending(old, ending, moves)
+        if fit is None:
+            return self._deny(reserve, mark, Denied(tuple(denials)))
+        return self._hold(reserve, mark, fit, Denied(tuple(denials)))
+
+    def _repeated(self, reserve: Reserve, mark: int) -> Answer | None:
+        """Return what this attempt was told before, if it was (I6)."""
+        hold = self.holds.get(reserve.attempt_id)
+        if hold is None:
+            return self._denied.find(reserve.attempt_id, mark, self.now)
+        if hold.fingerprint == mark:
+            return hold.answer
+        return Refused("ATTEMPT_CONFLICT", f"attempt {hold.attempt_id} was reserved with other contents")
+
+    def _waits(self, reserve: Reserve, denied: Denied) -> bool:
+        return reserve.patience > 0 and rules.worth_waiting(denied.denials, reserve.patience)
+
+    def _deny(self, reserve: Reserve, mark: int, denied: Denied) -> Answer:
+        if reserve.dry_run:
+            return denied
+        if self._waits(reserve, denied):
+            waits = [denial.fits_in for denial in denied.denials if denial.fits_in is not None]
+            return Waiting(denied.denials, self.now + min(waits, default=reserve.patience))
+        self._denied.add(reserve.attempt_id, mark, denied, self.now)
+        return denied
+
+    def _hold(self, reserve: Reserve, mark: int, fit: Fit, passed_over: Denied) -> Held:
+        terms = fit.terms
+        hold = Hold(
+            attempt_id=reserve.attempt_id,
+            fingerprint=mark,
+            tenant=reserve.tenant,
+            use_case=reserve.use_case,
+            estimate=fit.offer,
+            vendor=terms.vendor,
+            model=terms.model,
+            plan=terms.plan,
+            version=self.definitions.version,
+            created=self.now,
+            expires=self.now + reserve.ttl,
+            passed_over=passed_over.denials,
+        )
+        if not reserve.dry_run:
+            self._take(hold, fit)
+        return hold.answer
+
+    def _take(self, hold: Hold, fit: Fit) -> None:
+        changes = self._changes
+        hold.legs = [Leg(cell, line.unit, amount) for line, amount in fit.takes for cell in line.current]
+        for leg in hold.legs:
+            leg.cell.book(0, leg.held)
+            leg.cell.holds += 1
+            changes.cells[leg.cell] = None
+        self.holds[hold.attempt_id] = changes.holds[hold.attempt_id] = changes.legs[hold.attempt_id] = hold
+        self.open_holds += 1
+        self._await_expiry(hold)
+        moves = tuple((leg.cell.budget, leg.cell.start, 0, leg.held) for leg in hold.legs)
+        changes.journal.append(Entry(self.now, "reserve", hold.attempt_id, fit.offer.offer, moves))
+
+    def _settle(self, settle: Settle) -> Answer:
+        hold = self.holds.get(settle.attempt_id)
+        ending = rules.end(hold, settle)
+        if hold is None or isinstance(ending, Done | Refused):
+            return ending if isinstance(ending, Done | Refused) else DONE
+        moves = moves_of(hold, ending)
+        _book(moves)
+        self._record_ending(hold, ending, moves)
+        return Done(corrected=ending.state == State.CORRECTED)
+
+    def _release(self, release: Release) -> Answer:
+        return self._settle(Settle(release.attempt_id, Outcome.RELEASED))
+
+    def _extend(self, extend: Extend) -> Answer:
+        hold = self.holds.get(extend.attempt_id)
+        if hold is None or hold.state != State.HELD:
+            why = "was never held, or long ago" if hold is None else f"has ended as {hold.outcome}"
+            return Refused("HOLD_CONFLICT", f"attempt {extend.attempt_id} {why}: only an open hold can be extended")
+        hold.expires = self.now + extend.ttl
+        self._await_expiry(hold)
+        self._changes.holds[hold.attempt_id] = hold
+        return DONE
+
+    def _observe(self, observe: Observe) -> Answer:
+        terms = self.definitions.terms(observe.offer)
+        if terms is None:
+            return Refused("UNKNOWN_MODEL", f"no definitions for the offer {observe.offer}")
+        if observe.closed_for > 0:
+            close(self.closures, terms, observe, self._changes)
+        if observe.unit and observe.window:
+            observe_figures(self.lines, terms, observe, self._changes)
+        return DONE
+
+    def _record_ending(self, hold: Hold, ending: rules.Ending, moves: Sequence[Move]) -> None:
+        """Write down an ending whose moves are booked: the hold, its legs, the journal, what was spent."""
+        changes = self._changes
+        corrected = hold.state == State.LAPSED
+        if corrected:
+            changes.late += 1
+            self._spend(hold, -1)
+        else:
+            self.open_holds -= 1
+            hold.ended = self.now
+        for leg, used, held in moves:
+            leg.used += used
+            changes.cells[leg.cell] = None
+            if used + held < 0:
+                changes.freed.add(leg.cell.budget)
+            if leg.used > leg.held:
+                changes.overage[leg.unit] += leg.used - leg.held
+        hold.state, hold.outcome, hold.charged, hold.settlement, hold.unpriced = ending
+        if not corrected:
+            self._ended.add(hold)
+        self._spend(hold, 1)
+        changes.holds[hold.attempt_id] = changes.legs[hold.attempt_id] = hold
+        told = tuple((leg.cell.budget, leg.cell.start, used, held) for leg, used, held in moves)
+        changes.journal.append(Entry(self.now, ending.state, hold.attempt_id, ending.outcome, told))
+
+    def _spend(self, hold: Hold, sign: int) -> None:
+        """Add what a hold was charged to the spend of the day it was made on, or take it back."""
+        if hold.outcome is None or hold.outcome == Outcome.RELEASED:
+            return
+        day = utc_day(hold.created)
+        key = SpendKey(day, hold.tenant, hold.use_case, hold.vendor, hold.model, hold.plan, hold.outcome)
+        told = hold.charged
+        amounts = Amounts(
+            sign * told.requests, sign * told.input_tokens, sign * told.output_tokens, sign * told.cost_nanos
+        )
+        assumed = sign if hold.state == State.LAPSED else 0
+        self._changes.spend.append(SpendDelta(key, sign, amounts, assumed))
+
+    def _await_expiry(self, hold: Hold) -> None:
+        heappush(self._expiries, (hold.expires, hold.attempt_id))
+        for leg in hold.legs:
+            if leg.unit == "concurrency":
+                line = self.lines[leg.cell.budget]
+                line.latest_expiry = max(line.latest_expiry, hold.expires)
+
+    def _lapse_due(self) -> None:
+        """End every hold whose time is over: charged in full, flagged assumed (I5)."""
+        while self._expiries and self._expiries[0][0] <= self.now:
+            _, attempt_id = heappop(self._expiries)
+            hold = self.holds.get(attempt_id)
+            if hold is not None and hold.state == State.HELD and hold.expires <= self.now:
+                ending = rules.lapse(hold)
+                moves = moves_of(hold, ending)
+                _book(moves)
+                self._record_ending(hold, ending, moves)
+                self._changes.lapsed += 1
+        for subject in [name for name, closure in self.closures.items() if closure.until <= self.now]:
+            del self.closures[subject]
+            self._changes.closures[subject] = rules.NEVER_CLOSED
+
+    def _forget(self, hold: Hold) -> None:
+        changes = self._changes
+        changes.forgotten.append(hold.attempt_id)
+        changes.holds.pop(hold.attempt_id, None)
+        changes.legs.pop(hold.attempt_id, None)
+        for leg in hold.legs:
+            cell = leg.cell
+            cell.holds -= 1
+            cell.forgotten += leg.used
+            changes.cells[cell] = None
+            if cell.holds == 0:
+                self.lines[cell.budget].forget(cell, self.now)
+
+    def _collect_dropped(self) -> None:
+        changes = self._changes
+        for cell in self.lines.outdated:
+            changes.cells.pop(cell, None)
+            if cell.stored:
+                changes.dropped.append(cell)
+        self.lines.outdated.clear()
+        for cell in changes.cells:
+            cell.stored = True
+
+
+def _book(moves: Sequence[Move]) -> None:
+    for leg, used, held in moves:
+        leg.cell.book(used, held)

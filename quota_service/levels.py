@@ -1,0 +1,181 @@
+"""Keeps what is used and held on one budget, window by window; rolling windows by a running total."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from quota_service.budgets import Budget, parts
+from quota_service.windows import FOREVER, Span, span_at, spans_at
+
+
+class Level:
+    """How full something is: settled, held, and used at the vendor by others; the vendor's own limit when lower."""
+
+    __slots__ = ("external", "held", "used", "vendor_limit")
+
+    def __init__(self, used: int = 0, held: int = 0, external: int = 0, vendor_limit: int | None = None) -> None:
+        self.used = used
+        self.held = held
+        self.external = external
+        self.vendor_limit = vendor_limit
+
+    @property
+    def taken(self) -> int:
+        """Return what admission must count (I1)."""
+        return self.used + self.held + self.external
+
+    def limit(self, configured: int) -> int:
+        """Return the limit that holds: the vendor's own when it is lower, never when it is higher."""
+        return configured if self.vendor_limit is None or self.vendor_limit > configured else self.vendor_limit
+
+    def room(self, limit: int, *, hard: bool) -> int:
+        """Return how large a leg may be: what is left, or anything while a soft limit is not used up."""
+        if self.vendor_limit is not None and self.vendor_limit < limit:
+            limit = self.vendor_limit
+        if hard:
+            return limit - self.used - self.held - self.external
+        return FOREVER if self.used + self.external < limit else 0
+
+
+class Cell(Level):
+    """One key of a budget's window.
+
+    `holds` counts the remembered holds with a leg here; `forgotten` is what forgotten ones had settled, so that `used`
+    can always be recomputed (I2). `total` is the running total the cell is part of while a rolling window sees it.
+    """
+
+    __slots__ = ("budget", "counts_until", "end", "forgotten", "holds", "start", "stored", "total")
+
+    def __init__(self, budget: str, span: Span) -> None:
+        super().__init__()
+        self.budget = budget
+        self.start = span.start
+        self.end = span.end
+        self.counts_until = span.counts_until
+        self.forgotten = 0
+        self.holds = 0
+        self.stored = False
+        self.total: Level | None = None
+
+    def book(self, used: int, held: int) -> None:
+        """Add to what is settled and held, here and in the total."""
+        self.used += used
+        self.held += held
+        if self.total is not None:
+            self.total.used += used
+            self.total.held += held
+
+
+class Line:
+    """All cells of one budget.
+
+    Attributes:
+        weighed: the levels that must have room for a new leg: the total of a rolling window, else the current cells.
+        current: the cells a new leg is booked on; two within the guard of a calendar window's end (I9).
+        stale_at: when `advance` must be called before these are read.
+        latest_expiry: when the last lease of a concurrency budget lapses, as far as is known.
+    """
+
+    __slots__ = (
+        "_live",
+        "_outdated",
+        "cells",
+        "current",
+        "id",
+        "latest_expiry",
+        "stale_at",
+        "total",
+        "unit",
+        "weighed",
+    )
+
+    def __init__(self, budget_id: str, outdated: list[Cell]) -> None:
+        _, unit, label = parts(budget_id)
+        self.id = budget_id
+        self.unit = unit
+        self.total = Level() if label == "minute" or label.startswith("rolling:") else None
+        self.cells: dict[int, Cell] = {}
+        self.current: tuple[Cell, ...] = ()
+        self.weighed: Sequence[Level] = () if self.total is None else (self.total,)
+        self.stale_at = 0
+        self.latest_expiry = 0
+        self._live: deque[Cell] = deque()
+        self._outdated = outdated
+
+    def advance(self, now: int, budget: Budget) -> None:
+        """Move to the cells of `now`; cells that weigh no longer leave the total, those nobody needs are dropped."""
+        self._age(now)
+        if self.total is not None:
+            self.current = (self._cell(span_at(budget.window, now)),)
+        else:
+            self.weighed = self.current = self._covering(now, budget)
+        first = self.current[0]
+        changes_at = first.end if len(self.current) == 2 else first.end - budget.guard
+        self.stale_at = min(changes_at, self._live[0].counts_until) if self._live else changes_at
+
+    def add(self, cell: Cell) -> None:
+        """Take in a cell that was stored; call in the order of starts."""
+        self.cells[cell.start] = cell
+        if self.total is not None:
+            self._join(cell)
+
+    def forget(self, cell: Cell, now: int) -> None:
+        """Drop a cell that no remembered hold and no window needs."""
+        if cell.holds == 0 and cell.counts_until <= now and self.cells.pop(cell.start, None) is not None:
+            self._outdated.append(cell)
+
+    def spread(self) -> Sequence[Cell]:
+        """Return the cells a rolling window sees, oldest first."""
+        return tuple(self._live)
+
+    def lower(self, cell: Cell, vendor_limit: int | None) -> None:
+        """Remember the vendor's own limit until the cell weighs no longer."""
+        cell.vendor_limit = vendor_limit
+        if self.total is not None:
+            self.total.vendor_limit = self._last_heard()
+
+    def _covering(self, now: int, budget: Budget) -> tuple[Cell, ...]:
+        """Return the cells to charge now; a stored one keeps its bounds, whatever the zone data say since (I9)."""
+        covering = next((cell for cell in self.cells.values() if cell.start <= now < cell.end), None)
+        if covering is None:
+            last_end = max((cell.end for cell in self.cells.values() if cell.end <= now), default=0)
+            return tuple(self._cell(span) for span in spans_at(budget.window, now, budget.guard, last_end))
+        if now < covering.end - budget.guard:
+            return (covering,)
+        return covering, self._cell(span_at(budget.window, covering.end, covering.end))
+
+    def _cell(self, span: Span) -> Cell:
+        cell = self.cells.get(span.start)
+        if cell is None:
+            cell = self.cells[span.start] = Cell(self.id, span)
+            if self.total is not None:
+                self._join(cell)
+        return cell
+
+    def _join(self, cell: Cell) -> None:
+        """Make a cell part of the running total."""
+        assert self.total is not None  # noqa: S101 - only rolling lines get here
+        cell.total = self.total
+        self._live.append(cell)
+        self.total.used += cell.used
+        self.total.held += cell.held
+        self.total.external += cell.external
+        self.total.vendor_limit = self._last_heard()
+
+    def _age(self, now: int) -> None:
+        live = self._live
+        while live and live[0].counts_until <= now:
+            cell = live.popleft()
+            cell.total = None
+            if self.total is not None:
+                self.total.used -= cell.used
+                self.total.held -= cell.held
+                self.total.external -= cell.external
+                self.total.vendor_limit = self._last_heard()
+            self.forget(cell, now)
+        if self.total is None:
+            for cell in [cell for cell in self.cells.values() if cell.counts_until <= now]:
+                self.forget(cell, now)
+
+    def _last_heard(self) -> int | None:
+        """Return the vendor's limit as last heard in the cells that weigh."""
+        return next((cell.vendor_limit for cell in reversed(self._live) if cell.vendor_limit is not None), None)

@@ -1,0 +1,69 @@
+"""What the ledger remembers for a while: ended holds and fresh denials, so that a repeated operation finds them (I6)."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from quota_service.holds import Hold, State
+from quota_service.operations import Denied
+from quota_service.windows import SECOND
+
+DENIAL_MEMORY = SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long ended holds are remembered, in milliseconds, and how many of each kind at most."""
+
+    ended: int = 900 * SECOND
+    lapsed: int = 86_400 * SECOND
+    most: int = 50_000
+
+
+class EndedHolds:
+    """Attempt ids in the order their holds ended; lapsed ones are kept longer, for their settle may still come."""
+
+    def __init__(self, retention: Retention) -> None:
+        self._most = retention.most
+        self._ended: deque[tuple[int, str]] = deque()
+        self._lapsed: deque[tuple[int, str]] = deque()
+        self._queues = ((self._ended, retention.ended), (self._lapsed, retention.lapsed))
+
+    def add(self, hold: Hold) -> None:
+        """Remember a hold that has ended."""
+        queue = self._lapsed if hold.state in (State.LAPSED, State.CORRECTED) else self._ended
+        queue.append((hold.ended, hold.attempt_id))
+
+    def outlived(self, now: int, at_most: int) -> Iterator[str]:
+        """Take out up to so many whose time is over, and the oldest ones beyond the bound."""
+        for queue, keep in self._queues:
+            for _ in range(min(at_most, len(queue))):
+                if queue[0][0] + keep > now and len(queue) <= self._most:
+                    break
+                yield queue.popleft()[1]
+
+
+class RecentDenials:
+    """Denials of the last second: a repeated reserve is told the same, a different one is decided afresh."""
+
+    def __init__(self) -> None:
+        self._denied: dict[str, tuple[int, int, Denied]] = {}
+
+    def add(self, attempt_id: str, mark: int, denied: Denied, now: int) -> None:
+        """Remember a denial, but not longer than until asking again makes sense."""
+        again = (denial.retry_after for denial in denied.denials if denial.retry_after is not None)
+        until = now + min(DENIAL_MEMORY, min(again, default=DENIAL_MEMORY))
+        self._denied[attempt_id] = (until, mark, denied)
+
+    def find(self, attempt_id: str, mark: int, now: int) -> Denied | None:
+        """Return what the same reserve was told just now."""
+        until, known, denied = self._denied.get(attempt_id, (0, 0, None))
+        return denied if until > now and known == mark else None
+
+    def forget(self, now: int) -> None:
+        """Forget the oldest ones whose time is over."""
+        while self._denied:
+            oldest = next(iter(self._denied))
+            if self._denied[oldest][0] > now:
+                return
+            del self._denied[oldest]

@@ -1,0 +1,157 @@
+"""What the ledger is asked and what it answers: frozen values; durations and moments are milliseconds."""
+
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+
+DEFAULT_TTL = 120_000
+
+
+class Outcome(StrEnum):
+    """What became of an attempt."""
+
+    SERVED = "served"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+    LAPSED = "lapsed"
+    RELEASED = "released"
+
+
+class Cause(StrEnum):
+    """What kind of limit stopped an offer."""
+
+    BUDGET = "budget"
+    COOLING = "cooling"
+    TOO_LARGE = "too_large"
+    TENANT = "tenant"
+    REJECTED = "rejected"
+    UNKNOWN_OFFER = "unknown_offer"
+
+
+class Amounts(Struct, frozen=True, gc=False):
+    """What was spent: requests, tokens, nano-dollars."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nanos: int = 0
+
+
+NOTHING = Amounts()
+
+
+class OfferAmounts(Struct, frozen=True, gc=False):
+    """What one offer would need."""
+
+    offer: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nanos: int = 0
+
+
+class Settle(Struct, frozen=True):
+    """Ends a hold with what was really spent."""
+
+    attempt_id: str
+    outcome: Outcome
+    amounts: Amounts = NOTHING
+    unpriced: bool = False
+
+
+class Release(Struct, frozen=True):
+    """Gives a hold back whole."""
+
+    attempt_id: str
+
+
+class Extend(Struct, frozen=True):
+    """Keeps a hold alive for `ttl` from now."""
+
+    attempt_id: str
+    ttl: int = DEFAULT_TTL
+
+
+class Observe(Struct, frozen=True):
+    """Learns what a vendor said of a quota of ours."""
+
+    offer: str
+    scope: str
+    unit: str = ""
+    window: str = ""
+    limit: int | None = None
+    remaining: int | None = None
+    closed_for: int = 0
+    reason: str = ""
+
+
+class Reserve(Struct, frozen=True):
+    """Holds the budgets of the first offer that fits, all or none."""
+
+    attempt_id: str
+    tenant: str
+    use_case: str
+    offers: tuple[OfferAmounts, ...]
+    instead_of: Settle | None = None
+    patience: int = 0
+    ttl: int = DEFAULT_TTL
+    dry_run: bool = False
+
+
+class Denial(Struct, frozen=True):
+    """Why one offer had no room; `by_holds` says that it would fit if every hold ended unspent."""
+
+    offer: str
+    budget: str
+    cause: Cause
+    retry_after: int | None = None
+    fits_in: int | None = None
+    limit: int = 0
+    left: int = 0
+    unit: str = ""
+    by_holds: bool = False
+
+
+class Held(Struct, frozen=True):
+    """A reserve was admitted."""
+
+    offer: str
+    expires_at: int
+    version: int
+    plan: str
+    passed_over: tuple[Denial, ...] = ()
+
+
+class Denied(Struct, frozen=True):
+    """A reserve found no room."""
+
+    denials: tuple[Denial, ...]
+
+
+class Waiting(Struct, frozen=True):
+    """A patient reserve found no room yet; nothing changed, and its instead_of still holds its budgets."""
+
+    denials: tuple[Denial, ...]
+    wake_at: int
+
+
+class Done(Struct, frozen=True):
+    """A settle, release, extend or observe was done, or had been done before."""
+
+    already: bool = False
+    corrected: bool = False
+
+
+class Refused(Struct, frozen=True):
+    """The operation was refused; nothing changed."""
+
+    reason: Literal["HOLD_CONFLICT", "ATTEMPT_CONFLICT", "UNKNOWN_MODEL"]
+    message: str
+
+
+DONE = Done()
+ALREADY = Done(already=True)
+
+Operation = Reserve | Settle | Release | Extend | Observe
+Answer = Held | Denied | Waiting | Done | Refused

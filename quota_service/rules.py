@@ -1,0 +1,182 @@
+"""The rules of the ledger: who is admitted, what is charged, how a hold may end. No clock, no store, no state."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from quota_service.budgets import Budget, Terms
+from quota_service.holds import Hold, State, settlement
+from quota_service.levels import Level, Line
+from quota_service.operations import (
+    ALREADY,
+    NOTHING,
+    Amounts,
+    Cause,
+    Denial,
+    Done,
+    OfferAmounts,
+    Outcome,
+    Refused,
+    Settle,
+)
+from quota_service.windows import FOREVER, SECOND
+
+
+class Ending(NamedTuple):
+    """How a hold ends: its new state and what is charged."""
+
+    state: State
+    outcome: Outcome
+    charged: Amounts
+    settlement: int = 0
+    unpriced: bool = False
+
+
+class Closure(NamedTuple):
+    """Until when a vendor closed a subject, and why."""
+
+    until: int
+    reason: str
+
+
+NEVER_CLOSED = Closure(0, "")
+
+
+def needs(offer: OfferAmounts) -> tuple[int, int, int, int]:
+    """Return the amounts an offer takes, in the order of UNITS."""
+    return 1, offer.input_tokens + offer.output_tokens, offer.cost_nanos, 1
+
+
+def amount_of(unit: str, amounts: Amounts) -> int:
+    """Return what amounts mean in a unit; concurrency is never charged, only lent (I18)."""
+    if unit == "tokens":
+        return amounts.input_tokens + amounts.output_tokens
+    if unit == "nanodollars":
+        return amounts.cost_nanos
+    return amounts.requests if unit == "requests" else 0
+
+
+def admits(line: Line, budget: Budget, amount: int, own: Mapping[str, int] | None) -> bool:
+    """Tell whether a leg may be taken.
+
+    A leg that takes nothing is never denied. `own` is what the attempt being replaced frees: a payer's budget lets
+    its holder keep that much even when neighbours have overdrawn it meanwhile.
+    """
+    for level in line.weighed:
+        if amount > level.room(budget.limit, hard=budget.hard) and amount:
+            break
+    else:
+        return True
+    return own is not None and budget.payer and amount <= own.get(budget.id, 0)
+
+
+def closed(terms: Terms, closures: Mapping[str, Closure], now: int) -> Denial | None:
+    """Return the denial of an offer whose account, model or slot a vendor closed; the longest closing counts."""
+    subject = max(terms.subjects(), key=lambda name: closures.get(name, NEVER_CLOSED).until)
+    closure = closures.get(subject, NEVER_CLOSED)
+    if closure.until <= now:
+        return None
+    cause = Cause.REJECTED if closure.reason == "auth" else Cause.COOLING
+    wait = closure.until - now
+    return Denial(terms.offer, subject, cause, retry_after=wait, fits_in=wait)
+
+
+def denial(offer: str, line: Line, budget: Budget, amount: int, now: int) -> Denial:
+    """Explain why a leg does not fit: the limit, what is left, and when waiting would help (I17)."""
+    level = max(line.weighed, key=lambda level: level.taken)
+    limit = level.limit(budget.limit)
+    left = max(0, limit - level.taken)
+    if budget.hard and amount > budget.limit:
+        return Denial(offer, budget.id, Cause.TOO_LARGE, limit=budget.limit, left=left, unit=budget.unit)
+    wait = _fits_in(line, budget, amount, now)
+    by_holds = all(amount <= level.room(budget.limit, hard=budget.hard) + level.held for level in line.weighed)
+    by_holds = by_holds and budget.hard
+    return Denial(
+        offer,
+        budget.id,
+        Cause.TENANT if budget.payer else Cause.BUDGET,
+        retry_after=min(SECOND, wait or SECOND) if by_holds else wait,
+        fits_in=wait,
+        limit=limit,
+        left=left,
+        unit=budget.unit,
+        by_holds=by_holds,
+    )
+
+
+def most_limiting(denials: list[Denial]) -> Denial:
+    """Return the denial that lasts longest; one that waiting cannot cure beats all."""
+    return max(denials, key=lambda denial: FOREVER if denial.fits_in is None else denial.fits_in)
+
+
+def worth_waiting(denials: tuple[Denial, ...], patience: int) -> bool:
+    """Tell whether any offer may come to fit within the caller's patience."""
+    return any(denial.by_holds or (denial.fits_in is not None and denial.fits_in <= patience) for denial in denials)
+
+
+def _fits_in(line: Line, budget: Budget, amount: int, now: int) -> int | None:
+    """Return when a leg would fit if nothing else happened; None when it never would."""
+    if budget.unit == "concurrency":
+        return max(1, line.latest_expiry - now)
+    if line.total is not None:
+        return _rolls_free_in(line, line.total, budget, amount, now)
+    blocking = [cell for cell in line.current if amount > cell.room(budget.limit, hard=budget.hard)]
+    end = max((cell.end for cell in blocking), default=now + 1)
+    return None if end == FOREVER else end - now
+
+
+def _rolls_free_in(line: Line, total: Level, budget: Budget, amount: int, now: int) -> int:
+    """Return when enough of a rolling window's cells weigh no longer."""
+    if budget.hard:
+        excess = amount - total.room(budget.limit, hard=True)
+    else:
+        excess = total.used + total.external - total.limit(budget.limit) + 1
+    last = now + 1
+    for cell in line.spread():
+        last = cell.counts_until
+        excess -= cell.taken if budget.hard else cell.used + cell.external
+        if excess <= 0:
+            break
+    return last - now
+
+
+def charge(hold: Hold, settle: Settle) -> Amounts:
+    """Return what a settle charges: what may have been spent is charged (I5, I13, I15).
+
+    Served: as reported, at least the request. Failed: as reported. Unknown or cancelled: at least the request; without
+    a word about the prompt its estimate; without a word about anything the estimated cost too. Unpriced: never less
+    than the estimated cost. Released: nothing.
+    """
+    told, estimate, outcome = settle.amounts, hold.estimate, settle.outcome
+    if outcome == Outcome.RELEASED:
+        return NOTHING
+    requests, prompt, cost = told.requests, told.input_tokens, told.cost_nanos
+    if outcome != Outcome.FAILED:
+        requests = max(1, requests)
+    if outcome in (Outcome.UNKNOWN, Outcome.CANCELLED) and prompt == 0:
+        prompt = estimate.input_tokens
+        if told.output_tokens == 0 and cost == 0:
+            cost = estimate.cost_nanos
+    if settle.unpriced:
+        cost = max(cost, estimate.cost_nanos)
+    return Amounts(requests, prompt, told.output_tokens, cost)
+
+
+def end(hold: Hold | None, settle: Settle) -> Ending | Done | Refused:
+    """Decide how a settle or release ends a hold: once, and a lapsed one is corrected once (I4, I5, I6)."""
+    if hold is None:
+        return Refused("HOLD_CONFLICT", f"no hold of attempt {settle.attempt_id}: it was never held, or long ago")
+    token = settlement(settle)
+    if hold.state == State.HELD:
+        state = State.RELEASED if settle.outcome == Outcome.RELEASED else State.SETTLED
+    elif hold.state == State.LAPSED:
+        state = State.CORRECTED
+    elif hold.settlement == token:
+        return ALREADY
+    else:
+        return Refused("HOLD_CONFLICT", f"attempt {hold.attempt_id} has ended as {hold.outcome} with other amounts")
+    return Ending(state, settle.outcome, charge(hold, settle), token, settle.unpriced)
+
+
+def lapse(hold: Hold) -> Ending:
+    """Decide how a hold ends that nobody ended: charged in full, only its concurrency returns (I5)."""
+    return Ending(State.LAPSED, Outcome.LAPSED, hold.in_full)

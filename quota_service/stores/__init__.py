@@ -1,0 +1,1 @@
+"""Where the ledger is kept; every store passes the same contract suite."""

@@ -1,0 +1,55 @@
+"""Keeps the ledger in this process's memory: for tests and simulations; a restart forgets everything."""
+
+from collections.abc import Sequence
+
+from meshkit.clock import Clock
+from quota_service.clock import LedgerClock
+from quota_service.definitions import Definitions
+from quota_service.ledger import Ledger
+from quota_service.memory import Retention
+from quota_service.operations import Operation
+from quota_service.spend import SpendLine, SpendQuery, SpendTable
+from quota_service.standing import Standing, standing
+from quota_service.stores.protocol import Applied
+from quota_service.verify import discrepancies
+
+
+class MemoryStore:
+    """The ledger alone."""
+
+    def __init__(self, definitions: Definitions, clock: Clock, retention: Retention | None = None) -> None:
+        self._ledger = Ledger(definitions, retention)
+        self._clock = LedgerClock(clock)
+        self._spend = SpendTable()
+
+    @property
+    def problem(self) -> str | None:
+        """Return None: memory does not fail."""
+        return None
+
+    def until_next_expiry(self) -> float | None:
+        """Return the seconds until a hold may lapse, None when none is open."""
+        expiry = self._ledger.next_expiry
+        return None if expiry is None else max(0.0, (expiry - self._clock.now()) / 1_000)
+
+    async def apply(self, operations: Sequence[Operation]) -> Applied:
+        """Do a batch."""
+        answers, changes = self._ledger.apply(operations, self._clock.now())
+        self._spend.add(changes.spend)
+        freed = frozenset(changes.freed)
+        return Applied(answers, changes.now, freed, changes.lapsed, changes.late, changes.overage)
+
+    async def standing(self, prefix: str = "") -> Standing:
+        """Return how the budgets stand whose subjects start with this."""
+        return standing(self._ledger, self._clock.now(), prefix)
+
+    async def spend(self, query: SpendQuery) -> list[SpendLine]:
+        """Sum what was spent."""
+        return self._spend.query(query)
+
+    async def verify(self) -> list[str]:
+        """Recompute every level; return a sentence for each that is wrong (I2)."""
+        return discrepancies(self._ledger)
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""

@@ -1,0 +1,52 @@
+"""What every store of the ledger can do; the contract suite in tests/contract holds each to it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from quota_service.operations import Answer, Operation
+from quota_service.spend import SpendLine, SpendQuery
+from quota_service.standing import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a batch: answers in order, the moment it was done at, and what waiting callers must know."""
+
+    answers: Sequence[Answer]
+    now: int
+    freed: frozenset[str]
+    lapsed: int
+    late: int
+    overage: Counter[str]
+
+
+class Store(Protocol):
+    """A ledger somewhere. The store has the clock (I10) and decides; callers only ask."""
+
+    @property
+    def problem(self) -> str | None:
+        """Say why nothing can be admitted now, None when all is well."""
+
+    def until_next_expiry(self) -> float | None:
+        """Return the seconds until a hold may lapse, None when none is open."""
+
+    async def apply(self, operations: Sequence[Operation]) -> Applied:
+        """Do a batch, each operation whole or not at all; when it returns, all of it is durable (I7).
+
+        Raises:
+            MeshError: QUOTA_UNAVAILABLE; nothing of the batch is certain, repeat it with the same ids.
+        """
+
+    async def standing(self, prefix: str = "") -> Standing:
+        """Return how the budgets stand whose subjects start with this."""
+
+    async def spend(self, query: SpendQuery) -> list[SpendLine]:
+        """Sum what was spent."""
+
+    async def verify(self) -> list[str]:
+        """Recompute every level; return a sentence for each that is wrong (I2)."""
+
+    async def close(self) -> None:
+        """Let go of everything."""
