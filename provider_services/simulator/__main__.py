@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,9 +15,9 @@ from provider_services.simulator.running import without_latency
 from provider_services.simulator.server import create_app, serving
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal says stop; 2 means the configuration is no good."""
-    options = _options()
+    options = _options(arguments)
     try:
         rows = load_rows(options.config)
     except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
@@ -32,14 +33,14 @@ def main() -> int:
     return 0
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="simulator", description="A fake internet of LLM vendors over real HTTP.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=7490)
     parser.add_argument("--config", type=Path, help="YAML laid over the shipped rows: vendors: {<name>: {...}}")
     parser.add_argument("--no-latency", action="store_true", help="every vendor answers at once")
     parser.add_argument("--seed", type=int, default=7, help="words, ids and jitter follow from it")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 async def _serve(rows: tuple[VendorRow, ...], options: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rate_headers import STYLES, go_duration
 from provider_services.simulator.rows import VendorRow
 from provider_services.simulator.speech import Speech
-from provider_services.simulator.wires import WIRES
+from provider_services.simulator.wires import wire_for
 from provider_services.simulator.words import say
 
 NOBODY = Visitor("")
@@ -47,7 +47,7 @@ class Vendor:
         self._speech = speech
         self._clock = clock
         self._identity = Identity(chance)
-        self._wire = WIRES[row.dialect](row, self._identity)
+        self._wire = wire_for(row, self._identity)
         self._door = Door(row.auth)
         self._root = f"/{row.name}"
         self._prefix = self._root + row.prefix

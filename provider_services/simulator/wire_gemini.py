@@ -1,14 +1,14 @@
 """Speaks the gemini dialect: generateContent whole, as events or as a JSON array, embeddings and models."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 from zlib import crc32
 
 import msgspec
 
-from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, Said, Script, Stamp, ToolCall
+from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, Said, Script, Stamp, ToolCall, Wire
 from provider_services.simulator.identity import Identity
 from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
@@ -159,26 +159,12 @@ class GeminiWire:
 
     def script(self, ask: Ask, answer: Answer, stamp: Stamp) -> Script:
         """Render an answer as a stream whose every chunk carries the usage so far."""
-        as_array = ask.call.framing == "array"
-        before, after = (b"", b",\r\n") if as_array else (b"data: ", b"\r\n\r\n")
-        response_id = self._response_id()
-        streams = [self._stream(ask, choice) for choice in answer.choices]
-        pieces: list[Piece] = []
-        thoughts = text = 0
-        for turn in zip_longest(*streams):
-            for index, step in enumerate(turn):
-                if step is None:
-                    continue
-                part, thought_tokens, text_tokens = step
-                thoughts, text = thoughts + thought_tokens, text + text_tokens
-                chunk = {"candidates": [_candidate(index, part)]} | self._ends(ask, thoughts, text, response_id)
-                data = before + _json(chunk) + after if part else b""
-                pieces.append(Piece(data, thought_tokens + text_tokens))
-        ended = [_candidate(index, {"text": ""}) | _finish(choice) for index, choice in enumerate(answer.choices)]
-        last = before + _json({"candidates": ended} | self._ends(ask, thoughts, text, response_id))
-        opening, closing = (b"[", last + b"]") if as_array else (b"", last + after)
-        kind = "application/json; charset=UTF-8" if as_array else "text/event-stream"
-        return Script(content_type=kind, opening=opening, pieces=tuple(pieces), closing=closing)
+        chunks = self._chunks(ask, answer, self._response_id())
+        if ask.call.framing == "sse":
+            framed = [Piece(b"data: " + data + b"\r\n\r\n" if data else b"", tokens) for data, tokens in chunks]
+            return Script("text/event-stream", b"", tuple(framed[:-1]), framed[-1].data)
+        framed = [Piece(data + b",\r\n" if data else b"", tokens) for data, tokens in chunks[:-1]]
+        return Script("application/json; charset=UTF-8", b"[", tuple(framed), chunks[-1][0] + b"]")
 
     def embeddings(self, ask: Ask, answer: Answer, stamp: Stamp) -> bytes:
         """Render one vector or a batch of them."""
@@ -228,6 +214,23 @@ class GeminiWire:
         for place, call in enumerate(choice.calls):
             yield self._call_part(ask, call, place), 0, len(call.pieces)
 
+    def _chunks(self, ask: Ask, answer: Answer, response_id: str) -> list[tuple[bytes, int]]:
+        """Write every chunk and the tokens it carries; hidden thoughts are empty chunks, the finish is the last."""
+        chunks: list[tuple[bytes, int]] = []
+        thoughts = text = 0
+        streams = [self._stream(ask, choice) for choice in answer.choices]
+        for turn in zip_longest(*streams):
+            for index, step in enumerate(turn):
+                if step is None:
+                    continue
+                part, thought_tokens, text_tokens = step
+                thoughts, text = thoughts + thought_tokens, text + text_tokens
+                chunk = {"candidates": [_candidate(index, part)]} | self._ends(ask, thoughts, text, response_id)
+                chunks.append((_json(chunk) if part else b"", thought_tokens + text_tokens))
+        ended = [_candidate(index, {"text": ""}) | _finish(choice) for index, choice in enumerate(answer.choices)]
+        chunks.append((_json({"candidates": ended} | self._ends(ask, thoughts, text, response_id)), 0))
+        return chunks
+
     def _call_part(self, ask: Ask, call: ToolCall, place: int) -> dict[str, Any]:
         function: dict[str, Any] = {"name": call.name, "args": call.arguments}
         if ask.model.signed:
@@ -272,3 +275,6 @@ def _listed(model: ModelRow) -> dict[str, Any]:
         "outputTokenLimit": model.max_output,
         "supportedGenerationMethods": methods,
     } | ({"temperature": 1, "topP": 0.95, "topK": 64, "thinking": model.reasoning} if chat else {})
+
+
+WIRE: Callable[[VendorRow, Identity], Wire] = GeminiWire

@@ -145,12 +145,8 @@ def read_generate(raw: bytes, call: Call, row: VendorRow) -> Ask:
     if model.kind != "chat":
         raise RefusalError("unknown_model", model=model.id, method="generateContent")
     request = _decoded(_generate, raw)
-    if not request.contents:
-        raise RefusalError("bad_request", message="* GenerateContentRequest.contents: contents is not specified\n")
-    _check_signatures(request, model)
     config = request.generation_config or GenerationConfig()
-    if (config.candidate_count or 1) > 1 and model.reasoning:
-        raise RefusalError("bad_request", message="Multiple candidates is not enabled for this model")
+    _check(request, model, config)
     turns = [*request.contents, *([request.system_instruction] if request.system_instruction else [])]
     tokens = sum(message_tokens(turn.texts()) for turn in turns)
     if tokens > model.context:
@@ -210,15 +206,16 @@ def _decoded(decoder: msgspec.json.Decoder[Request], raw: bytes) -> Request:
         raise RefusalError("bad_request", message=f"Invalid JSON payload received. {error}") from error
 
 
-def _check_signatures(request: GenerateRequest, model: ModelRow) -> None:
-    if not model.signed:
-        return
-    for turn in request.contents:
+def _check(request: GenerateRequest, model: ModelRow, config: GenerationConfig) -> None:
+    if not request.contents:
+        raise RefusalError("bad_request", message="* GenerateContentRequest.contents: contents is not specified\n")
+    if (config.candidate_count or 1) > 1 and model.reasoning:
+        raise RefusalError("bad_request", message="Multiple candidates is not enabled for this model")
+    for turn in request.contents if model.signed else ():
         first = next((part for part in turn.parts if part.function_call), None)
         if first is not None and not first.thought_signature:
-            raise RefusalError(
-                "bad_request", message="Function call is missing a thought_signature in functionCall parts."
-            )
+            message = "Function call is missing a thought_signature in functionCall parts."
+            raise RefusalError("bad_request", message=message)
 
 
 def _is_users(turn: Content) -> bool:

@@ -1,20 +1,19 @@
 """Speaks the ollama dialect: chat as NDJSON or whole, embeddings, tags and version."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, RefusalError, Said, Script, Stamp, Tool
-from provider_services.simulator.counting import message_tokens
+from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, Said, Script, Stamp, Wire
 from provider_services.simulator.identity import Identity
 from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
+from provider_services.simulator.wire_ollama_requests import read_chat, read_embed
 
-DEFAULT_CONTEXT = 4_096
 NANOSECONDS = 1_000_000_000
 _json = msgspec.json.encode
 
@@ -24,79 +23,6 @@ class Quirks(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     version: str = "0.12.6"
     call_ids: bool = True
-
-
-class CalledFunction(Struct):
-    """The function of an earlier call."""
-
-    name: str
-    arguments: dict[str, Any] = {}
-
-
-class CalledTool(Struct):
-    """An earlier call in the conversation."""
-
-    function: CalledFunction
-
-
-class Message(Struct):
-    """One message of the conversation."""
-
-    role: str
-    content: str = ""
-    tool_calls: list[CalledTool] | None = None
-
-    def texts(self) -> Iterator[str]:
-        """Yield all that counts as text."""
-        yield self.content
-        for call in self.tool_calls or ():
-            yield call.function.name + _json(call.function.arguments).decode()
-
-
-class Function(Struct):
-    """A function the model may call."""
-
-    name: str
-    parameters: dict[str, Any] | None = None
-
-
-class ToolSpec(Struct):
-    """A tool offered to the model."""
-
-    function: Function
-
-
-class Options(Struct):
-    """Options of the model runner."""
-
-    num_predict: int | None = None
-    num_ctx: int | None = None
-    stop: list[str] | str | None = None
-
-
-class ChatRequest(Struct):
-    """A chat request; what the simulator does not act on is accepted unread."""
-
-    model: str
-    messages: list[Message] = []
-    stream: bool | None = None
-    tools: list[ToolSpec] | None = None
-    format: str | dict[str, Any] | None = None
-    think: bool | str | None = None
-    options: Options | None = None
-
-
-class EmbedRequest(Struct):
-    """An embedding request."""
-
-    model: str
-    input: str | list[str] = ""
-    dimensions: int | None = None
-
-
-Request = TypeVar("Request", ChatRequest, EmbedRequest)
-_chat = msgspec.json.Decoder(ChatRequest)
-_embed = msgspec.json.Decoder(EmbedRequest)
 
 
 def _error(status: int, message: str) -> ErrorRow:
@@ -138,7 +64,8 @@ class OllamaWire:
 
     def read(self, call: Call, raw: bytes) -> Ask:
         """Read a request body."""
-        return self._read_embed(call, raw) if call.operation == "embed" else self._read_chat(call, raw)
+        read = read_embed if call.operation == "embed" else read_chat
+        return read(raw, call, self._row)
 
     def catalogue(self, call: Call) -> bytes:
         """Render the pulled models, or the version of the server."""
@@ -191,51 +118,6 @@ class OllamaWire:
         """Wrap an error as a line."""
         return said.body + b"\n"
 
-    def _read_chat(self, call: Call, raw: bytes) -> Ask:
-        request = _decoded(_chat, raw)
-        model = self._hosted(request.model)
-        if model.kind != "chat":
-            raise RefusalError("not_chat", model=model.id)
-        if request.think and not model.reasoning:
-            raise RefusalError("bad_request", message=f'"{model.id}" does not support thinking')
-        if request.tools and not model.tools:
-            raise RefusalError("bad_request", message=f"{model.id} does not support tools")
-        options = request.options or Options()
-        tokens = sum(message_tokens(message.texts()) for message in request.messages)
-        user = [message for message in request.messages if message.role == "user"]
-        stop = options.stop or ()
-        return Ask(
-            call=Call(call.operation, model.id, request.stream is not False),
-            model=model,
-            input_tokens=min(tokens, options.num_ctx or DEFAULT_CONTEXT),
-            last_text=user[-1].content if user else "",
-            from_user=bool(request.messages) and request.messages[-1].role == "user",
-            max_tokens=options.num_predict if (options.num_predict or 0) > 0 else None,
-            stop=(stop,) if isinstance(stop, str) else tuple(stop),
-            tools=tuple(Tool(spec.function.name, spec.function.parameters or {}) for spec in request.tools or ()),
-            json_schema=({} if request.format == "json" else request.format) if request.format else None,  # type: ignore[arg-type]
-            reasons=model.reasoning and request.think is not False,
-            shows_reasoning=True,
-        )
-
-    def _read_embed(self, call: Call, raw: bytes) -> Ask:
-        request = _decoded(_embed, raw)
-        model = self._hosted(request.model)
-        inputs = (request.input,) if isinstance(request.input, str) else tuple(request.input)
-        return Ask(
-            call=Call(call.operation, model.id),
-            model=model,
-            input_tokens=sum(message_tokens([text]) for text in inputs),
-            inputs=inputs,
-            dimensions=request.dimensions or 0,
-        )
-
-    def _hosted(self, name: str) -> ModelRow:
-        model = self._row.model(name) or self._row.model(f"{name}:latest")
-        if model is None:
-            raise RefusalError("unknown_model", model=name)
-        return model
-
     def _messages(self, choice: Choice) -> Iterator[tuple[dict[str, Any], int]]:
         for thought in choice.reasoning:
             yield {"content": "", "thinking": thought}, 1
@@ -255,13 +137,6 @@ class OllamaWire:
     def _line(ask: Ask, stamp: Stamp, at: float, message: dict[str, Any]) -> dict[str, Any]:
         moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return {"model": ask.model.answers_as, "created_at": moment, "message": message}
-
-
-def _decoded(decoder: msgspec.json.Decoder[Request], raw: bytes) -> Request:
-    try:
-        return decoder.decode(raw)
-    except msgspec.DecodeError as error:
-        raise RefusalError("bad_request", message=f"json: {error}") from error
 
 
 def _ends(answer: Answer, stamp: Stamp) -> dict[str, Any]:
@@ -300,3 +175,6 @@ def _tag(model: ModelRow) -> dict[str, Any]:
         "digest": digest,
         "details": details,
     }
+
+
+WIRE: Callable[[VendorRow, Identity], Wire] = OllamaWire

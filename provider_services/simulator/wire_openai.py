@@ -1,14 +1,14 @@
 """Speaks the openai dialect: chat completions, embeddings and models, with each host's habits from its row."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from struct import pack
 from typing import Any
 
 import msgspec
 
-from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, Said, Script, Stamp, ToolCall
+from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, Said, Script, Stamp, ToolCall, Wire
 from provider_services.simulator.identity import Identity
 from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
@@ -202,14 +202,17 @@ class OpenAIWire:
         for text in choice.pieces:
             yield Piece(frames.text(index, text))
         for place, call in enumerate(choice.calls):
-            if self._quirks.whole_calls:
-                whole = {"index": place} | self._tool_call(call, "".join(call.pieces))
-                yield Piece(frames.tool(index, whole), len(call.pieces))
-                continue
-            opened = {"index": place} | self._tool_call(call, "")
-            for number, arguments in enumerate(call.pieces):
-                first = frames.tool(index, opened) if not number else b""
-                yield Piece(first + frames.tool(index, {"index": place, "function": {"arguments": arguments}}))
+            yield from self._call_pieces(frames, index, place, call)
+
+    def _call_pieces(self, frames: Frames, index: int, place: int, call: ToolCall) -> Iterator[Piece]:
+        if self._quirks.whole_calls:
+            whole = {"index": place} | self._tool_call(call, "".join(call.pieces))
+            yield Piece(frames.tool(index, whole), len(call.pieces))
+            return
+        before = frames.tool(index, {"index": place} | self._tool_call(call, ""))
+        for arguments in call.pieces:
+            yield Piece(before + frames.tool(index, {"index": place, "function": {"arguments": arguments}}))
+            before = b""
 
     def _usage(self, answer: Answer, stamp: Stamp) -> dict[str, Any]:
         usage: dict[str, Any] = {
@@ -232,3 +235,6 @@ class OpenAIWire:
         elif answer.reasoning_tokens:
             usage["completion_tokens_details"] = {"reasoning_tokens": answer.reasoning_tokens}
         return usage
+
+
+WIRE: Callable[[VendorRow, Identity], Wire] = OpenAIWire

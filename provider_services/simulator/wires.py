@@ -1,16 +1,18 @@
-"""Finds the wire a row's dialect word stands for."""
+"""Finds the wire a row's dialect word stands for: the file `wire_<dialect>.py` next to this one."""
 
 from collections.abc import Callable
+from importlib import import_module
 
 from provider_services.simulator.ask import Wire
 from provider_services.simulator.identity import Identity
 from provider_services.simulator.rows import VendorRow
-from provider_services.simulator.wire_gemini import GeminiWire
-from provider_services.simulator.wire_ollama import OllamaWire
-from provider_services.simulator.wire_openai import OpenAIWire
 
-WIRES: dict[str, Callable[[VendorRow, Identity], Wire]] = {
-    "openai": OpenAIWire,
-    "gemini": GeminiWire,
-    "ollama": OllamaWire,
-}
+
+def wire_for(row: VendorRow, identity: Identity) -> Wire:
+    """Return the wire that speaks the vendor's dialect.
+
+    Raises:
+        ModuleNotFoundError: there is no such dialect.
+    """
+    build: Callable[[VendorRow, Identity], Wire] = import_module(f"{__package__}.wire_{row.dialect}").WIRE
+    return build(row, identity)
