@@ -77,17 +77,19 @@ format: setup ## format the code and repair what ruff can
 define protoc
 rm -rf $(1) && mkdir -p $(1)
 PATH="$(abspath $(VENV))/bin:$$PATH" $(PYTHON) -m grpc_tools.protoc -Iprotos \
-	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=$(1) --mypy_grpc_out=$(1) $(PROTOS)
+	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 endef
 
-gen: setup ## generate the Python code of protos/
+gen: setup ## generate the Python code of protos/, and what deploy/ has once per vendor
 	@$(call protoc,var/gen)
 	@rm -rf gen/llmmesh && mkdir -p gen && mv var/gen/llmmesh gen/llmmesh
+	@$(PYTHON) -m deploy.generate
 
 gen-check: setup
 	@$(call protoc,var/gen-check)
 	@diff -r -x __pycache__ var/gen-check/llmmesh gen/llmmesh || { echo "gen/ is stale: make gen"; exit 1; }
-	@echo "gen/ is fresh"
+	@$(PYTHON) -m deploy.generate --check
+	@echo "generated code and manifests are fresh"
 
 lock: setup ## resolve requirements/*.txt anew, with hashes
 	$(LOCK) --upgrade requirements/uv.in -o requirements/uv.txt
