@@ -1,17 +1,19 @@
 """Checks what no single key can tell: names used twice, successors that lead nowhere, limits that clash."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from catalog.model import Catalog, ModelRef, Vendor
-from catalog.plan import Limit
+from catalog.plan import Limit, matches
 from meshkit.yaml_file import ConfigError, Document
+
+Place = tuple[str | int, ...]
 
 
 class Complaint(Protocol):
     """Makes the error for a mistake at a place within a vendor's row."""
 
-    def __call__(self, place: tuple[str | int, ...], problem: str, allowed: str = "", /) -> ConfigError:
+    def __call__(self, place: Place, problem: str, allowed: str = "", /) -> ConfigError:
         """Return the error, to be raised."""
         ...
 
@@ -55,15 +57,23 @@ def check_use_cases(catalog: Catalog, document: Document, names: frozenset[str])
                     raise document.error((*place, "candidates", tier, number), f"unknown model `{candidate}`", closest)
 
 
-def check_limits(limits: tuple[Limit, ...], complain: Complaint, place: tuple[str | int, ...]) -> None:
-    """Refuse two limits that would be the same budget for the same model."""
-    seen: dict[tuple[object, ...], int] = {}
+def check_limits(limits: tuple[Limit, ...], models: Iterable[str], complain: Complaint, place: Place) -> None:
+    """Refuse two limits that would be one budget, and an account's limit that does not hold for the whole account."""
+    seen: dict[tuple[str, str, str], int] = {}
     for number, limit in enumerate(limits):
-        budget = (limit.scope, limit.pool, limit.unit, limit.window.label, limit.models)
-        if (first := seen.setdefault(budget, number)) != number:
+        if limit.scope == "account" and limit.models:
             raise complain(
-                (*place, number), f"limits {limit.unit} per {limit.window.label} a second time, after number {first}"
+                (*place, number, "models"), "an account's limit holds for every model", "scope: model or pool"
             )
+        if limit.scope == "model":
+            subjects = [model for model in models if matches(model, limit.models)] or list(limit.models)
+        else:
+            subjects = [f"pool {limit.pool}" if limit.pool else "the account"]
+        for subject in subjects:
+            budget = (subject, limit.unit, limit.window.label)
+            if seen.setdefault(budget, number) != number:
+                problem = f"limits {limit.unit} per {limit.window.label} of {subject} a second time"
+                raise complain((*place, number), problem)
 
 
 def _check_vendor_names(catalog: Catalog, documents: Mapping[str, Document]) -> None:
@@ -88,12 +98,12 @@ def _check_plans(vendor: Vendor, complain: Complaint) -> None:
     if vendor.default_plan not in vendor.plans:
         raise complain(("default_plan",), f"no plan `{vendor.default_plan}`", ", ".join(vendor.plans))
     for name, plan in vendor.plans.items():
-        check_limits(plan.limits, complain, ("plans", name, "limits"))
+        check_limits(plan.limits, vendor.models, complain, ("plans", name, "limits"))
     for model in vendor.models.values():
         for name, limits in model.limits.items():
             if name not in vendor.plans:
                 raise complain(("models", model.id, "limits", name), f"no plan `{name}`", ", ".join(vendor.plans))
-            check_limits(limits, complain, ("models", model.id, "limits", name))
+            check_limits(limits, (model.id,), complain, ("models", model.id, "limits", name))
 
 
 def _check_keys(vendor: Vendor, complain: Complaint) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from catalog.model import Vendor
 from catalog.settings import Endpoint
@@ -17,9 +18,17 @@ def endpoint_of(vendor: Vendor, env: Mapping[str, str], configured: str) -> Endp
     """
     for variable, template in vendor.endpoint_env.items():
         if value := env.get(variable, "").strip().rstrip("/"):
-            absolute = value if "://" in value else f"http://{value}"
-            return Endpoint(template.replace("{value}", absolute))
+            return Endpoint(template.replace("{value}", _absolute(value, vendor.endpoint)))
     return Endpoint(configured) if configured else _filled(vendor, env)
+
+
+def _absolute(value: str, like: str) -> str:
+    """Return an address as a URL; scheme and port are those of the row's endpoint when the value has none."""
+    if "://" in value:
+        return value
+    pattern = urlsplit(like)
+    port = f":{pattern.port}" if pattern.port and ":" not in value else ""
+    return f"{pattern.scheme}://{value}{port}"
 
 
 def _filled(vendor: Vendor, env: Mapping[str, str]) -> Endpoint:

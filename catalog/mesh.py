@@ -1,6 +1,5 @@
 """Reads mesh.yaml and the environment into one `Mesh`, refusing whatever does not hold together."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -71,7 +70,7 @@ def load_mesh(path: Path | None, env: Mapping[str, str], catalog: Catalog | None
         timeouts=_timeouts(file.timeouts),
         telemetry=Telemetry(file.telemetry.otlp_endpoint, file.telemetry.sample_ratio),
         ledger_path=file.ledger.path,
-        version=_version(known, document),
+        version=_version(known, file),
     )
 
 
@@ -132,8 +131,15 @@ def _timeouts(row: TimeoutsRow) -> Timeouts:
     )
 
 
-def _version(catalog: Catalog, document: Document) -> int:
+def _version(catalog: Catalog, file: MeshFile) -> int:
     """Return a number that changes whenever a limit, price or budget may have; addresses do not count."""
-    relevant = {key: document.data.get(key) for key in ("vendors", "budgets", "tiers", "use_cases")}
-    text = json.dumps(relevant, sort_keys=True, default=str)
-    return fingerprint(catalog.version.to_bytes(8), text.encode())
+    relevant = file.model_dump_json(
+        include={
+            "vendors": {"__all__": {"slots", "limits", "models"}},
+            "budgets": True,
+            "tiers": True,
+            "use_cases": True,
+        },
+        exclude_defaults=True,
+    )
+    return fingerprint(catalog.version.to_bytes(8), relevant.encode())

@@ -1,8 +1,8 @@
 """The catalogue as the mesh reads it: vendors, models and use cases, all frozen, and how they are found by name."""
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from functools import cached_property
 from typing import Literal
 
@@ -87,12 +87,16 @@ class Model:
     aliases: tuple[str, ...] = ()
     short_names: tuple[str, ...] = ()
     status: Status = "active"
-    retired_on: date | None = None
+    retired_on: dt.date | None = None
     successor: str = ""
     limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
     quirks: tuple[str, ...] = ()
     source: str = ""
     date: str = ""
+
+    def retired_by(self, day: dt.date) -> bool:
+        """Tell whether the vendor has ended the model by that day; a day named in advance comes by itself."""
+        return self.status == "retired" or (self.retired_on is not None and self.retired_on <= day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class Vendor:
     local: bool = False
     open_models: bool = False
     trains_on: Mapping[str, bool] = field(default_factory=dict)
-    retired_on: date | None = None
+    retired_on: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +205,8 @@ class Catalog:
     def resolve(self, name: str) -> tuple[ModelRef, ...]:
         """Find the models a name means, active ones first; empty when nobody knows it.
 
-        Tried in this order: `vendor/name`, id, alias, short name (when only one vendor has it), family.
+        Behind a vendor a name is an id, else an alias, else a short name, else a family. Alone it may be any of these
+        at any vendor; a short name alone counts only when one vendor has it.
         """
         head, slash, rest = name.partition("/")
         vendor = self.vendor(head) if slash else None

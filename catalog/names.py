@@ -14,7 +14,8 @@ class NameIndex(Generic[ItemT]):
     """
 
     def __init__(self) -> None:
-        self._levels: tuple[dict[str, list[tuple[str, ItemT]]], ...] = ({}, {}, {}, {})
+        self._items: list[tuple[str, ItemT]] = []
+        self._levels: tuple[dict[str, list[int]], ...] = ({}, {}, {}, {})
         self._spellings: dict[str, str] = {}
 
     def add(
@@ -28,25 +29,28 @@ class NameIndex(Generic[ItemT]):
         family: str = "",
     ) -> None:
         """Add one item under all its names."""
+        number = len(self._items)
+        self._items.append((owner, item))
         for level, names in enumerate(((name,), aliases, short_names, (family,) if family else ())):
             for known in names:
-                self._levels[level].setdefault(known.casefold(), []).append((owner, item))
+                self._levels[level].setdefault(known.casefold(), []).append(number)
                 for spelling in (known, f"{owner}/{known}"):
                     self._spellings.setdefault(spelling.casefold(), spelling)
 
     def at(self, owner: str, name: str) -> tuple[ItemT, ...]:
         """Find an owner's items of that name: by id, else alias, else short name, else family."""
         for level in self._levels:
-            if found := tuple(item for holder, item in level.get(name.casefold(), ()) if holder == owner):
+            numbers = level.get(name.casefold(), ())
+            if found := tuple(item for holder, item in map(self._items.__getitem__, numbers) if holder == owner):
                 return found
         return ()
 
     def anywhere(self, name: str) -> tuple[ItemT, ...]:
-        """Find every owner's items of that name: by id, else alias, else unshared short name, else family."""
+        """Find every owner's items of that name, whichever kind of name it is for each of them."""
         ids, aliases, short_names, families = (level.get(name.casefold(), []) for level in self._levels)
-        if len({owner for owner, _ in short_names}) > 1:
-            short_names = []
-        return tuple(item for _, item in ids or aliases or short_names or families)
+        shared = len({self._items[number][0] for number in short_names}) > 1
+        numbers = {*ids, *aliases, *families, *(() if shared else short_names)}
+        return tuple(self._items[number][1] for number in sorted(numbers))
 
     def closest(self, name: str) -> list[str]:
         """Return up to five known names that look like this one, the likest first."""

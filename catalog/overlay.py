@@ -3,7 +3,7 @@
 from dataclasses import replace
 from types import MappingProxyType
 
-from catalog.checks import Complaint, check_use_cases, check_vendor
+from catalog.checks import Complaint, Place, check_use_cases, check_vendor
 from catalog.mesh_rows import MeshFile, VendorSettingsRow
 from catalog.model import Catalog, Vendor
 from catalog.plan import Plan
@@ -35,7 +35,7 @@ def laid_over(catalog: Catalog, file: MeshFile, document: Document) -> Catalog:
 def _complaint(document: Document, vendor: str) -> Complaint:
     """Report mistakes of a vendor where mesh.yaml speaks of it."""
 
-    def complain(place: tuple[str | int, ...], problem: str, allowed: str = "") -> ConfigError:
+    def complain(place: Place, problem: str, allowed: str = "") -> ConfigError:
         return document.error(("vendors", vendor, *place), problem, allowed)
 
     return complain

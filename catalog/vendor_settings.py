@@ -94,7 +94,7 @@ def _limits(vendor: Vendor, row: VendorSettingsRow, document: Document) -> dict[
     limits: dict[str, tuple[Limit, ...]] = {}
     for plan, rows in row.limits.items():
         limits[plan] = tuple(limit.limit(source="mesh.yaml") for limit in rows)
-        check_limits(limits[plan], document.error, ("vendors", vendor.id, "limits", plan))
+        check_limits(limits[plan], vendor.models, document.error, ("vendors", vendor.id, "limits", plan))
     return limits
 
 
