@@ -1,15 +1,16 @@
 """What `kubectl apply -k` would apply: valid for every Kubernetes we name, and what each overlay promises."""
 
-import shutil
 import tomllib
 
 import kubernetes_validate
 import pytest
 from fixtures import manifests as m
 
+from tools.real_programs import find
+
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed"),
+    pytest.mark.skipif(find("kubectl") is None, reason="kubectl is not installed"),
 ]
 PLACES = {"base": "base", "dev": "overlays/dev", "prod": "overlays/prod"}
 VERSIONS = ("1.32", "1.33", "1.34", "1.35", "1.36", "1.37")

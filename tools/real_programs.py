@@ -1,0 +1,124 @@
+"""Finds the programs the real tests need, installs below var/real what it may, and says what is missing and why."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / "var" / "real"
+BIN = HOME / "bin"
+DEADLINE = 600.0
+
+
+def find(program: str) -> str | None:
+    """Give the path of a program, ours or the system's."""
+    return shutil.which(program, path=os.pathsep.join([str(BIN), os.environ.get("PATH", "")]))
+
+
+def _run(*command: str, cwd: Path = ROOT) -> str:
+    """Run a command; give nothing when it worked, else its last words."""
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed commands of this file
+            command, cwd=cwd, capture_output=True, text=True, timeout=DEADLINE, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    words = (done.stderr.strip() or done.stdout.strip() or f"{command[0]} ended with {done.returncode}").splitlines()
+    return "" if done.returncode == 0 else next((word for word in words if "error" in word.lower()), words[-1])
+
+
+def _offer(path: Path) -> None:
+    """Make a program found below var/real known by its name."""
+    BIN.mkdir(parents=True, exist_ok=True)
+    link = BIN / path.name
+    link.unlink(missing_ok=True)
+    link.symlink_to(path)
+
+
+def unpacked(package: str, *programs: str) -> Callable[[], str]:
+    """Install by unpacking a Debian package beside the system: no root, and no service is started."""
+
+    def install() -> str:
+        if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+            return f"no apt-get here; install {package} and run again"
+        place = HOME / package
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        problem = _run("apt-get", "download", package, cwd=place)
+        if problem and os.geteuid() == 0:
+            problem = _run("apt-get", "update") or _run("apt-get", "download", package, cwd=place)
+        archive = next(place.glob("*.deb"), None)
+        if problem or archive is None:
+            return problem or f"apt-get downloaded no {package}"
+        problem = _run("dpkg-deb", "--extract", str(archive), str(place))
+        for program in () if problem else programs:
+            _offer(place / "usr" / "bin" / program)
+        return problem
+
+    return install
+
+
+def from_npm(program: str) -> Callable[[], str]:
+    """Install what tools/npm locks."""
+
+    def install() -> str:
+        if not shutil.which("npm") and os.geteuid() == 0 and shutil.which("apt-get"):
+            _run("apt-get", "update")
+            _run("apt-get", "install", "--yes", "--no-install-recommends", "npm")
+        if not shutil.which("npm"):
+            return "npm is not installed (Debian, Ubuntu: apt install npm)"
+        place = HOME / "npm"
+        place.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(ROOT / "tools" / "npm" / name, place / name)
+        problem = _run("npm", "ci", "--no-audit", "--no-fund", cwd=place)
+        path = next(place.glob(f"node_modules/@*/*/bin/{program}"), None)
+        if problem or path is None:
+            return problem or f"npm has no {program} for this platform"
+        _offer(path)
+        return ""
+
+    return install
+
+
+def _not_ours(hint: str) -> Callable[[], str]:
+    return lambda: hint
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program, what it is for and how it comes here."""
+
+    name: str
+    purpose: str
+    install: Callable[[], str]
+
+
+PROGRAMS = (
+    Program("prometheus", "scrapes the running mesh", unpacked("prometheus", "prometheus", "promtool")),
+    Program("promtool", "checks the scrape configuration", unpacked("prometheus", "prometheus", "promtool")),
+    Program("buf", "lints protos and compares them with the last tag", from_npm("buf")),
+    Program(
+        "kubectl", "builds the overlays", _not_ours("in no package list here; https://kubernetes.io/docs/tasks/tools/")
+    ),
+)
+
+
+def main() -> int:
+    """Make sure of every program; a missing one is a skipped test, not a failure."""
+    for program in PROGRAMS:
+        problem = "" if find(program.name) else program.install()
+        where = find(program.name)
+        found = f"ready:   {program.name} ({where})"
+        missing = f"skipped: {program.name}, which {program.purpose}: {problem or 'installed, but not found'}"
+        sys.stdout.write((found if where else missing) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
