@@ -1,0 +1,63 @@
+"""Reads what callers say in HTTP headers: the request's id, how long they wait, and the mesh's own words."""
+
+import math
+import secrets
+from collections.abc import Mapping
+
+from meshkit.errors import invalid
+
+REQUEST_ID = "x-request-id"
+OFFER = "x-llm-mesh-offer"
+COST = "x-llm-mesh-cost-usd"
+USE_CASE = "x-llm-mesh-use-case"
+TIER = "x-llm-mesh-tier"
+STREAM_GUARANTEE = "x-llm-mesh-stream-guarantee"
+TIMEOUTS = ("x-request-timeout", "x-stainless-timeout")
+READ_TIMEOUT = "x-stainless-read-timeout"
+LONGEST_ID = 100
+LONGEST_DEADLINE = 3_600.0
+
+
+def plain(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with lower-case names; bytes that are not UTF-8 become question marks."""
+    return {name.lower(): value.encode("utf-8", "replace").decode() for name, value in headers.items()}
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """Return the caller's request id, or a new one.
+
+    Raises:
+        MeshError: INVALID_REQUEST when it is too long or not printable ASCII.
+    """
+    given = headers.get(REQUEST_ID, "")
+    if len(given) > LONGEST_ID or not all(" " <= letter <= "~" for letter in given):
+        raise invalid(REQUEST_ID, f"must be at most {LONGEST_ID} printable ASCII characters")
+    return given or new_request_id()
+
+
+def new_request_id() -> str:
+    """Make up a request id."""
+    return f"req-{secrets.token_hex(12)}"
+
+
+def deadline(headers: Mapping[str, str], default: float) -> float:
+    """Return how many seconds the caller waits.
+
+    A read timeout is about the next byte, not the whole answer: it can lengthen the default, never shorten it.
+    """
+    for name in TIMEOUTS:
+        if name in headers:
+            return _seconds(name, headers[name])
+    if READ_TIMEOUT in headers:
+        return max(default, _seconds(READ_TIMEOUT, headers[READ_TIMEOUT]))
+    return default
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise invalid(name, "must be a number of seconds greater than 0")
+    return min(seconds, LONGEST_DEADLINE)
