@@ -4,9 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from quota_service.holds import Hold
+from quota_service.holds import Hold, State
 from quota_service.levels import Cell
-from quota_service.operations import Amounts
+from quota_service.operations import Amounts, Outcome
+from quota_service.windows import utc_day
 
 
 class SpendKey(NamedTuple):
@@ -28,6 +29,17 @@ class SpendDelta(NamedTuple):
     attempts: int
     amounts: Amounts
     assumed: int
+
+
+def spent(hold: Hold, sign: int) -> tuple[SpendDelta, ...]:
+    """Return what an ended hold adds to the spend of the day it was made on, or takes back (I8)."""
+    if hold.outcome is None or hold.outcome == Outcome.RELEASED:
+        return ()
+    day = utc_day(hold.created)
+    key = SpendKey(day, hold.tenant, hold.use_case, hold.vendor, hold.model, hold.plan, hold.outcome)
+    told = hold.charged
+    amounts = Amounts(sign * told.requests, sign * told.input_tokens, sign * told.output_tokens, sign * told.cost_nanos)
+    return (SpendDelta(key, sign, amounts, sign if hold.state == State.LAPSED else 0),)
 
 
 class Entry(NamedTuple):

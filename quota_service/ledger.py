@@ -5,7 +5,7 @@ from heapq import heapify, heappop, heappush
 
 from quota_service import rules
 from quota_service.admission import Books, Fit, Lines, Move, first_fit, freed_by, moves_of
-from quota_service.changes import Changes, Entry, SpendDelta, SpendKey
+from quota_service.changes import Changes, Entry, spent
 from quota_service.definitions import Definitions
 from quota_service.holds import Hold, Leg, State, fingerprint
 from quota_service.levels import Cell
@@ -13,7 +13,6 @@ from quota_service.memory import EndedHolds, RecentDenials, Retention
 from quota_service.observing import close, observe_figures
 from quota_service.operations import (
     DONE,
-    Amounts,
     Answer,
     Denied,
     Done,
@@ -28,7 +27,6 @@ from quota_service.operations import (
     Settle,
     Waiting,
 )
-from quota_service.windows import utc_day
 
 # Ended holds forgotten with each batch, so that forgetting keeps pace and no batch is long.
 FORGET_AT_LEAST = 64
@@ -234,7 +232,7 @@ class Ledger:
         corrected = hold.state == State.LAPSED
         if corrected:
             changes.late += 1
-            self._spend(hold, -1)
+            changes.spend += spent(hold, -1)
         else:
             self.open_holds -= 1
             hold.ended = self.now
@@ -248,23 +246,10 @@ class Ledger:
         hold.state, hold.outcome, hold.charged, hold.settlement, hold.unpriced = ending
         if not corrected:
             self._ended.add(hold)
-        self._spend(hold, 1)
+        changes.spend += spent(hold, 1)
         changes.holds[hold.attempt_id] = changes.legs[hold.attempt_id] = hold
         told = tuple((leg.cell.budget, leg.cell.start, used, held) for leg, used, held in moves)
         changes.journal.append(Entry(self.now, ending.state, hold.attempt_id, ending.outcome, told))
-
-    def _spend(self, hold: Hold, sign: int) -> None:
-        """Add what a hold was charged to the spend of the day it was made on, or take it back."""
-        if hold.outcome is None or hold.outcome == Outcome.RELEASED:
-            return
-        day = utc_day(hold.created)
-        key = SpendKey(day, hold.tenant, hold.use_case, hold.vendor, hold.model, hold.plan, hold.outcome)
-        told = hold.charged
-        amounts = Amounts(
-            sign * told.requests, sign * told.input_tokens, sign * told.output_tokens, sign * told.cost_nanos
-        )
-        assumed = sign if hold.state == State.LAPSED else 0
-        self._changes.spend.append(SpendDelta(key, sign, amounts, assumed))
 
     def _await_expiry(self, hold: Hold) -> None:
         heappush(self._expiries, (hold.expires, hold.attempt_id))

@@ -1,4 +1,4 @@
-"""What the ledger remembers for a while: ended holds and fresh denials, so that a repeated operation finds them (I6)."""
+"""What the ledger remembers for a while, so that a repeated operation finds it: ended holds, fresh denials (I6)."""
 
 from collections import deque
 from collections.abc import Iterator

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 DEFAULT_TTL = 120_000
 
@@ -97,6 +98,10 @@ class Reserve(Struct, frozen=True):
     patience: int = 0
     ttl: int = DEFAULT_TTL
     dry_run: bool = False
+
+    def impatient(self, patience: int = 0) -> "Reserve":
+        """Return the same reserve with so much patience, by default none."""
+        return replace(self, patience=patience)
 
 
 class Denial(Struct, frozen=True):

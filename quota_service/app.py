@@ -1,0 +1,72 @@
+"""Builds and runs the quota service: the only place where its parts are put together."""
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from catalog.mesh import default_path, load_mesh
+from catalog.model import Catalog
+from catalog.settings import Mesh
+from meshkit import logs
+from meshkit.admin import AdminServer
+from meshkit.clock import Clock, SystemClock
+from meshkit.server import GrpcServer
+from quota_service.expansion import definitions_of
+from quota_service.metrics import BudgetCollector, Metrics
+from quota_service.service import SERVICE_NAME, QuotaService
+from quota_service.stores.sqlite import SqliteStore
+from quota_service.writer import Writer
+
+log = logs.get("quota")
+
+
+async def serve(
+    mesh: Mesh,
+    catalog: Catalog,
+    stop: asyncio.Event,
+    *,
+    clock: Clock | None = None,
+    registry: CollectorRegistry = REGISTRY,
+) -> None:
+    """Serve the ledger until `stop` is set.
+
+    Raises:
+        StartError: an address or the ledger file is in use, or the file cannot be read.
+    """
+    clock = clock or SystemClock()
+    store = SqliteStore.open(Path(mesh.ledger_path), definitions_of(catalog, mesh), clock)
+    metrics = Metrics(registry)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        collector = BudgetCollector(store.look)
+        registry.register(collector)
+        stack.callback(registry.unregister, collector)
+        writer = Writer(store, clock, metrics, lambda serving: server.set_serving(serving))
+        server = GrpcServer(mesh.quota.listen, [QuotaService(store, writer).register], [SERVICE_NAME])
+        writing = asyncio.create_task(writer.run(), name="writer")
+        stack.push_async_callback(_finish, writer, writing)
+        await stack.enter_async_context(server)
+        await stack.enter_async_context(AdminServer(mesh.quota_admin, lambda: store.problem, registry))
+        log.info("serving", address=mesh.quota.listen, port=server.port, version=store.look().version)
+        await _until(stop, writing)
+
+
+async def _until(stop: asyncio.Event, writing: asyncio.Task[None]) -> None:
+    """Wait for the stop event; a writer that ends by itself is a defect, and ends the process."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([stopping, writing], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+
+
+async def _finish(writer: Writer, writing: asyncio.Task[None]) -> None:
+    writer.close()
+    await writing
+
+
+async def main(stop: asyncio.Event) -> None:
+    """Serve with the configuration of this directory and environment."""
+    mesh = load_mesh(default_path(os.environ, Path.cwd()), os.environ)
+    await serve(mesh, mesh.catalog, stop)

@@ -1,0 +1,170 @@
+"""The one writer: collects what callers ask, applies it as one batch, answers what is durable (group commit).
+
+Nothing waits when the store is idle; what arrives while a batch is being written travels in the next one.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from time import perf_counter
+
+from meshkit.clock import Clock
+from meshkit.errors import MeshError, Reason
+from quota_service.jobs import Job, Task
+from quota_service.metrics import Metrics
+from quota_service.operations import Answer, Operation, Reserve, Waiting
+from quota_service.parking import ParkingLot
+from quota_service.stores.protocol import Applied, Store
+
+MOST_IN_BATCH = 512
+# Holds lapse, and a store in trouble is tried again, this often at most.
+SWEEP_SECONDS = 1.0
+
+
+async def _unheard(_serving: bool) -> None:
+    """Tell nobody about the store's health."""
+
+
+class Writer:
+    """Serialises all writes to a store.
+
+    Args:
+        store: where to.
+        clock: measures patience.
+        metrics: what to count.
+        on_health: told whenever the store begins or ceases to take writes.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, metrics: Metrics, on_health: Callable[[bool], Awaitable[None]] = _unheard
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._on_health = on_health
+        self._queue: deque[Task] = deque()
+        self._lot = ParkingLot()
+        self._arrived = asyncio.Event()
+        self._closed = False
+        self._healthy = True
+
+    async def submit(self, operations: Sequence[Operation]) -> list[Answer]:
+        """Do operations and return their answers, in order, once they are durable.
+
+        Raises:
+            MeshError: QUOTA_UNAVAILABLE; repeat with the same ids.
+        """
+        if self._closed:
+            raise _closing()
+        if not operations:
+            return []
+        job = Job(operations)
+        self._queue.extend(job.tasks)
+        self._arrived.set()
+        return await job.done
+
+    async def run(self) -> None:
+        """Write batches until `close`; then finish what is queued and turn away who is parked."""
+        freed: frozenset[str] = frozenset()
+        try:
+            while not (self._closed and not self._queue):
+                retries = list(self._lot.to_retry(freed, self._clock.monotonic()))
+                if not retries and not self._queue:
+                    await self._idle()
+                    retries = list(self._lot.to_retry((), self._clock.monotonic()))
+                freed = await self._write(retries, self._collect())
+        finally:
+            self._closed = True
+            self._turn_away([*self._lot.to_retry((), float("inf")), *self._queue])
+
+    def close(self) -> None:
+        """Take no more; `run` ends when what is queued is done."""
+        self._closed = True
+        self._arrived.set()
+
+    async def _idle(self) -> None:
+        """Sleep until something arrives, a parked reserve is due, or a hold may lapse."""
+        self._arrived.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._idle_seconds()):
+                await self._arrived.wait()
+
+    def _idle_seconds(self) -> float | None:
+        if not self._healthy:
+            return SWEEP_SECONDS
+        expiry, due = self._store.until_next_expiry(), self._lot.next_due()
+        waits = [] if expiry is None else [max(expiry, SWEEP_SECONDS)]
+        waits += [] if due is None else [max(0.0, due - self._clock.monotonic())]
+        return min(waits, default=None)
+
+    def _collect(self) -> list[Task]:
+        """Take what has arrived.
+
+        While someone is parked, reserves that arrive together with endings wait for the next batch: what the endings
+        free belongs first to who came first.
+        """
+        tasks: list[Task] = []
+        while self._queue and len(tasks) < MOST_IN_BATCH:
+            task = self._queue.popleft()
+            if not (task.abandoned and isinstance(task.operation, Reserve)):
+                tasks.append(task)
+        if len(self._lot):
+            reserves = [task for task in tasks if isinstance(task.operation, Reserve)]
+            if len(reserves) < len(tasks):
+                self._queue.extendleft(reversed(reserves))
+                return [task for task in tasks if not isinstance(task.operation, Reserve)]
+        return tasks
+
+    async def _write(self, retries: list[Task], arrived: list[Task]) -> frozenset[str]:
+        """Apply one batch, parked reserves before new ones, and hand out the answers; return what it freed."""
+        tasks = [*retries, *arrived]
+        began = perf_counter()
+        try:
+            applied = await self._store.apply([task.operation for task in tasks])
+        except MeshError as error:
+            await self._tell_health(serving=False)
+            for task in tasks:
+                self._lot.leave(task)
+                task.job.fail(error)
+            return frozenset()
+        self._metrics.batch(len(tasks), perf_counter() - began, applied)
+        await self._tell_health(serving=True)
+        for task, answer in zip(tasks, applied.answers, strict=True):
+            self._hand_out(task, answer, applied)
+        return applied.freed
+
+    def _hand_out(self, task: Task, answer: Answer, applied: Applied) -> None:
+        if isinstance(answer, Waiting):
+            if task.abandoned:
+                self._lot.leave(task)
+                return
+            wait = max(0.0, (answer.wake_at - applied.now) / 1_000)
+            if not self._lot.park(task, answer, wait, self._clock.monotonic()):
+                self._refuse_to_wait(task)
+            return
+        self._lot.leave(task)
+        self._metrics.decided(task.operation, answer)
+        task.job.answer(task.place, answer)
+
+    def _refuse_to_wait(self, task: Task) -> None:
+        """Decide a patient reserve at once, in the next batch: nobody more can be parked."""
+        if isinstance(task.operation, Reserve):
+            task.operation = task.operation.impatient()
+            self._queue.appendleft(task)
+            self._arrived.set()
+
+    async def _tell_health(self, *, serving: bool) -> None:
+        if serving != self._healthy:
+            self._healthy = serving
+            await self._on_health(serving)
+
+    def _turn_away(self, tasks: Sequence[Task]) -> None:
+        self._queue.clear()
+        for task in tasks:
+            self._lot.leave(task)
+            task.job.fail(_closing())
+
+
+def _closing() -> MeshError:
+    return MeshError(Reason.QUOTA_UNAVAILABLE, "the quota service is stopping", retry_after=SWEEP_SECONDS)
