@@ -103,7 +103,7 @@ def _mentions(name: str, text: str) -> Iterator[Mention]:
         return
     for number, line in enumerate(text.splitlines(), start=1):
         for found in VENDOR.findall(line):
-            if found.lower() not in Path(name).stem.lower():
+            if found.lower() not in name.lower():  # a vendor's own file or folder carries its name
                 yield Mention(found.lower(), f"{name}:{number}")
 
 
