@@ -24,6 +24,9 @@ VENDORS = (
 )
 VENDOR = re.compile(r"(?<![a-z0-9])(" + "|".join(VENDORS) + r")(?![a-z0-9])", re.IGNORECASE)
 AT_HOME = ("catalog/", "provider_services/dialects/__init__.py")  # data, and the list of dialects
+# The HTTP edge offers callers one vendor's wire format, and the welcome tells their clients so.
+OFFERED_WIRE = "openai"
+OFFERED_IN = ("router_service/edge/", "llm_mesh/cli/welcome.py")
 
 BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.comprehension, ast.match_case)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -103,7 +106,8 @@ def _mentions(name: str, text: str) -> Iterator[Mention]:
         return
     for number, line in enumerate(text.splitlines(), start=1):
         for found in VENDOR.findall(line):
-            if found.lower() not in name.lower():  # a vendor's own file or folder carries its name
+            offered = found.lower() == OFFERED_WIRE and name.startswith(OFFERED_IN)
+            if not offered and found.lower() not in name.lower():  # a vendor's own file or folder carries its name
                 yield Mention(found.lower(), f"{name}:{number}")
 
 
