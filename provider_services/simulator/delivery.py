@@ -49,8 +49,9 @@ async def _send_stream(order: Order, script: Script) -> web.StreamResponse:
         await response.write(script.opening)
     clock = asyncio.get_running_loop().time
     due = clock()
-    for piece in (*script.pieces, Piece(script.closing, 0)):
-        if fault is not None and piece.data and arrival.tokens_out >= fault.after_tokens:
+    last = Piece(script.closing, 0)
+    for piece in (*script.pieces, last):
+        if fault is not None and piece.data and (arrival.tokens_out >= fault.after_tokens or piece is last):
             if await break_stream(order, fault, response, piece.data):
                 return response
             fault = None
