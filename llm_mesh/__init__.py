@@ -1,0 +1,1 @@
+"""The command line: starts the mesh, asks it, explains it."""

@@ -1,0 +1,58 @@
+"""Turns what the command line asks for into processes to start, with everything checked that can be checked before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from catalog.mesh import default_path, load_mesh
+from llm_mesh.addresses import Choice, choose
+from llm_mesh.children import LEDGER_PATH, ChildPlan, Layout, listeners, plan_children, provider_processes
+from llm_mesh.env_file import read_env_file
+from llm_mesh.environment import Environments, environments, sandboxed
+from llm_mesh.order import Order
+from llm_mesh.place import Place
+from llm_mesh.ports import check_free, dialled
+from llm_mesh.variables import CALLER_KEY
+from meshkit.secret import Secret
+
+ENV_FILE = Path(".env")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """What is to be started, and the key callers of the router will need."""
+
+    layout: Layout
+    children: tuple[ChildPlan, ...]
+    caller_key: Secret | None
+
+
+def arrange(order: Order, environment: Mapping[str, str], parent: int, where: Place) -> Arrangement:
+    """Work out what to start.
+
+    Raises:
+        StartError: the configuration is wrong, or a port is in use.
+    """
+    env_file = {} if order.sandbox else read_env_file(ENV_FILE)
+    seen = {**env_file, **environment}
+    config = order.config or default_path(seen, Path.cwd())
+    unplaced = load_mesh(config, seen)
+    vendors = [vendor for vendor, settings in unplaced.vendors.items() if settings.enabled]
+    processes = provider_processes(vendors, isolated=order.isolated)
+    choice = choose(order.wishes, unplaced.catalog, processes)
+    found = _environments(order, environments(unplaced.catalog, environment, env_file), choice, where)
+    mesh = load_mesh(config, found.plain)
+    simulator = choice.simulator() if order.sandbox else None
+    layout = Layout(mesh, config, processes, choice.provider_admins(processes, mesh), simulator)
+    check_free(listeners(layout))
+    key = found.keys.get(CALLER_KEY)
+    return Arrangement(layout, plan_children(layout, found, parent), Secret(key) if key else None)
+
+
+def _environments(order: Order, found: Environments, choice: Choice, where: Place) -> Environments:
+    """Add what makes every process agree on addresses, on the ledger and on who answers as a vendor."""
+    chosen = choice.variables(list(found.catalog.vendors))
+    if where.ledger is not None:
+        chosen[LEDGER_PATH] = str(where.ledger)
+    found = replace(found, plain={**found.plain, **chosen})
+    return sandboxed(found, dialled(choice.simulator())) if order.sandbox else found

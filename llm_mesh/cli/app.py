@@ -1,0 +1,29 @@
+"""The command `llm-mesh`: which subcommands there are."""
+
+import typer
+
+from llm_mesh.cli import chat, demo, explain, models, serve, status, up, vendors
+
+app = typer.Typer(
+    name="llm-mesh",
+    help="One address in front of every LLM vendor: budgets held, streams honest, routes explained.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(up.up)
+app.command()(chat.chat)
+app.command()(explain.explain)
+app.command()(status.status)
+app.command()(vendors.vendors)
+app.command(name="providers", hidden=True)(vendors.vendors)
+app.command()(models.models)
+app.command()(demo.demo)
+app.add_typer(serve.app, name="serve")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,86 @@
+"""Runs one service of the mesh as this process: reads the configuration, finds the composition root, serves."""
+
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import typer
+
+from catalog.mesh import Mesh, default_path, load_mesh
+from meshkit import process, tracing
+from meshkit.errors import StartError
+
+Main = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def serve_router(config: Path | None) -> None:
+    """Serve the router and its HTTP edge."""
+    _serve(config, lambda mesh: lambda stop: _root("router_service")(mesh, stop))
+
+
+def serve_quota(config: Path | None) -> None:
+    """Serve the ledger."""
+    _serve(config, lambda mesh: lambda stop: _root("quota_service")(mesh, mesh.catalog, stop))
+
+
+def serve_providers(config: Path | None, names: list[str], admin: str) -> None:
+    """Serve the provider services of these vendors, with one admin page at `admin`."""
+
+    def prepare(mesh: Mesh) -> Main:
+        vendors = _known(mesh, names)
+        if admin:
+            settings = {vendor: replace(mesh.vendors[vendor], admin=admin) for vendor in vendors}
+            mesh = replace(mesh, vendors=MappingProxyType({**mesh.vendors, **settings}))
+        return lambda stop: _traced(mesh, vendors, stop)
+
+    _serve(config, prepare)
+
+
+async def _traced(mesh: Mesh, vendors: tuple[str, ...], stop: asyncio.Event) -> None:
+    """Serve vendors and export their spans; the composition root leaves that to whoever runs the process."""
+    telemetry = mesh.telemetry
+    name = f"llm-mesh-provider-{vendors[0]}" if len(vendors) == 1 else "llm-mesh-providers"
+    exporter = tracing.start(name, otlp_endpoint=telemetry.otlp_endpoint, sample_ratio=telemetry.sample_ratio)
+    try:
+        await _root("provider_services")(mesh, mesh.catalog, vendors, dict(os.environ), stop)
+    finally:
+        if exporter is not None:
+            exporter.shutdown()
+
+
+def _serve(config: Path | None, prepare: Callable[[Mesh], Main]) -> None:
+    """Run a service until it is told to stop; what keeps it from starting is one line."""
+    try:
+        mesh = load_mesh(config or default_path(os.environ, Path.cwd()), os.environ)
+        process.run(prepare(mesh))
+    except StartError as error:
+        sys.stderr.write(f"llm-mesh: {error}\n")
+        raise typer.Exit(1) from None
+
+
+def _known(mesh: Mesh, names: list[str]) -> tuple[str, ...]:
+    """Return the ids of the vendors named.
+
+    Raises:
+        typer.BadParameter: nobody knows one of them.
+    """
+    found = []
+    for name in names:
+        vendor = mesh.catalog.vendor(name)
+        if vendor is None:
+            raise typer.BadParameter(f"unknown vendor `{name}`; known: {', '.join(mesh.catalog.vendors)}")
+        found.append(vendor.id)
+    return tuple(dict.fromkeys(found))
+
+
+def _root(room: str) -> Callable[..., Awaitable[None]]:
+    """Return the composition root of a service; only the one that is served is imported."""
+    root: Any = importlib.import_module(f"{room}.app")
+    serve: Callable[..., Awaitable[None]] = root.serve
+    return serve

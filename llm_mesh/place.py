@@ -1,0 +1,42 @@
+"""Holds what one run of the mesh leaves on disk: the ledger and the logs, in a directory that a sandbox throws away."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+KEPT = Path("var/sandbox")
+LOGS = Path("var/log")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where logs are written, and the ledger when it is not where the configuration says."""
+
+    logs: Path
+    ledger: Path | None = None
+
+    def log(self, name: str) -> Path:
+        """Return the log file of a process; the one of the run before is kept beside it as `.1`."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        file = self.logs / f"{name}.log"
+        if file.exists():
+            file.replace(file.with_suffix(".log.1"))
+        return file
+
+
+@contextmanager
+def place(*, sandbox: bool, keep: bool) -> Iterator[Place]:
+    """Make the directories of a run, and remove them afterwards when nobody wants to keep them."""
+    if not sandbox:
+        yield Place(LOGS)
+        return
+    directory = KEPT if keep else Path(tempfile.mkdtemp(prefix="llm-mesh-sandbox-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        yield Place(directory / "log", directory / "ledger.db")
+    finally:
+        if not keep:
+            shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,84 @@
+"""Chooses ports and checks them before anything starts, so that a taken one is told in a sentence, not in a log."""
+
+import errno
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from meshkit.admin import split_address
+from meshkit.errors import StartError
+
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One address somebody is going to listen on, and how a person chooses another one."""
+
+    address: str
+    purpose: str
+    change: str
+
+
+def dialled(address: str) -> str:
+    """Return the address a client on this machine dials for one that is listened on."""
+    host, port = split_address(address)
+    if host in EVERYWHERE:
+        return f"{LOOPBACK}:{port}"
+    return address
+
+
+def free_addresses(count: int, host: str = LOOPBACK) -> list[str]:
+    """Return that many addresses with ports nobody listens on, all different."""
+    with ExitStack() as open_sockets:
+        ports = []
+        for _ in range(count):
+            probe = open_sockets.enter_context(socket.socket())
+            probe.bind((host, 0))
+            ports.append(probe.getsockname()[1])
+        return [f"{host}:{port}" for port in ports]
+
+
+def check_free(listeners: Iterable[Listener]) -> None:
+    """Check that every address can be listened on.
+
+    Raises:
+        StartError: names each port that cannot, who needs it and how to choose another.
+    """
+    problems = list(_problems(listeners))
+    if problems:
+        raise StartError("\n".join(problems))
+
+
+def _problems(listeners: Iterable[Listener]) -> Iterator[str]:
+    taken: dict[int, Listener] = {}
+    for listener in listeners:
+        host, port = split_address(listener.address)
+        if other := taken.get(port):
+            yield f"port {port} is wanted by the {other.purpose} and by the {listener.purpose}: {listener.change}"
+            continue
+        taken[port] = listener
+        if problem := _why_not(host, port):
+            yield f"port {port} {problem}, and the {listener.purpose} needs it: {listener.change}"
+
+
+def _why_not(host: str, port: int) -> str:
+    """Return why nobody can listen there, or nothing."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror:
+        return f"cannot be opened because the host {host} is not known"
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(place)
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return "is in use"
+            return f"cannot be opened on {host} ({error.strerror})"
+    return ""

@@ -1,0 +1,4 @@
+"""Names the environment variables that carry keys between people and the mesh."""
+
+CALLER_KEY = "ORCHESTRATOR_API_KEY"  # what callers of the router must present
+CLIENT_KEY = "MESH_API_KEY"  # what the commands present; no process of the mesh needs it
