@@ -112,6 +112,7 @@ def fault(
         observations=(*observations, *([closed] if closed else ())),
         http_status=error.status,
         retryable=retryable or reason in RETRYABLE,
+        answered=True,
     )
 
 

@@ -85,7 +85,7 @@ class Fault:
     """What a vendor's error means.
 
     `retry_after` is in seconds, None when the vendor named no time; `retryable` says that a later attempt at the same
-    vendor may succeed.
+    vendor may succeed; `answered` that the vendor itself said so, so that no more was spent than it says.
     """
 
     reason: Reason
@@ -95,6 +95,7 @@ class Fault:
     usage: Usage | None = None
     http_status: int = 0
     retryable: bool = False
+    answered: bool = False
 
 
 class VendorFault(Exception):  # noqa: N818 - the word for it in the whole room
