@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, count, filterfalse
 from typing import Literal
 
 from catalog.model import Vendor
@@ -83,10 +84,14 @@ def _variables(name: str, env: Mapping[str, str]) -> Iterator[tuple[int, str, st
 
 def _spread(values: Mapping[int, str]) -> dict[int, Secret]:
     """Give every key of every list a slot of its own: the first its variable's, the others the lowest free ones."""
-    lists = {slot: [part.strip() for part in value.split(",")] for slot, value in values.items()}
-    keys = {slot: [part for part in parts if not is_template(part)] for slot, parts in lists.items()}
-    slots = {slot: parts[0] for slot, parts in keys.items() if parts}
-    free = (number for number in range(1, 10_000) if number not in slots)
-    for key in (key for slot in sorted(keys) for key in keys[slot][1:]):
+    lists = {slot: keys for slot, value in sorted(values.items()) if (keys := _split(value))}
+    slots = {slot: keys[0] for slot, keys in lists.items()}
+    free = filterfalse(slots.__contains__, count(1))
+    for key in chain.from_iterable(keys[1:] for keys in lists.values()):
         slots[next(free)] = key
     return {slot: Secret(key) for slot, key in sorted(slots.items())}
+
+
+def _split(value: str) -> list[str]:
+    """Return the keys of a list, template values left out."""
+    return [key for part in value.split(",") if not is_template(key := part.strip())]

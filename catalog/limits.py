@@ -33,7 +33,7 @@ def limits_for(catalog: Catalog, mesh: Mesh, offer: OfferId) -> tuple[tuple[str,
 
 
 def budget_id(subject: str, unit: str, window: Window) -> str:
-    """Return a budget's id, such as `groq/default/requests/minute`."""
+    """Return a budget's id, such as `vendor/account/requests/minute`."""
     return f"{subject}/{unit}/{window.label}"
 
 

@@ -133,13 +133,10 @@ def _timeouts(row: TimeoutsRow) -> Timeouts:
 
 def _version(catalog: Catalog, file: MeshFile) -> int:
     """Return a number that changes whenever a limit, price or budget may have; addresses do not count."""
-    relevant = file.model_dump_json(
-        include={
-            "vendors": {"__all__": {"slots", "limits", "models"}},
-            "budgets": True,
-            "tiers": True,
-            "use_cases": True,
-        },
-        exclude_defaults=True,
-    )
-    return fingerprint(catalog.version.to_bytes(8), relevant.encode())
+    parts = [
+        row.model_dump_json(include={"slots", "limits", "models"}, exclude_defaults=True)
+        for row in file.vendors.values()
+    ]
+    said = [f"{name}{part}" for name, part in sorted(zip(file.vendors, parts, strict=True)) if part != "{}"]
+    ours = file.model_dump_json(include={"budgets", "tiers", "use_cases"}, exclude_defaults=True)
+    return fingerprint(catalog.version.to_bytes(8), *(text.encode() for text in (*said, ours)))

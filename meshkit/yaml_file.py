@@ -75,8 +75,9 @@ class Document:
         try:
             return model.model_validate(self.data)
         except ValidationError as error:
-            faults = [self._explain(model, fault) for fault in error.errors(include_url=False)]
-        raise min(faults, key=lambda fault: fault.line)
+            # A misspelt key is also a missing one: the misspelling is the mistake to report.
+            faults = [(fault["type"] == "missing", self._explain(model, fault)) for fault in error.errors()]
+        raise min(faults, key=lambda fault: (fault[0], fault[1].line))[1]
 
     def _explain(self, model: type[BaseModel], fault: ErrorDetails) -> ConfigError:
         """Turn one fault pydantic found into the sentence a person needs."""
@@ -91,7 +92,9 @@ class Document:
                 return self.error(location, context["problem"], context["allowed"])
             case "literal_error":
                 return self.error(location, f"`{fault['input']}` is not known", context["expected"])
-        return self.error(location, fault["msg"])
+        said = fault["input"]
+        plain = isinstance(said, str | int | float | bool)
+        return self.error(location, fault["msg"].replace("Input", f"`{said}`" if plain else "it", 1))
 
 
 def read(path: Path) -> Document:

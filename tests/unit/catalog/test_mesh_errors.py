@@ -1,0 +1,114 @@
+"""Every mistake in mesh.yaml is reported with its line and key, one in the environment with its variable."""
+
+from pathlib import Path
+
+import pytest
+
+from catalog.mesh import load_mesh
+from meshkit.yaml_file import ConfigError
+
+Mistake = tuple[str, int, str, str, str]  # the text; the line, key, problem and what is allowed
+MISTAKES: list[Mistake] = [
+    ("adresses: {}", 1, "adresses", "unknown key", "addresses"),
+    ("vendors:\n  groqq: {}", 2, "vendors.groqq", "unknown vendor", "groq"),
+    ("vendors:\n  groq:\n    plam: free", 3, "vendors.groq.plam", "unknown key", "slots"),
+    ("vendors:\n  groq:\n    slots: {0: {}}", 3, "vendors.groq.slots.0", "`0` is no slot", "1, 2, 3"),
+    ("vendors:\n  groq:\n    slots: {one: {}}", 3, "vendors.groq.slots.one", "`one` is no slot", "1, 2, 3"),
+    ("vendors:\n  groq:\n    slots:\n      2: {plan: credit}", 4, "vendors.groq.slots.2.plan", "no plan", "free, paid"),
+    ("vendors:\n  groq:\n    slots:\n      2: {account: a/b}", 4, "vendors.groq.slots.2.account", "match pattern", ""),
+    (
+        "vendors:\n  groq:\n    slots:\n      2: {region: eu}",
+        4,
+        "vendors.groq.slots.2.region",
+        "unknown region",
+        "none",
+    ),
+    ("vendors: {groq: {region: eu}}", 1, "vendors.groq.region", "unknown region `eu`", "none"),
+    ("vendors: {groq: {endpoint: groq.com}}", 1, "vendors.groq.endpoint", "is not an endpoint", "http(s)://"),
+    ("vendors: {groq: {listen: groq}}", 1, "vendors.groq.listen", "no address to listen on", "host:port"),
+    ("vendors: {groq: {deployments: {gpt: x}}}", 1, "vendors.groq.deployments.gpt", "unknown model", "gpt-oss-120b"),
+    (
+        "vendors:\n  groq:\n    limits:\n      free:\n        - {unit: requests, window: minute, amount: -3}",
+        5,
+        "vendors.groq.limits.free.0.amount",
+        "greater than or equal to 0",
+        "",
+    ),
+    (
+        "vendors:\n  groq:\n    models:\n      m: {status: unknown, successor: n, source: s, date: 2026-11-20}",
+        4,
+        "vendors.groq.models.m.successor",
+        "unknown successor `n`",
+        "",
+    ),
+    ("use_cases:\n  s: {candidates: {free: [gpt-99]}}", 2, "use_cases.s.candidates.free.0", "unknown model", ""),
+    ("use_cases:\n  s: {strategy: random}", 2, "use_cases.s.strategy", "`random` is not known", "'cheapest'"),
+    ("use_cases:\n  s: {aliases: [quick]}", 2, "use_cases.s.aliases", "already names", ""),
+    ("tiers: {economy: 5}", 1, "tiers", "a dearer tier allows less", "ultra_economy <= economy"),
+    ("tiers: {economy: cheap}", 1, "tiers.economy", "valid number", ""),
+    ("tiers: {gold: 5}", 1, "tiers.gold", "unknown key", "premium"),
+    (
+        "budgets:\n  - {subject: alice, unit: usd, window: day, amount: 1}",
+        2,
+        "budgets.0.subject",
+        "is no subject",
+        "tenant/<t>",
+    ),
+    (
+        "budgets:\n  - {subject: use_case/nap, unit: usd, window: day, amount: 1}",
+        2,
+        "budgets.0.subject",
+        "unknown use case `nap`",
+        "conversation",
+    ),
+    (
+        "budgets:\n" + "  - {subject: tenant/a, unit: usd, window: day, amount: 1}\n" * 2,
+        3,
+        "budgets.1",
+        "limits usd per day of tenant/a twice",
+        "",
+    ),
+    ("timeouts: {connect: 0}", 1, "timeouts.connect", "greater than 0", ""),
+    ("timeouts: {first_token: {chat: -1}}", 1, "timeouts.first_token.chat", "greater than 0", ""),
+    ("telemetry: {sample_ratio: 2}", 1, "telemetry.sample_ratio", "less than or equal to 1", ""),
+    ("addresses: {router: {listen: 7400}}", 1, "addresses.router.listen", "valid string", ""),
+    ("addresses: {router: {listen: ':7400'}}", 1, "addresses.router.listen", "no address", "host:port"),
+    ("addresses: {router: {listen: 'h:70000'}}", 1, "addresses.router.listen", "no address", "host:port"),
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake[2] + ":" + mistake[3])
+def test_a_mistake_is_named_with_its_line_key_and_what_is_allowed(tmp_path: Path, mistake: Mistake) -> None:
+    text, line, key, problem, allowed = mistake
+    path = tmp_path / "mesh.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_mesh(path, {})
+    error = caught.value
+    assert (error.file, error.line, error.key) == (str(path), line, key)
+    assert problem in error.problem
+    assert allowed in error.allowed
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("MESH_TRACE_SAMPLE_RATIO", "half", "valid number"),
+        ("MESH_TRACE_SAMPLE_RATIO", "7", "less than or equal to 1"),
+        ("MESH_QUOTA_ADDRESS", "quota", "no address to listen on"),
+        ("MESH_QUOTA_LISTEN", "quota", "no address to listen on"),
+        ("MESH_GROQ_ENDPOINT", "groq.com", "is not an endpoint"),
+        ("MESH_PROVIDER_GROQ_ADDRESS", "groq", "no address to listen on"),
+        ("LOCAL_MODELS_ENABLED", "maybe", "`maybe` is neither; allowed: true, false"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_named_with_its_variable(variable: str, value: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_mesh(None, {variable: value})
+    assert str(caught.value).startswith(f"environment variable {variable}: ")
+    assert problem in str(caught.value)
+
+
+def test_a_file_that_was_named_and_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_mesh(tmp_path / "mehs.yaml", {})
