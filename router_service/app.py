@@ -45,7 +45,7 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
         if exporter is not None:
             stack.callback(exporter.shutdown)
         channel = await stack.enter_async_context(open_channel(mesh.quota.dial))
-        stub: quota_pb2_grpc.QuotaServiceAsyncStub = quota_pb2_grpc.QuotaServiceStub(channel)
+        stub = quota_pb2_grpc.QuotaServiceStub(channel)
         quota = await stack.enter_async_context(QuotaClient(stub, grace=mesh.timeouts.quota_grace))
         vendors = await stack.enter_async_context(Vendors(mesh, clock))
         tools = Tools(
