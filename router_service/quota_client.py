@@ -1,7 +1,5 @@
 """Talks to the quota service: whatever waits while one batch is in flight travels in the next."""
 
-from __future__ import annotations  # the stub types exist for the type checker alone
-
 from __future__ import annotations
 
 import asyncio

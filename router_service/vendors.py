@@ -1,7 +1,5 @@
 """The provider services as the router knows them: a channel each, what they last said of themselves, and calls."""
 
-from __future__ import annotations  # the stub types exist for the type checker alone
-
 from __future__ import annotations
 
 import asyncio
