@@ -1,0 +1,84 @@
+"""Who gets which keys."""
+
+import pytest
+
+from catalog.loader import load_catalog
+from llm_mesh.environment import Environments, environments, sandboxed
+
+CATALOG = load_catalog()
+OURS = {
+    "GROQ_API_KEY": "gsk_groq-one",
+    "GROQ_API_KEY_2": "gsk_groq-two",
+    "OPENAI_API_KEY": "sk-openai",
+    "ORCHESTRATOR_API_KEY": "callers",
+    "MESH_API_KEY": "client",
+    "PATH": "/bin",
+}
+
+
+def made(environment: dict[str, str], env_file: dict[str, str] | None = None) -> Environments:
+    return environments(CATALOG, environment, env_file or {})
+
+
+def test_a_vendors_keys_reach_its_own_provider_and_nobody_else() -> None:
+    found = made(OURS)
+    own = found.of_vendors(["groq"])
+    assert (own["GROQ_API_KEY"], own["GROQ_API_KEY_2"]) == ("gsk_groq-one", "gsk_groq-two")
+    assert not {"OPENAI_API_KEY", "ORCHESTRATOR_API_KEY", "MESH_API_KEY"} & own.keys()
+    assert not {"GROQ_API_KEY", "GROQ_API_KEY_2", "OPENAI_API_KEY"} & found.of_router().keys()
+
+
+def test_the_callers_key_reaches_the_router_alone() -> None:
+    found = made(OURS)
+    assert found.of_router()["ORCHESTRATOR_API_KEY"] == "callers"
+    assert "ORCHESTRATOR_API_KEY" not in found.plain
+
+
+def test_no_process_gets_the_key_of_the_commands() -> None:
+    found = made({"MESH_API_KEY": "client"}, {"MESH_API_KEY": "client"})
+    assert "MESH_API_KEY" not in {**found.plain, **found.keys}
+
+
+def test_of_the_env_file_only_what_the_mesh_knows_is_handed_on() -> None:
+    env_file = {
+        "GROQ_API_KEY": "gsk_file",
+        "OLLAMA_BASE_URL": "http://gpu:11434",
+        "https_proxy": "http://proxy:1",
+        "MESH_TRACE_SAMPLE_RATIO": "1",
+        "DATABASE_PASSWORD": "hush",
+    }
+    found = made({}, env_file)
+    assert set(found.plain) == {"OLLAMA_BASE_URL", "https_proxy", "MESH_TRACE_SAMPLE_RATIO"}
+    assert set(found.keys) == {"GROQ_API_KEY"}
+
+
+@pytest.mark.parametrize(("said", "wins"), [("gsk_environment", "gsk_environment"), ("", "gsk_file")])
+def test_the_environment_beats_the_env_file_unless_it_says_nothing(said: str, wins: str) -> None:
+    found = made({"GROQ_API_KEY": said}, {"GROQ_API_KEY": "gsk_file"})
+    assert found.keys["GROQ_API_KEY"] == wins
+
+
+def test_keys_are_not_shown() -> None:
+    shown = repr(made(OURS))
+    assert not [value for name, value in OURS.items() if name.endswith("KEY") and value in shown]
+
+
+def test_a_sandbox_has_no_real_key_and_calls_no_real_vendor() -> None:
+    found = sandboxed(made(OURS), "127.0.0.1:7490")
+    everything = {**found.plain, **found.of_vendors(CATALOG.vendors), **found.of_router()}
+    assert not {"gsk_groq-one", "gsk_groq-two", "sk-openai"} & set(everything.values())
+    assert "GROQ_API_KEY_2" not in everything
+    for vendor in CATALOG.vendors.values():
+        assert everything[f"MESH_{vendor.id.upper()}_ENDPOINT"].startswith(f"http://127.0.0.1:7490/{vendor.id}")
+        assert not vendor.key_env or "sandbox" in everything[vendor.key_env[0]]
+
+
+def test_a_sandbox_keeps_the_path_of_the_vendors_own_endpoint() -> None:
+    found = sandboxed(made({}), "127.0.0.1:7490")
+    assert found.plain["MESH_GROQ_ENDPOINT"] == "http://127.0.0.1:7490/groq/openai/v1"
+    assert found.plain["MESH_OLLAMA_ENDPOINT"] == "http://127.0.0.1:7490/ollama"
+
+
+def test_a_sandbox_does_not_call_itself_through_a_proxy() -> None:
+    found = sandboxed(made({"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "intern"}), "127.0.0.1:7490")
+    assert found.plain["NO_PROXY"] == "intern,127.0.0.1,localhost"
