@@ -64,7 +64,7 @@ def _tool(row: Fields, names: CallNames) -> chat_pb2.Message:
 
 def _assistant(row: Fields, names: CallNames) -> chat_pb2.Message:
     row.refuse("function_call", "is not supported; send `tool_calls`")
-    row.ignore("annotations")
+    row.ignore("annotations", "parsed")
     parts = []
     reasoning = row.text("reasoning_content")
     if reasoning:
@@ -133,6 +133,7 @@ def _tool_call(row: Fields, names: CallNames) -> chat_pb2.Part:
     if not call.name:
         raise invalid(function.at("name"), "is required")
     row.ignore("index")
+    function.ignore("parsed_arguments")
     names[call.id] = call.name
     return chat_pb2.Part(tool_call=call)
 

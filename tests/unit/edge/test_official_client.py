@@ -153,8 +153,11 @@ async def test_parse_sends_a_schema_and_returns_an_object_of_it() -> None:
     router = FakeRouter(answer=answer('{"name":"plum","sweet":true}'))
     async with client(router) as official:
         reply = await official.chat.completions.parse(model="auto", messages=HELLO, response_format=Fruit)
+        echo: Any = reply.choices[0].message.model_dump()
+        again = await official.chat.completions.create(model="auto", messages=[*HELLO, echo])
     assert reply.choices[0].message.parsed == Fruit(name="plum", sweet=True)
-    schema = router.request.prompt.response_format.json_schema
+    assert again.model_extra["llm_mesh"]["warnings"] == []  # type: ignore[index]
+    schema = router.requests[0].prompt.response_format.json_schema
     assert (schema.name, schema.strict) == ("Fruit", True)
     assert set(schema.schema["properties"]) == {"name", "sweet"}
 
