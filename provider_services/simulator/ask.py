@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from provider_services.simulator.quotas import Denial
@@ -67,7 +68,7 @@ class ToolCall:
     pieces: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Choice:
     """One of the n answers; every piece of reasoning, text or arguments is one token."""
 
@@ -76,13 +77,13 @@ class Choice:
     calls: tuple[ToolCall, ...] = ()
     finish: str = "stop"
 
-    @property
+    @cached_property
     def text_tokens(self) -> int:
         """Return the tokens of text and tool calls."""
         return len(self.pieces) + sum(len(call.pieces) for call in self.calls)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """What the model says."""
 
@@ -90,17 +91,17 @@ class Answer:
     choices: tuple[Choice, ...] = ()
     vectors: tuple[tuple[float, ...], ...] = ()
 
-    @property
+    @cached_property
     def reasoning_tokens(self) -> int:
         """Return the tokens spent on reasoning."""
         return sum(len(choice.reasoning) for choice in self.choices)
 
-    @property
+    @cached_property
     def text_tokens(self) -> int:
         """Return the tokens of text and tool calls."""
         return sum(choice.text_tokens for choice in self.choices)
 
-    @property
+    @cached_property
     def output_tokens(self) -> int:
         """Return all tokens the model produced."""
         return self.reasoning_tokens + self.text_tokens

@@ -1,11 +1,11 @@
 """Invents the ids vendors put on answers; the same seed invents the same ids."""
 
 import random
-import string
 import uuid
+from base64 import b32encode, b64encode
 
-_ALPHANUMERIC = string.ascii_letters + string.digits
-_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_ALPHANUMERIC = bytes.maketrans(b"+/", b"xX")
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")
 
 
 class Identity:
@@ -16,7 +16,7 @@ class Identity:
 
     def alphanumeric(self, length: int) -> str:
         """Return letters and digits."""
-        return "".join(self._chance.choices(_ALPHANUMERIC, k=length))
+        return b64encode(self._chance.randbytes(length)).translate(_ALPHANUMERIC)[:length].decode()
 
     def hex(self, length: int = 32) -> str:
         """Return lower-case hexadecimal digits."""
@@ -28,7 +28,7 @@ class Identity:
 
     def ulid(self) -> str:
         """Return a lower-case ULID-like id of 26 characters."""
-        return "01" + "".join(self._chance.choices(_CROCKFORD, k=24))
+        return "01" + b32encode(self._chance.randbytes(15)).translate(_CROCKFORD).decode()
 
     def made(self, style: str) -> str:
         """Return an id of the style a row names, 24 letters and digits when it names none."""

@@ -1,10 +1,15 @@
 """Windows count what the vendors count, and forget when the vendors forget."""
 
 from datetime import UTC, datetime
+from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from provider_services.simulator.quotas import Quotas, Subject
+from provider_services.simulator.rows import LimitRow
 from provider_services.simulator.windows import Gate, Rolling, open_window
 
 
@@ -70,3 +75,30 @@ def test_a_gate_counts_what_is_inside():
     assert gate.used(1_000) == 2
     gate.correct(first, 0)
     assert gate.used(1_000) == 1
+
+
+@given(
+    gaps=st.lists(st.floats(0, 40), min_size=1, max_size=60),
+    amount=st.integers(1, 5),
+)
+def test_no_sixty_seconds_ever_hold_more_than_the_limit(gaps, amount):
+    quotas = Quotas((LimitRow(unit="requests", amount=amount),))
+    subject = Subject("account", "model")
+    admitted: list[float] = []
+    for now in accumulate(gaps):
+        denial = quotas.deny(subject, 0, now)
+        if denial is None:
+            quotas.charge(subject, 0, now)
+            admitted.append(now)
+        else:
+            assert quotas.deny(subject, 0, now + denial.retry_after + 1e-6) is None
+            quotas = replayed(admitted, amount)
+    assert all(sum(end - 60 < other <= end for other in admitted) <= amount for end in admitted)
+
+
+def replayed(moments: list[float], amount: int) -> Quotas:
+    """Build the quotas anew: asking about the future made the old ones forget."""
+    quotas = Quotas((LimitRow(unit="requests", amount=amount),))
+    for moment in moments:
+        quotas.charge(Subject("account", "model"), 0, moment)
+    return quotas
