@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from provider_services.dialects.gemini.dialect import GeminiDialect
 from provider_services.dialects.interface import Dialect
+from provider_services.dialects.ollama.dialect import OllamaDialect
 from provider_services.dialects.openai.dialect import OpenAiDialect
 
 DIALECTS: Mapping[str, Dialect] = {
     "openai": OpenAiDialect(),
     "gemini": GeminiDialect(),
+    "ollama": OllamaDialect(),
 }

@@ -43,7 +43,8 @@ class ContentStream:
             raise wire.nonsense(f"the vendor's stream: {error}") from None
         except wire.MALFORMED:
             raise wire.nonsense("a chunk of the vendor's stream has an unknown shape") from None
-        self._received.add(deltas)
+        finally:
+            self._received.add(deltas)
         return deltas
 
     def finish(self) -> Finish:

@@ -1,0 +1,51 @@
+"""The native wire of the local model server: JSON in, JSON or JSON lines out, no ids, no quotas."""
+
+from collections.abc import Mapping
+
+from llmmesh.chat.v1.chat_pb2 import Completion
+from llmmesh.provider.v1.provider_pb2 import DescribeResponse, EmbedResponse, Observation
+
+from provider_services.dialects.interface import Call, EmbedCall, Fault, HttpReply, HttpRequest, StreamDecoder, Subject
+from provider_services.dialects.ollama import answer, errors, request, stream, vectors
+
+
+class OllamaDialect:
+    """Speaks the local server's own wire; see the module's files, one for each direction."""
+
+    quirks: frozenset[str] = request.QUIRKS | answer.QUIRKS
+
+    def encode(self, call: Call) -> HttpRequest:
+        """Write a chat request."""
+        return request.encode(call)
+
+    def decode(self, call: Call, reply: HttpReply) -> Completion:
+        """Read a whole chat answer."""
+        return answer.decode(call, reply)
+
+    def stream(self, call: Call) -> StreamDecoder:
+        """Begin reading a streamed chat answer."""
+        return stream.LineStream(call)
+
+    def classify(self, subject: Subject, reply: HttpReply) -> Fault:
+        """Say what an error answer means."""
+        return errors.classify(subject, reply)
+
+    def observe(self, subject: Subject, headers: Mapping[str, str]) -> list[Observation]:
+        """Read nothing: this wire has no headers about quotas."""
+        return []
+
+    def encode_embed(self, call: EmbedCall) -> HttpRequest:
+        """Write a request for vectors."""
+        return vectors.encode(call)
+
+    def decode_embed(self, call: EmbedCall, reply: HttpReply) -> EmbedResponse:
+        """Read vectors."""
+        return vectors.decode(call, reply)
+
+    def encode_models(self, subject: Subject) -> HttpRequest:
+        """Write the request that lists models."""
+        return HttpRequest("GET", subject.paths.get("models", "/api/tags"))
+
+    def decode_models(self, reply: HttpReply) -> list[DescribeResponse.DiscoveredModel]:
+        """Read the list of models that are installed."""
+        return vectors.listed(reply)
