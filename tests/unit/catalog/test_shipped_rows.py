@@ -10,6 +10,7 @@ from catalog.loader import load_catalog
 from catalog.mesh import load_mesh
 from catalog.model import Model, ModelRef, Vendor, blended, charged_price
 from catalog.offers import OfferId
+from provider_services.dialects import DIALECTS
 
 CATALOG = load_catalog()
 MESH = load_mesh(None, {})
@@ -43,6 +44,12 @@ def test_every_active_model_has_a_price_and_a_context(pair: tuple[Vendor, Model]
     assert model.price is not None
     assert model.context_window or vendor.local
     assert vendor.local == (blended(model.price) == 0) or model.id.startswith("gemma")
+
+
+@pytest.mark.parametrize("vendor", CATALOG.vendors.values(), ids=lambda vendor: vendor.id)
+def test_every_dialect_and_quirk_a_row_names_exists(vendor: Vendor) -> None:
+    named = {*vendor.quirks, *(quirk for model in vendor.models.values() for quirk in model.quirks)}
+    assert named <= DIALECTS[vendor.dialect].quirks
 
 
 @pytest.mark.parametrize("vendor", CATALOG.vendors.values(), ids=lambda vendor: vendor.id)
