@@ -52,7 +52,12 @@ def _router() -> dict[str, Any]:
         **service,
         "build": {"context": "..", "dockerfile": "deploy/Dockerfile"},
         "depends_on": {"quota": {"condition": "service_healthy"}},
-        "environment": ["MESH_CONFIG=/etc/llm-mesh/mesh.yaml", "ORCHESTRATOR_API_KEY"],
+        # Published on loopback only, so a caller needs no key unless one is set.
+        "environment": [
+            "MESH_CONFIG=/etc/llm-mesh/mesh.yaml",
+            "MESH_ALLOW_ANONYMOUS=${MESH_ALLOW_ANONYMOUS:-true}",
+            "ORCHESTRATOR_API_KEY",
+        ],
         "ports": ["127.0.0.1:7400:7400", "127.0.0.1:8080:8080"],
     }
 

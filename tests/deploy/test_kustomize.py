@@ -79,3 +79,4 @@ def test_production_lets_no_caller_in_without_a_key(prod):
     (container,) = m.containers(m.named(prod, "Deployment", "router"))
     (key,) = (entry for entry in container["env"] if entry["name"] == "ORCHESTRATOR_API_KEY")
     assert "optional" not in key["valueFrom"]["secretKeyRef"]
+    assert "MESH_ALLOW_ANONYMOUS" not in {entry["name"] for entry in container["env"]}
