@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
 
+import typer
 from llmmesh.quota.v1 import quota_pb2
 from llmmesh.router.v1 import router_pb2
 from rich.console import Console
@@ -37,19 +39,20 @@ def status(
     *,
     address: options.RouterAddress = options.ROUTER,
     quota: options.QuotaAddress = options.QUOTA,
+    everything: Annotated[bool, typer.Option("--all", help="Show budgets nothing was used of, too.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Say how the mesh is; the exit code is 1 when nothing can serve."""
-    outcome.run(show(address, quota, as_json=as_json), as_json=as_json)
+    outcome.run(show(address, quota, everything=everything, as_json=as_json), as_json=as_json)
 
 
-async def show(address: str, quota: str, *, as_json: bool) -> Exit:
+async def show(address: str, quota: str, *, everything: bool = False, as_json: bool = False) -> Exit:
     """Ask the router and the quota service and print what they say."""
     found = await fetch(address, quota)
     if as_json:
         output.print_json(_plain(found))
     else:
-        _print(found, output.console())
+        _print(found, output.console(), everything=everything)
     return Exit.DONE if found.serving else Exit.FAILED
 
 
@@ -88,18 +91,26 @@ def _local(found: Status) -> bool:
     return any(vendor.group == "local" and vendor.status == "active" for vendor in found.vendors)
 
 
-def _print(found: Status, console: Console) -> None:
+def _print(found: Status, console: Console, *, everything: bool) -> None:
     console.print(_serving(found))
     console.print(f"local fallback: {'ready' if _local(found) else 'none'}\n")
     console.print(vendors.overview(found.vendors))
-    if any(vendor.budgets for vendor in found.vendors):
-        console.print("\nbudgets")
-        console.print(vendors.budgets(found.vendors))
+    _print_budgets(found, console, everything=everything)
     for breaker in (breaker for vendor in found.vendors for breaker in vendor.breakers):
         probe = f", tried again {output.moment(breaker.probe_at)}" if breaker.HasField("probe_at") else ""
         console.print(f"breaker {breaker.subject}: {breaker.state}{probe}")
     console.print("\nspent today (UTC)")
     console.print(spend.table(found.spent, ["vendor"]) if found.spent is not None else found.spent_problem)
+
+
+def _print_budgets(found: Status, console: Console, *, everything: bool) -> None:
+    budgets = [budget for vendor in found.vendors for budget in vendor.budgets]
+    shown = [budget for budget in budgets if everything or vendors.in_use(budget)]
+    if shown:
+        console.print("\nbudgets")
+        console.print(vendors.budgets(shown))
+    if unused := len(budgets) - len(shown):
+        console.print(f"\n{output.count(unused, 'budget')} nothing is used of (--all shows them)")
 
 
 def _serving(found: Status) -> Text:

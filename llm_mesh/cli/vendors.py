@@ -1,5 +1,7 @@
 """`llm-mesh vendors`: every vendor, active or not and why, with what is used and left of its budgets."""
 
+from collections.abc import Iterable
+
 from llmmesh.router.v1 import router_pb2
 from rich.table import Table
 from rich.text import Text
@@ -45,11 +47,16 @@ def overview(listed: list[router_pb2.Vendor]) -> Table:
     return table
 
 
-def budgets(listed: list[router_pb2.Vendor]) -> Table:
-    """Return one row per budget of the vendors."""
+def in_use(budget: router_pb2.VendorBudget) -> bool:
+    """Tell whether something of a budget is used, held or closed."""
+    return bool(budget.used or budget.held or budget.left < budget.limit)
+
+
+def budgets(shown: Iterable[router_pb2.VendorBudget]) -> Table:
+    """Return one row per budget."""
     numbers = ("used", "held", "left", "limit")
     table = output.table("budget", "unit", *numbers, "resets", numbers=numbers)
-    for budget in (budget for vendor in listed for budget in vendor.budgets):
+    for budget in shown:
         figures = (output.amount(value, budget.unit) for value in (budget.used, budget.held, budget.left, budget.limit))
         resets = output.moment(budget.resets_at) if budget.HasField("resets_at") else _sliding(budget.window)
         table.add_row(budget.id, budget.unit, *figures, resets)
