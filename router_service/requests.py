@@ -17,18 +17,19 @@ RUNNING_RETRY_AFTER = 1.0
 
 @dataclass(slots=True)
 class Entry:
-    """One request id in use; `route` is set once it has been served."""
+    """One request id; `route` is set once it has been served, `at` is when that was."""
 
-    at: float
+    at: float = 0.0
     route: router_pb2.Route | None = None
 
 
 class Requests:
-    """Ids of the last ten thousand requests of the last ten minutes, by tenant; no content is kept."""
+    """Ids that run, and of the last ten thousand requests of the last ten minutes, by tenant; no content is kept."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()
+        self._running: dict[tuple[str, str], Entry] = {}
+        self._served: OrderedDict[tuple[str, str], Entry] = OrderedDict()
 
     @contextmanager
     def enter(self, tenant: str, request_id: str) -> Iterator[Entry]:
@@ -39,23 +40,25 @@ class Requests:
         """
         self._forget()
         key = (tenant, request_id)
-        known = self._entries.get(key)
+        known = self._running.get(key) or self._served.get(key)
         if known is not None:
             raise _already(request_id, known)
-        entry = self._entries[key] = Entry(self._clock.monotonic())
+        entry = self._running[key] = Entry()
         try:
             yield entry
         finally:
-            if entry.route is None:
-                self._entries.pop(key, None)
+            del self._running[key]
+            if entry.route is not None:
+                entry.at = self._clock.monotonic()
+                self._served[key] = entry
 
     def _forget(self) -> None:
         oldest_kept = self._clock.monotonic() - REMEMBERED_SECONDS
-        while self._entries:
-            key, entry = next(iter(self._entries.items()))
-            if entry.route is None or (entry.at >= oldest_kept and len(self._entries) < REMEMBERED):
+        while self._served:
+            key, entry = next(iter(self._served.items()))
+            if entry.at >= oldest_kept and len(self._served) <= REMEMBERED:
                 return
-            del self._entries[key]
+            del self._served[key]
 
 
 def _already(request_id: str, known: Entry) -> MeshError:
