@@ -24,6 +24,8 @@ CLOSING = {Reason.VENDOR_THROTTLED: "throttled", Reason.VENDOR_QUOTA: "quota", R
 REJECTED_SECONDS = 300
 # Throttled without a word of how long.
 UNSAID_SECONDS = 5
+# Throttling passes; a vendor that asks for more has misread its own clock. A quota is believed to its reset.
+LONGEST_THROTTLED = 60
 
 
 def from_answer(offer: str, observations: Iterable[provider_pb2.Observation]) -> Iterator[quota_pb2.Observe]:
@@ -37,7 +39,7 @@ def from_fault(offer: str, fault: MeshError) -> Iterator[quota_pb2.Observe]:
     closing = CLOSING.get(fault.reason, "")
     closed = False
     for observation in failure.observations:
-        closed = closed or observation.HasField("closed_for")
+        closed = closed or durations.to_seconds(observation.closed_for) > 0
         yield _observe(offer, observation, closing)
     if not closing or closed:
         return
@@ -46,15 +48,19 @@ def from_fault(offer: str, fault: MeshError) -> Iterator[quota_pb2.Observe]:
     yield quota_pb2.Observe(
         offer=offer,
         scope="slot" if rejected else "model",
-        closed_for=durations.to_proto(seconds),
+        closed_for=durations.to_proto(_believed(seconds, closing)),
         reason=closing,
     )
+
+
+def _believed(seconds: float, closing: str) -> float:
+    return min(seconds, LONGEST_THROTTLED) if closing == "throttled" else seconds
 
 
 def _observe(offer: str, observation: provider_pb2.Observation, closing: str) -> quota_pb2.Observe:
     observe = quota_pb2.Observe(
         offer=offer,
-        scope=SCOPES[observation.scope],
+        scope=SCOPES.get(observation.scope, "account"),
         unit=UNITS.get(observation.unit, ""),
         window=observation.window,
         reason=closing,
@@ -64,5 +70,6 @@ def _observe(offer: str, observation: provider_pb2.Observation, closing: str) ->
     if observation.HasField("remaining"):
         observe.remaining = observation.remaining
     if observation.HasField("closed_for"):
-        observe.closed_for.CopyFrom(observation.closed_for)
+        seconds = _believed(durations.to_seconds(observation.closed_for), closing)
+        observe.closed_for.CopyFrom(durations.to_proto(seconds))
     return observe

@@ -29,7 +29,7 @@ def read(prompt: chat_pb2.Prompt) -> PromptFacts:
                 images += 1
             else:
                 text_bytes += part.ByteSize()
-    text_bytes += sum(tool.ByteSize() for tool in prompt.tools)
+    text_bytes += sum(tool.ByteSize() for tool in prompt.tools) + prompt.response_format.ByteSize()
     sampling = prompt.sampling
     return PromptFacts(
         text_bytes=text_bytes,
