@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,7 +20,10 @@ TIERS: Mapping[router_pb2.Tier.ValueType, str] = {
     router_pb2.TIER_STANDARD: "standard",
     router_pb2.TIER_PREMIUM: "premium",
 }
+# The strictest last.
+DATA_POLICY_ORDER = ("", "no_training", "local_only")
 DATA_POLICIES: Mapping[int, str] = {
+    router_pb2.DATA_POLICY_UNSPECIFIED: "",
     router_pb2.DATA_POLICY_LOCAL_ONLY: "local_only",
     router_pb2.DATA_POLICY_NO_TRAINING: "no_training",
 }
@@ -35,14 +39,16 @@ REQUIREMENTS = frozenset({"vision", "tools", "json_object", "json_schema", "reas
 class Demand:
     """What a request asks for, ready to be planned.
 
-    `candidates` are models in order of preference; `pinned` says that nothing else may serve. `notices` tell the caller
-    what a name was taken to mean.
+    `candidates` are models in order of preference; the first `leading` of them were named by the caller and keep their
+    place under every strategy; `pinned` says that nothing else may serve. `notices` tell the caller what a name was
+    taken to mean.
     """
 
     use_case: UseCase
     tier: str
     price_cap: int | None
     candidates: tuple[ModelRef, ...]
+    leading: int
     pinned: bool
     needs: frozenset[str]
     data_policy: str
@@ -54,7 +60,9 @@ class Demand:
     notices: tuple[str, ...] = ()
 
 
-def read(intent: router_pb2.Intent, facts: PromptFacts, catalog: Catalog, caps: Mapping[str, int | None]) -> Demand:
+def read(
+    intent: router_pb2.Intent, facts: PromptFacts, catalog: Catalog, caps: Mapping[str, int | None], today: dt.date
+) -> Demand:
     """Resolve an intent.
 
     Args:
@@ -62,29 +70,46 @@ def read(intent: router_pb2.Intent, facts: PromptFacts, catalog: Catalog, caps: 
         facts: what the prompt needs.
         catalog: what is known.
         caps: each tier's cap on the blended price, nano-dollars per million tokens; None means no cap.
+        today: the day that decides which models have ended.
 
     Raises:
         MeshError: INVALID_REQUEST, UNKNOWN_USE_CASE, UNKNOWN_MODEL or UNKNOWN_VENDOR, each naming the field.
     """
     use_case = _use_case(intent.use_case, catalog)
+    _refuse_unknown_words(intent)
     tier = TIERS.get(intent.tier, use_case.default_tier)
-    policy = DATA_POLICIES.get(intent.data_policy, use_case.data_policy)
-    candidates, notices = _candidates(intent, use_case, tier, catalog)
+    notices: list[str] = []
+    named = _named_by_caller(intent, catalog, today, notices)
+    pinned = _is_named(intent.model)
+    candidates = named if pinned else _unique([*named, *_usual(use_case, tier, catalog, today)])
     return Demand(
         use_case=use_case,
         tier=tier,
         price_cap=caps[tier],
         candidates=candidates,
-        pinned=_is_named(intent.model),
+        leading=len(named),
+        pinned=pinned,
         needs=facts.needs | frozenset(use_case.requirements) | _requirements(intent.requirements),
-        data_policy=policy,
+        data_policy=max(DATA_POLICIES[intent.data_policy], use_case.data_policy, key=DATA_POLICY_ORDER.index),
         guarantee=GUARANTEES.get(intent.stream_guarantee, use_case.stream_guarantee),
         allow_vendors=_vendors(intent.allow_vendors, "intent.allow_vendors", catalog),
         deny_vendors=_vendors(intent.deny_vendors, "intent.deny_vendors", catalog),
         max_cost=_max_cost(intent),
         facts=facts,
-        notices=notices,
+        notices=tuple(notices),
     )
+
+
+def _refuse_unknown_words(intent: router_pb2.Intent) -> None:
+    """Refuse words of a newer contract: taken for "nothing said", they could let a prompt go where it must not."""
+    fields = (
+        ("tier", intent.tier, {*TIERS}, TIERS.values()),
+        ("data_policy", intent.data_policy, {*DATA_POLICIES}, DATA_POLICY_ORDER[1:]),
+        ("stream_guarantee", intent.stream_guarantee, {*GUARANTEES}, GUARANTEES.values()),
+    )
+    for name, number, known, words in fields:
+        if number and number not in known:
+            raise invalid(f"intent.{name}", f"unknown value {number}; known: {', '.join(words)}")
 
 
 def _is_named(model: str) -> bool:
@@ -137,24 +162,33 @@ def _vendor(name: str, field: str, catalog: Catalog) -> str:
     )
 
 
-def _candidates(
-    intent: router_pb2.Intent, use_case: UseCase, tier: str, catalog: Catalog
-) -> tuple[tuple[ModelRef, ...], tuple[str, ...]]:
-    notices: list[str] = []
+def _named_by_caller(
+    intent: router_pb2.Intent, catalog: Catalog, today: dt.date, notices: list[str]
+) -> tuple[ModelRef, ...]:
+    """Return the models the caller pinned, with other hosts unless strict, or else prefers."""
     if _is_named(intent.model):
-        named = [_alive(ref, catalog, notices) for ref in _named(intent.model, "intent.model", catalog)]
-        hosts = [] if intent.strict else _other_hosts(named, catalog)
-        return _unique([*named, *hosts]), tuple(notices)
-    preferred = []
+        refs = _named(intent.model, "intent.model", catalog)
+        pinned = [_alive(ref, catalog, today, notices) for ref in refs]
+        hosts = [] if intent.strict else _other_hosts(pinned, catalog, today)
+        return _unique([*pinned, *hosts])
     if _is_named(intent.preferred_model):
         refs = _named(intent.preferred_model, "intent.preferred_model", catalog)
-        preferred = [_alive(ref, catalog, notices) for ref in refs]
+        return _unique([_alive(ref, catalog, today, notices) for ref in refs])
+    return ()
+
+
+def _usual(use_case: UseCase, tier: str, catalog: Catalog, today: dt.date) -> list[ModelRef]:
+    """Return the use case's own candidates for a tier; none listed means every model that is alive."""
     listed = use_case.candidates.get(tier)
     if listed is None:
-        usual = [ref for ref in catalog.refs() if catalog.vendors[ref.vendor].models[ref.model].status == "active"]
-    else:
-        usual = [_alive(ref, catalog, notices) for name in listed for ref in catalog.resolve(name)]
-    return _unique([*preferred, *usual]), tuple(notices)
+        return [ref for ref in catalog.refs() if _serves(ref, catalog, today)]
+    untold: list[str] = []  # the caller named none of these
+    return [_alive(ref, catalog, today, untold) for name in listed for ref in catalog.resolve(name)]
+
+
+def _serves(ref: ModelRef, catalog: Catalog, today: dt.date) -> bool:
+    model = catalog.vendors[ref.vendor].models[ref.model]
+    return model.status == "active" and not model.retired_by(today)
 
 
 def _named(name: str, field: str, catalog: Catalog) -> tuple[ModelRef, ...]:
@@ -173,9 +207,9 @@ def _named(name: str, field: str, catalog: Catalog) -> tuple[ModelRef, ...]:
     )
 
 
-def _alive(ref: ModelRef, catalog: Catalog, notices: list[str]) -> ModelRef:
+def _alive(ref: ModelRef, catalog: Catalog, today: dt.date, notices: list[str]) -> ModelRef:
     model = catalog.vendors[ref.vendor].models[ref.model]
-    successor = catalog.successor(ref) if model.status == "retired" else None
+    successor = catalog.successor(ref) if model.retired_by(today) else None
     if successor is None:
         return ref
     notice = f"model {ref} was retired on {model.retired_on}, served by {successor}"
@@ -184,14 +218,14 @@ def _alive(ref: ModelRef, catalog: Catalog, notices: list[str]) -> ModelRef:
     return successor
 
 
-def _other_hosts(named: list[ModelRef], catalog: Catalog) -> list[ModelRef]:
+def _other_hosts(named: list[ModelRef], catalog: Catalog, today: dt.date) -> list[ModelRef]:
     families = {catalog.vendors[ref.vendor].models[ref.model].family for ref in named} - {""}
     return [
         ref
         for ref in catalog.refs()
-        if (model := catalog.vendors[ref.vendor].models[ref.model]).family in families and model.status == "active"
+        if catalog.vendors[ref.vendor].models[ref.model].family in families and _serves(ref, catalog, today)
     ]
 
 
-def _unique(refs: list[ModelRef]) -> tuple[ModelRef, ...]:
+def _unique(refs: Iterable[ModelRef]) -> tuple[ModelRef, ...]:
     return tuple(dict.fromkeys(refs))

@@ -1,5 +1,6 @@
 """What can be asked of whom right now: offers, and the state of the vendors behind them."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -44,9 +45,10 @@ class VendorState:
 class Signals:
     """Everything about the present moment that a plan depends on.
 
-    `open_breakers` maps a vendor to the monotonic moment of its next probe.
+    `today` is the day in UTC; `open_breakers` maps a vendor to the monotonic moment of its next probe.
     """
 
+    today: dt.date
     vendors: Mapping[str, VendorState] = field(default_factory=dict)
     open_breakers: Mapping[str, float] = field(default_factory=dict)
 

@@ -1,12 +1,14 @@
 """Plans one request: which offers may serve it, in which order, and why every other one may not."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from llmmesh.quota.v1 import quota_pb2
 
 from catalog.mesh import Mesh
-from catalog.model import ModelRef, cost_nanos
+from catalog.model import Catalog, ModelRef, cost_nanos
+from meshkit.errors import StartError
 from router_service.demand import Demand
 from router_service.estimate import Estimator
 from router_service.offers import UNDESCRIBED, Offer, Signals, offers_of
@@ -62,19 +64,27 @@ class Plan:
 # A filter returns None, or the reason code and its particulars.
 Verdict = tuple[str, str] | None
 Filter = Callable[[Demand, Planned], Verdict]
+# An offer that passed every filter, and the place of its model among the candidates.
+Fit = tuple[int, Planned]
 
 
 class Planner:
     """Plans over one configuration; holds no state of its own and does no I/O."""
 
     def __init__(self, mesh: Mesh, estimator: Estimator) -> None:
+        for use_case in mesh.use_cases.values():
+            if use_case.strategy not in STRATEGIES:
+                raise StartError(
+                    f"use case `{use_case.name}` asks for the strategy {use_case.strategy}, which this router does not "
+                    f"have yet; it has: {', '.join(STRATEGIES)}"
+                )
         self._mesh = mesh
         self._estimator = estimator
 
     def plan(self, demand: Demand, signals: Signals) -> Plan:
         """Filter and order the offers of every candidate; the last usable one is never left out for its breaker."""
-        fit: list[tuple[int, Planned]] = []
-        broken: list[tuple[int, Planned]] = []
+        fit: list[Fit] = []
+        broken: list[Fit] = []
         excluded: list[Exclusion] = []
         for rank, planned in self._offers(demand, signals, excluded):
             verdict = next((v for check in FILTERS if (v := check(demand, planned))), None)
@@ -88,14 +98,14 @@ class Planner:
             soonest = min(broken, key=lambda ranked: signals.open_breakers[ranked[1].offer.vendor.id])
             fit, broken = [soonest], [ranked for ranked in broken if ranked is not soonest]
         excluded.extend(_left_to_recover(planned) for _, planned in broken)
-        return Plan(
-            offers=_ordered(fit, "priority" if demand.pinned else demand.use_case.strategy),
-            excluded=tuple(excluded),
-            first=demand.candidates[0] if demand.candidates else None,
-        )
+        offers = _ordered(fit, demand)
+        return Plan(offers=offers, excluded=tuple(excluded), first=_first_choice(demand, offers))
 
-    def _offers(self, demand: Demand, signals: Signals, excluded: list[Exclusion]) -> Iterator[tuple[int, Planned]]:
+    def _offers(self, demand: Demand, signals: Signals, excluded: list[Exclusion]) -> Iterator[Fit]:
         for rank, ref in enumerate(demand.candidates):
+            if ended := _ended(self._mesh.catalog, ref, signals.today):
+                excluded.append(Exclusion(str(ref), "retired", ended))
+                continue
             state = signals.vendors.get(ref.vendor, UNDESCRIBED)
             if not state.slots:
                 excluded.append(Exclusion(str(ref), state.reason, state.detail))
@@ -112,12 +122,17 @@ class Planner:
         return Planned(offer, input_tokens, output_tokens, cost)
 
 
+def _ended(catalog: Catalog, ref: ModelRef, today: dt.date) -> str:
+    """Say that a model or its vendor has ended; nothing while both live."""
+    vendor = catalog.vendors[ref.vendor]
+    model = vendor.models[ref.model]
+    if vendor.retired_on is not None and vendor.retired_on <= today:
+        return f"{vendor.id} ended on {vendor.retired_on}"
+    return f"{ref} was retired on {model.retired_on}" if model.retired_by(today) else ""
+
+
 def _status(demand: Demand, planned: Planned) -> Verdict:
     offer = planned.offer
-    if offer.vendor.retired_on is not None:
-        return "retired", f"{offer.vendor.id} ended on {offer.vendor.retired_on}"
-    if offer.model.status == "retired":
-        return "retired", f"{offer.ref} was retired on {offer.model.retired_on}"
     if offer.model.status == "unknown" and not demand.pinned:
         return "not_candidate", f"nobody knows whether {offer.ref} still serves; it is used only when pinned"
     return None
@@ -170,9 +185,9 @@ def _price_cap(demand: Demand, planned: Planned) -> Verdict:
     if price is None:
         return ("unpriced", f"the price of {offer.ref} is unknown") if capped else None
     if demand.tier == "free":
-        paid = offer.plan not in NEVER_PAID
-        return ("price_cap", f"a {offer.plan} slot costs money; tier free spends none") if paid else None
-    if demand.price_cap is not None and price > demand.price_cap:
+        if offer.plan not in NEVER_PAID:
+            return "price_cap", f"a {offer.plan} slot costs money; tier free spends none"
+    elif demand.price_cap is not None and price > demand.price_cap:
         usd = f"{price / 1e9:g} USD per 1M blended; the cap of tier {demand.tier} is {demand.price_cap / 1e9:g}"
         return "price_cap", usd
     if demand.max_cost is not None and planned.cost > demand.max_cost:
@@ -180,7 +195,8 @@ def _price_cap(demand: Demand, planned: Planned) -> Verdict:
     return None
 
 
-# In the order in which a reason is worth telling. An open breaker is no filter: it passes, these do not.
+# In the order in which a reason is worth telling; what has ended is told before all of them. An open breaker is no
+# filter: it passes, these do not.
 FILTERS: tuple[Filter, ...] = (
     _status,
     _vendor_lists,
@@ -192,10 +208,22 @@ FILTERS: tuple[Filter, ...] = (
 )
 
 
-def _ordered(fit: list[tuple[int, Planned]], strategy: str) -> tuple[Planned, ...]:
+def _ordered(fit: list[Fit], demand: Demand) -> tuple[Planned, ...]:
+    """Put what the caller named first, in that order; the strategy orders the rest."""
     planned_of = {planned.offer.text: planned for _, planned in fit}
-    ranked = [(rank, planned.offer) for rank, planned in fit]
-    return tuple(planned_of[offer.text] for _, offer in STRATEGIES[strategy](ranked))
+    named = [(rank, planned.offer) for rank, planned in fit if rank < demand.leading]
+    rest = [(rank, planned.offer) for rank, planned in fit if rank >= demand.leading]
+    ordered = [*STRATEGIES["priority"](named), *STRATEGIES[demand.use_case.strategy](rest)]
+    return tuple(planned_of[offer.text] for _, offer in ordered)
+
+
+def _first_choice(demand: Demand, offers: tuple[Planned, ...]) -> ModelRef | None:
+    """Return the model that serves when all is well: the first one named or listed, else the strategy's own."""
+    use_case = demand.use_case
+    listed = use_case.strategy == "priority" and demand.tier in use_case.candidates
+    if offers and not (demand.leading or listed):
+        return offers[0].offer.ref
+    return demand.candidates[0] if demand.candidates else None
 
 
 def _left_to_recover(planned: Planned) -> Exclusion:

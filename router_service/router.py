@@ -1,5 +1,6 @@
 """The router: reads a request, plans it, pursues it, and tells how it went."""
 
+import datetime as dt
 import secrets
 import uuid
 from collections.abc import AsyncGenerator
@@ -115,10 +116,13 @@ class MeshRouter:
         return journey, order
 
     def _read(self, intent: router_pb2.Intent, prompt: chat_pb2.Prompt) -> Demand:
-        return demand.read(intent, prompt_facts.read(prompt), self._mesh.catalog, self._mesh.tiers)
+        return demand.read(intent, prompt_facts.read(prompt), self._mesh.catalog, self._mesh.tiers, self._today())
 
     def _signals(self) -> Signals:
-        return Signals(self._tools.vendors.states(), self._tools.breakers.open_until())
+        return Signals(self._today(), self._tools.vendors.states(), self._tools.breakers.open_until())
+
+    def _today(self) -> dt.date:
+        return dt.datetime.fromtimestamp(self._tools.clock.now(), dt.UTC).date()
 
 
 def _with_defaults(prompt: chat_pb2.Prompt, asked: Demand) -> chat_pb2.Prompt:
