@@ -29,6 +29,12 @@ class _Waiting:
     answered: asyncio.Future[Reply] | None
     give_up_at: float
     trace: tuple[tuple[str, str], ...] = field(default_factory=tracing.outgoing)
+    tried: bool = False
+
+    @property
+    def left(self) -> bool:
+        """Tell whether the caller has gone away."""
+        return self.answered is not None and self.answered.done()
 
 
 class QuotaClient:
@@ -72,7 +78,7 @@ class QuotaClient:
         patience = durations.to_seconds(reserve.patience)
         with tracing.span("Sent.llmmesh.quota.v1.QuotaService.Apply", tracing.SpanKind.CLIENT):
             if patience > 0:
-                answer = await self._alone(operation, min(patience + self._silence, deadline))
+                answer = await self._alone(operation, patience, deadline)
             else:
                 answer = await self._batched(operation, min(self._grace, deadline))
         if answer.HasField("refused"):
@@ -93,21 +99,48 @@ class QuotaClient:
             request = quota_pb2.GetBudgetsRequest(prefix=prefix)
             return await self._stub.GetBudgets(request, timeout=self._silence, metadata=tracing.outgoing())
         except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from None
+            raise _unavailable(error.code().name) from None
 
-    async def _batched(self, operation: quota_pb2.Operation, patience: float) -> Reply:
+    async def _batched(self, operation: quota_pb2.Operation, timeout: float) -> Reply:
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._enqueue(operation, answered, patience)
-        return await answered
-
-    async def _alone(self, operation: quota_pb2.Operation, timeout: float) -> Reply:
-        # A patient reserve may be answered late; in a batch it would make its neighbours wait.
+        self._enqueue(operation, answered, timeout)
         try:
-            request = quota_pb2.ApplyRequest(operations=[operation])
-            response = await self._stub.Apply(request, timeout=timeout, metadata=tracing.outgoing())
-        except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from None
-        return response.answers[0]
+            async with asyncio.timeout(timeout):
+                return await answered
+        except TimeoutError:
+            raise _unavailable("silence") from None
+        except asyncio.CancelledError:
+            # Cancelled in the moment between the answer and its reading: the hold is nobody's.
+            if not answered.cancelled() and answered.exception() is None and answered.result().HasField("held"):
+                self._give_back(operation)
+            raise
+
+    async def _alone(self, operation: quota_pb2.Operation, patience: float, deadline: float) -> Reply:
+        # A patient reserve may be answered late; in a batch it would make its neighbours wait.
+        clock = asyncio.get_running_loop().time
+        give_up_at = clock() + min(self._grace, deadline)
+        ends_at = clock() + deadline
+        request = quota_pb2.ApplyRequest(operations=[operation])
+        try:
+            while True:
+                timeout = min(patience + self._silence, ends_at - clock())
+                try:
+                    response = await self._stub.Apply(request, timeout=timeout, metadata=tracing.outgoing())
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE or clock() >= give_up_at:
+                        raise _unavailable(error.code().name) from None
+                    await asyncio.sleep(RETRY_PAUSE)
+                else:
+                    return response.answers[0]
+        except (MeshError, asyncio.CancelledError):
+            self._give_back(operation)
+            raise
+
+    def _give_back(self, operation: quota_pb2.Operation) -> None:
+        """End the hold of a reserve whose caller is gone: nothing was sent, so all of it goes back."""
+        if operation.HasField("reserve") and not operation.reserve.dry_run:
+            attempt_id = operation.reserve.attempt_id
+            self.settle(quota_pb2.Settle(attempt_id=attempt_id, outcome=quota_pb2.OUTCOME_RELEASED))
 
     def _enqueue(self, operation: quota_pb2.Operation, answered: asyncio.Future[Reply] | None, keep: float) -> None:
         give_up_at = asyncio.get_running_loop().time() + keep
@@ -118,13 +151,19 @@ class QuotaClient:
     async def _deliver(self) -> None:
         while True:
             await self._filled.wait()
-            batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
-            batch = [w for w in batch if w.answered is None or not w.answered.done()]
-            if batch:
+            if batch := self._next_batch():
                 await self._send(batch)
             if not self._queue:
                 self._filled.clear()
                 self._idle.set()
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Take what is next in the queue, without what nobody waits for any more."""
+        batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+        for waiting in batch:
+            if waiting.left and waiting.tried:
+                self._give_back(waiting.operation)
+        return [waiting for waiting in batch if not waiting.left]
 
     async def _send(self, batch: list[_Waiting]) -> None:
         request = quota_pb2.ApplyRequest(operations=[waiting.operation for waiting in batch])
@@ -139,27 +178,42 @@ class QuotaClient:
 
     def _deliver_answer(self, waiting: _Waiting, answer: Reply) -> None:
         if waiting.answered is None:
-            if answer.HasField("refused"):
+            given_back = waiting.operation.settle.outcome == quota_pb2.OUTCOME_RELEASED  # perhaps never held
+            if answer.HasField("refused") and not given_back:
                 log.warning("refused", reason=answer.refused.reason, message=answer.refused.message)
         elif not waiting.answered.done():
             waiting.answered.set_result(answer)
         elif answer.HasField("held"):
-            # The caller went away between asking and the answer: nothing was sent, so all of it goes back.
-            attempt_id = waiting.operation.reserve.attempt_id
-            self.settle(quota_pb2.Settle(attempt_id=attempt_id, outcome=quota_pb2.OUTCOME_RELEASED))
+            self._give_back(waiting.operation)
 
     async def _again(self, batch: list[_Waiting], error: grpc.aio.AioRpcError) -> None:
         # Every operation is idempotent by its attempt id, so the same batch is simply sent again.
+        if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+            await self._without_the_bad_one(batch, error)
+            return
         now = asyncio.get_running_loop().time()
-        final = error.code() is grpc.StatusCode.INVALID_ARGUMENT
         for waiting in reversed(batch):
-            if not final and now < waiting.give_up_at:
+            waiting.tried = True
+            if now < waiting.give_up_at:
                 self._queue.appendleft(waiting)
-            elif waiting.answered is not None and not waiting.answered.done():
-                waiting.answered.set_exception(_unavailable(error))
             else:
-                log.error("lost", kind=waiting.operation.WhichOneof("kind"), code=error.code().name)
+                self._give_up(waiting, error)
+                self._give_back(waiting.operation)
         await asyncio.sleep(RETRY_PAUSE)
+
+    async def _without_the_bad_one(self, batch: list[_Waiting], error: grpc.aio.AioRpcError) -> None:
+        """One malformed operation makes the whole batch be refused; its neighbours must not pay for it."""
+        if len(batch) == 1:
+            self._give_up(batch[0], error)
+            return
+        for waiting in batch:
+            await self._send([waiting])
+
+    def _give_up(self, waiting: _Waiting, error: grpc.aio.AioRpcError) -> None:
+        if waiting.answered is None:
+            log.error("lost", kind=waiting.operation.WhichOneof("kind"), code=error.code().name)
+        elif not waiting.answered.done():
+            waiting.answered.set_exception(_unavailable(error.code().name))
 
 
 def _refusal(refused: quota_pb2.Refused) -> MeshError:
@@ -167,8 +221,7 @@ def _refusal(refused: quota_pb2.Refused) -> MeshError:
     return MeshError(Reason(refused.reason) if known else Reason.INTERNAL, refused.message)
 
 
-def _unavailable(error: grpc.aio.AioRpcError) -> MeshError:
-    code = error.code().name
+def _unavailable(why: str) -> MeshError:
     return MeshError(
-        Reason.QUOTA_UNAVAILABLE, f"the quota service does not answer ({code}); nothing was sent", retry_after=1.0
+        Reason.QUOTA_UNAVAILABLE, f"the quota service does not answer ({why}); nothing was sent", retry_after=1.0
     )
