@@ -27,7 +27,8 @@ OUTCOME_OF_SENT = {SENT.SENT_NOTHING: "released", SENT.SENT_ANSWERED: "failed"}
 class Attempt:
     """A call under way or over. `committed` once a piece of its answer was forwarded to the caller.
 
-    Moments are monotonic seconds; `usage` is complete once `outcome` is set.
+    Moments are monotonic seconds; `usage` is complete once `outcome` is set; `probe` says that a breaker waits for its
+    end; `retry_after` is how long the vendor asked to be left alone, in seconds.
     """
 
     id: str
@@ -36,10 +37,12 @@ class Attempt:
     first_token_at: float | None = None
     ended: float | None = None
     committed: bool = False
+    probe: bool = False
     received_bytes: int = 0
     outcome: str = ""
     reason: str = ""
     message: str = ""
+    retry_after: float | None = None
     usage: chat_pb2.Usage = field(default_factory=chat_pb2.Usage)
 
     @property
@@ -48,10 +51,14 @@ class Attempt:
         return self.planned.offer.text
 
     def note(self, deltas: provider_pb2.StreamGenerateResponse.Deltas, now: float) -> None:
-        """Pieces of an answer arrived."""
-        if self.first_token_at is None:
-            self.first_token_at = now
+        """Pieces of an answer arrived; the first token is the first one with something in it."""
         self.received_bytes += sum(_piece_bytes(delta) for delta in deltas.deltas)
+        if self.first_token_at is None and self.received_bytes:
+            self.first_token_at = now
+
+    def note_whole(self, completion: chat_pb2.Completion) -> None:
+        """A whole answer arrived."""
+        self.received_bytes += sum(part.ByteSize() for choice in completion.choices for part in choice.parts)
 
     def serve(self, usage: chat_pb2.Usage, now: float) -> None:
         """The answer is complete."""
@@ -60,8 +67,9 @@ class Attempt:
     def fail(self, error: MeshError, now: float) -> None:
         """The vendor, or the way to it, failed."""
         failure = error.detail(provider_pb2.AttemptFailure) or provider_pb2.AttemptFailure()
-        outcome = OUTCOME_OF_SENT.get(failure.sent, "unknown")
-        self.reason, self.message = error.reason.value, error.message
+        # Whatever is said of it: what came with pieces of an answer was sent and is worth money.
+        outcome = "unknown" if self.received_bytes else OUTCOME_OF_SENT.get(failure.sent, "unknown")
+        self.reason, self.message, self.retry_after = error.reason.value, error.message, error.retry_after
         usage = chat_pb2.Usage() if outcome == "released" else self._counted(failure.usage)
         if outcome == "unknown":
             usage = self._partial(failure.usage)
@@ -94,9 +102,10 @@ class Attempt:
         """What may have been spent: what the vendor told, else estimated input and received output."""
         usage = chat_pb2.Usage()
         usage.CopyFrom(told)
-        usage.estimated = not (told.input_tokens and told.output_tokens)
         usage.input_tokens = told.input_tokens or self.planned.input_tokens
         usage.output_tokens = max(told.output_tokens, text_tokens(self.received_bytes))
+        heard = (told.input_tokens, told.output_tokens) == (usage.input_tokens, usage.output_tokens)
+        usage.estimated = told.estimated or not heard
         return self._counted(usage)
 
     def _counted(self, usage: chat_pb2.Usage) -> chat_pb2.Usage:

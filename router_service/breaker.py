@@ -49,28 +49,36 @@ class Breaker:
             return True
         return now >= self.probe_at and not self._probing
 
-    def enter(self, now: float) -> None:
-        """A call goes out; when not closed it is the probe."""
-        if self.state is not State.CLOSED and now >= self.probe_at:
-            self.state = State.HALF_OPEN
-            self._probing = True
+    def enter(self, now: float) -> bool:
+        """A call goes out; return whether it is the probe."""
+        if self.state is State.CLOSED or not self.admits(now):
+            return False
+        self.state = State.HALF_OPEN
+        self._probing = True
+        return True
 
-    def record(self, succeeded: bool | None, now: float) -> None:
-        """A call ended: True or False; None when it says nothing of the endpoint (the caller went away)."""
-        was_probe = self._probing
-        self._probing = False
+    def record(self, succeeded: bool | None, now: float, *, probe: bool) -> None:
+        """A call ended.
+
+        Args:
+            succeeded: None when it says nothing of the endpoint (the caller went away).
+            now: when it ended.
+            probe: what `enter` said of it. Calls that began before the breaker opened decide nothing any more.
+        """
+        if probe:
+            self._probing = False
         if succeeded is None:
             return
         if self.state is not State.CLOSED:
-            if was_probe:
+            if probe:
                 self._close() if succeeded else self._open(now)
             return
         self._calls.append((now, succeeded))
         self._in_a_row = 0 if succeeded else self._in_a_row + 1
         if not succeeded and self._too_many(now):
             self._open(now)
-        elif succeeded and self._openings and self._in_a_row == 0:
-            self._openings = max(0, self._openings - 1)
+        elif succeeded and self._openings:
+            self._openings -= 1
 
     def _too_many(self, now: float) -> bool:
         if self._in_a_row >= self._settings.failures_in_a_row:
@@ -80,8 +88,10 @@ class Breaker:
         return len(recent) >= self._settings.least_calls and failed >= self._settings.failure_share * len(recent)
 
     def _open(self, now: float) -> None:
-        length = min(self._settings.first_open * 2**self._openings, self._settings.longest_open)
-        self._openings += 1
+        length = self._settings.first_open * 2**self._openings
+        if length < self._settings.longest_open:
+            self._openings += 1  # no further: an outage of days must not outgrow a float
+        length = min(length, self._settings.longest_open)
         self.state = State.OPEN
         self.probe_at = now + length * (0.8 + 0.4 * self._jitter())
 

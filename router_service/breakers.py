@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 
+from llmmesh.provider.v1 import provider_pb2
 from prometheus_client import Counter, Gauge
 
 from meshkit import logs
@@ -52,29 +53,33 @@ class Breakers:
         """Say whether a call may go out to the vendor now."""
         return self._breakers[vendor].admits(self._clock.monotonic())
 
-    def enter(self, vendor: str) -> None:
-        """A call goes out."""
+    def enter(self, vendor: str) -> bool:
+        """A call goes out; return whether it is the vendor's probe, to be told when it has ended."""
         breaker = self._breakers[vendor]
         before = breaker.state
-        breaker.enter(self._clock.monotonic())
+        probe = breaker.enter(self._clock.monotonic())
         self._changed(vendor, before)
+        return probe
 
-    def served(self, vendor: str) -> None:
+    def served(self, vendor: str, *, probe: bool) -> None:
         """The endpoint answered well."""
-        self._record(vendor, succeeded=True)
+        self._record(vendor, probe=probe, succeeded=True)
 
-    def failed(self, vendor: str, fault: MeshError) -> None:
-        """A call failed; only faults of the endpoint count against it."""
-        self._record(vendor, succeeded=fault.reason not in ENDPOINT_FAULTS)
+    def failed(self, vendor: str, fault: MeshError, *, probe: bool) -> None:
+        """A call failed: faults of the endpoint count against it, an answered refusal shows that it is well."""
+        failure = fault.detail(provider_pb2.AttemptFailure)
+        answered = failure is not None and failure.sent == provider_pb2.AttemptFailure.SENT_ANSWERED
+        succeeded = False if fault.reason in ENDPOINT_FAULTS else True if answered else None
+        self._record(vendor, probe=probe, succeeded=succeeded)
 
-    def abandoned(self, vendor: str) -> None:
+    def abandoned(self, vendor: str, *, probe: bool) -> None:
         """The caller went away; nothing was learned."""
-        self._record(vendor, succeeded=None)
+        self._record(vendor, probe=probe, succeeded=None)
 
-    def _record(self, vendor: str, *, succeeded: bool | None) -> None:
+    def _record(self, vendor: str, *, probe: bool, succeeded: bool | None) -> None:
         breaker = self._breakers[vendor]
         before = breaker.state
-        breaker.record(succeeded, self._clock.monotonic())
+        breaker.record(succeeded, self._clock.monotonic(), probe=probe)
         self._changed(vendor, before)
 
     def _changed(self, vendor: str, before: State) -> None:

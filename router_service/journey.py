@@ -23,6 +23,10 @@ CAUSES = {
 }
 # Faults that say nothing would be better elsewhere or later; the caller gets them as they are.
 FINAL = frozenset({Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER, Reason.VENDOR_UNSUPPORTED})
+# Vendors that have no more for us now, like budgets of ours that are used up.
+SPENT = frozenset({Reason.VENDOR_THROTTLED.value, Reason.VENDOR_QUOTA.value})
+# Reasons to leave an offer out that may be gone when the caller asks again.
+PASSING = frozenset({"unreachable", "breaker_open"})
 
 
 class Journey:
@@ -41,6 +45,16 @@ class Journey:
         """Return the attempt that served, if one did."""
         last = self.attempts[-1] if self.attempts else None
         return last if last is not None and last.outcome == SERVED else None
+
+    @property
+    def broken(self) -> Attempt | None:
+        """Return the last attempt whose pieces the caller has and that did not serve, if there is one."""
+        return next((a for a in reversed(self.attempts) if a.committed and a.outcome != SERVED), None)
+
+    @property
+    def fell_back(self) -> bool:
+        """Tell whether another than the first choice served."""
+        return self.serving is not None and self.serving.planned.offer.model_text != f"{self.plan.first}"
 
     def passed_over(self, denials: Iterable[quota_pb2.Denial]) -> None:
         """Note offers the ledger had no room for."""
@@ -78,8 +92,7 @@ class Journey:
 
     def route(self) -> router_pb2.Route:
         """Tell the story."""
-        serving = self.serving
-        fallback = serving is not None and serving.planned.offer.model_text != f"{self.plan.first}"
+        serving, fallback = self.serving, self.fell_back
         route = router_pb2.Route(
             request_id=self.request_id,
             use_case=self.demand.use_case.name,
@@ -95,46 +108,81 @@ class Journey:
             route.offer, route.vendor, route.model = offer.text, offer.ref.vendor, offer.ref.model
         return route
 
+    def stopped(self, cause: MeshError) -> MeshError:
+        """Make the error for a request that the mesh itself could not carry on with."""
+        if self.broken is not None:
+            return self._broken_off(cause)
+        return _with_route(cause, self._details())
+
     def failure(self, cause: MeshError | None) -> MeshError:
         """Make the error for a request that nobody served, or that broke off."""
-        partial = self.attempts[-1].usage if self.attempts and self.attempts[-1].committed else None
-        details = [router_pb2.RouteFailure(route=self.route(), partial_usage=partial)]
-        if cause is not None and self.attempts and self.attempts[-1].committed:
-            text = f"the answer broke off: {cause.message}"
-            return MeshError(Reason.STREAM_INCOMPLETE, text, details=details, retry_after=cause.retry_after)
-        alone = len(self.attempts) == 1 and not self.denials
-        if cause is not None and (cause.reason in FINAL or alone):
-            return MeshError(
-                cause.reason, cause.message, fields=cause.fields, retry_after=cause.retry_after, details=details
-            )
-        if self.denials and not self.attempts:
-            return self._exhausted(details)
+        if cause is not None and self.broken is not None:
+            return self._broken_off(cause)
+        if cause is not None and (cause.reason in FINAL or self._all_failed_alike()):
+            return _with_route(cause, self._details())
+        reasons = {attempt.reason for attempt in self.attempts}
+        if reasons <= SPENT and (self.denials or self.attempts):
+            return self._exhausted()
         if not self.plan.offers:
-            return self._no_offer(details)
+            return self._no_offer()
         text = "no offer could serve; the first choice: " + self.primary_error()
-        return MeshError(Reason.ROUTE_EXHAUSTED, text, details=details, retry_after=self._soonest())
+        return MeshError(Reason.ROUTE_EXHAUSTED, text, details=self._details(), retry_after=self._soonest())
 
-    def _no_offer(self, details: list[router_pb2.RouteFailure]) -> MeshError:
+    def _all_failed_alike(self) -> bool:
+        """Tell whether the fault is the whole story: one attempt, or a prompt too long for all."""
+        if self.denials:
+            return False
+        return len(self.attempts) == 1 or {a.reason for a in self.attempts} == {Reason.VENDOR_CONTEXT.value}
+
+    def _details(self) -> list[router_pb2.RouteFailure]:
+        partial = None if self.broken is None else self.broken.usage
+        return [router_pb2.RouteFailure(route=self.route(), partial_usage=partial)]
+
+    def _broken_off(self, cause: MeshError) -> MeshError:
+        text = f"the answer broke off: {cause.message}"
+        return MeshError(Reason.STREAM_INCOMPLETE, text, details=self._details(), retry_after=cause.retry_after)
+
+    def _no_offer(self) -> MeshError:
+        reasons = {exclusion.reason for exclusion in self.plan.excluded}
         too_long = next((e.detail for e in self.plan.excluded if e.reason == "context"), "")
-        if too_long:
+        if too_long and not reasons & PASSING:
             field = FieldViolation("prompt.messages", f"too long for every candidate: {too_long}")
-            return MeshError(Reason.VENDOR_CONTEXT, field.description, fields=[field], details=details)
+            return MeshError(Reason.VENDOR_CONTEXT, field.description, fields=[field], details=self._details())
         why = self.plan.why_not_first() or next((e.detail for e in self.plan.excluded), "no candidate at all")
-        return MeshError(Reason.NO_OFFER, why, metadata={"first_reason": why}, details=details)
+        return MeshError(
+            Reason.NO_OFFER,
+            why,
+            code="UNAVAILABLE" if reasons & PASSING else "FAILED_PRECONDITION",
+            metadata={"first_reason": why},
+            details=self._details(),
+        )
 
-    def _exhausted(self, details: list[router_pb2.RouteFailure]) -> MeshError:
+    def _exhausted(self) -> MeshError:
         violations = [QuotaViolation(denial.budget, _denied(denial)) for denial in self.denials]
+        violations += [QuotaViolation(attempt.offer_text, attempt.message) for attempt in self.attempts]
         return MeshError(
             Reason.BUDGET_EXHAUSTED,
-            f"no budget has room: {_denied(self.denials[0])}",
+            f"no budget has room: {violations[0].description}",
             quota=violations,
             retry_after=self._soonest(),
-            details=details,
+            details=self._details(),
         )
 
     def _soonest(self) -> float | None:
         waits = [durations.to_seconds(d.retry_after) for d in self.denials if d.HasField("retry_after")]
+        waits += [attempt.retry_after for attempt in self.attempts if attempt.retry_after is not None]
         return min(waits, default=None)
+
+
+def _with_route(cause: MeshError, details: list[router_pb2.RouteFailure]) -> MeshError:
+    return MeshError(
+        cause.reason,
+        cause.message,
+        code=cause.code,
+        fields=cause.fields,
+        retry_after=cause.retry_after,
+        details=details,
+    )
 
 
 def _denied(denial: quota_pb2.Denial) -> str:

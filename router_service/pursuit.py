@@ -1,9 +1,10 @@
 """Serves one request: reserve, attempt, settle, and again until one attempt serves."""
 
+import itertools
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.provider.v1 import provider_pb2
@@ -14,7 +15,7 @@ from meshkit import durations
 from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
 from router_service import observations
-from router_service.attempt import Attempt
+from router_service.attempt import SERVED, Attempt
 from router_service.breakers import Breakers
 from router_service.estimate import Estimator
 from router_service.journey import FINAL, Journey
@@ -30,11 +31,13 @@ HOLD_AFTERLIFE = 30.0
 # The share of the remaining time one attempt may be silent for while others could still be tried.
 SHARE = 0.6
 LOCAL_PATIENCE = 30.0
+# Seconds of silence that say something of an endpoint, whatever the caller's deadline.
+PATIENT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every pursuit works with."""
+    """What every pursuit works with; `incarnation` and `numbers` make the names of attempts unique for ever."""
 
     quota: QuotaClient
     vendors: Vendors
@@ -43,6 +46,7 @@ class Tools:
     timeouts: Timeouts
     clock: Clock
     incarnation: str
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,6 @@ class Pursuit:
         self._journey = journey
         self._waiting = deque(journey.plan.offers)
         self._unsettled: Attempt | None = None
-        self._reserves = 0
 
     async def events(self) -> AsyncGenerator[tuple[Attempt, Event]]:
         """Yield what the serving attempt says; an attempt that fails before it committed leaves no trace here.
@@ -77,7 +80,7 @@ class Pursuit:
         """
         fault: MeshError | None = None
         try:
-            while attempt := await self._reserve():
+            while attempt := await self._next_attempt():
                 try:
                     async with aclosing(self._answer(attempt)) as events:
                         async for event in events:
@@ -93,16 +96,21 @@ class Pursuit:
                 self._tools.quota.settle(self._unsettled.settle())
         raise self._journey.failure(fault)
 
+    async def _next_attempt(self) -> Attempt | None:
+        try:
+            return await self._reserve()
+        except MeshError as error:
+            raise self._journey.stopped(error) from None
+
     async def _reserve(self) -> Attempt | None:
         """Hold the budgets of the next offer that has room; None when no offer is left."""
         while batch := self._next_batch():
-            self._reserves += 1
-            attempt_id = "/".join(
-                (self._order.tenant, self._order.request_id, self._tools.incarnation, str(self._reserves))
-            )
+            # Never used again, not even when a failed request comes back under its own id.
+            number, order = next(self._tools.numbers), self._order
+            attempt_id = f"{order.tenant}/{order.request_id}/{self._tools.incarnation}/{number}"
             remaining = self._remaining()
             if remaining <= 0:
-                raise MeshError(Reason.DEADLINE_EXCEEDED, "the deadline passed before any offer could serve")
+                raise _too_late()
             answer = await self._tools.quota.reserve(self._operation(attempt_id, batch, remaining), remaining)
             self._unsettled = None
             if isinstance(answer, quota_pb2.Denied):
@@ -118,8 +126,8 @@ class Pursuit:
 
     async def _answer(self, attempt: Attempt) -> AsyncGenerator[Event]:
         """Make the call and keep the attempt's books; a broken call raises, a finished one is settled."""
-        vendor = attempt.planned.offer.ref.vendor
-        self._tools.breakers.enter(vendor)
+        vendor, breakers = attempt.planned.offer.ref.vendor, self._tools.breakers
+        attempt.probe = breakers.enter(vendor)
         self._unsettled = attempt
         try:
             async with aclosing(self._call(attempt)) as events:
@@ -128,33 +136,47 @@ class Pursuit:
             if attempt.outcome == "":
                 raise _incomplete()
         except MeshError as error:
+            if attempt.outcome == SERVED:
+                return  # the answer is whole; how its call ends is nobody's business
             attempt.fail(error, self._tools.clock.monotonic())
-            self._tools.breakers.failed(vendor, error)
+            if self._hurried(attempt, error):
+                breakers.abandoned(vendor, probe=attempt.probe)
+            else:
+                breakers.failed(vendor, error, probe=attempt.probe)
             self._observe(observations.from_fault(attempt.offer_text, error))
             raise
         finally:
             if attempt.outcome == "":  # the caller went away
                 attempt.cancel(self._tools.clock.monotonic())
-                self._tools.breakers.abandoned(vendor)
+                breakers.abandoned(vendor, probe=attempt.probe)
+
+    def _hurried(self, attempt: Attempt, error: MeshError) -> bool:
+        """Tell whether it was the caller's own deadline that made a silence too long: no fault of the endpoint."""
+        usual = self._tools.timeouts.first_token[attempt.planned.offer.model.model_class]
+        waited = self._tools.clock.monotonic() - attempt.began
+        return error.reason is Reason.VENDOR_SILENT and waited < min(usual, PATIENT)
 
     async def _call(self, attempt: Attempt) -> AsyncGenerator[Event]:
         """Forward a vendor's events, or hold them back until the last one; note what they tell."""
         call = self._tools.vendors.stream if self._order.streamed else self._tools.vendors.generate
-        held_back: list[Event] = []
+        held_back: deque[Event] = deque()
         async with aclosing(call(attempt.planned.offer, self._order.prompt, self._limits(attempt))) as events:
             async for event in events:
+                if attempt.outcome == SERVED:
+                    continue  # nothing counts after the finish
                 finished = self._note(attempt, event)
-                if self._order.held_back and not finished:
-                    held_back.append(event)
+                held_back.append(event)
+                if not finished and (self._order.held_back or attempt.first_token_at is None):
                     continue
-                for each in (*held_back, event):
-                    attempt.committed = True
-                    yield each
+                attempt.committed = True
+                while held_back:
+                    yield held_back.popleft()
 
     def _note(self, attempt: Attempt, event: Event) -> bool:
         """Keep the books of one event; tell whether it was the last."""
         now = self._tools.clock.monotonic()
         if isinstance(event, provider_pb2.GenerateResponse):
+            attempt.note_whole(event.completion)
             self._served(attempt, event.completion.usage, event.observations, now)
             return True
         if event.HasField("finish"):
@@ -168,7 +190,7 @@ class Pursuit:
     ) -> None:
         attempt.serve(usage, now)
         offer = attempt.planned.offer
-        self._tools.breakers.served(offer.ref.vendor)
+        self._tools.breakers.served(offer.ref.vendor, probe=attempt.probe)
         self._observe(observations.from_answer(offer.text, learned))
         if not attempt.usage.estimated:
             counted = attempt.usage.input_tokens, attempt.usage.output_tokens
@@ -200,7 +222,7 @@ class Pursuit:
             tenant=self._order.tenant,
             use_case=self._journey.demand.use_case.name,
             offers=[planned.amounts() for planned in batch],
-            ttl=durations.to_proto(remaining + HOLD_AFTERLIFE),
+            ttl=durations.to_proto(min(remaining, self._tools.timeouts.total) + HOLD_AFTERLIFE),
         )
         if self._unsettled is not None:
             operation.instead_of.CopyFrom(self._unsettled.settle())
@@ -212,6 +234,8 @@ class Pursuit:
     def _limits(self, attempt: Attempt) -> Limits:
         timeouts = self._tools.timeouts
         remaining = self._remaining()
+        if remaining <= 0:
+            raise _too_late()
         share = remaining * SHARE if self._waiting else remaining
         first_token = min(timeouts.first_token[attempt.planned.offer.model.model_class], share)
         total = remaining if self._order.streamed else share
@@ -228,3 +252,8 @@ class Pursuit:
 def _incomplete() -> MeshError:
     failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_UNKNOWN, retryable=True)
     return MeshError(Reason.VENDOR_INCOMPLETE, "the answer ended without its finish", details=[failure])
+
+
+def _too_late() -> MeshError:
+    failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_NOTHING)
+    return MeshError(Reason.DEADLINE_EXCEEDED, "the deadline passed before any offer could serve", details=[failure])

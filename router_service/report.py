@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from meshkit import logs
 from meshkit.clock import Clock
-from meshkit.errors import MeshError
+from meshkit.errors import MeshError, Reason
 from router_service.attempt import Attempt
 from router_service.journey import Journey
 
@@ -45,6 +45,9 @@ def following(journey: Journey, clock: Clock) -> Iterator[None]:
     except (asyncio.CancelledError, GeneratorExit):
         outcome = "served" if journey.serving else "cancelled"
         raise
+    except Exception:
+        outcome, reason = "failed", Reason.INTERNAL.value
+        raise
     finally:
         IN_FLIGHT.dec()
         _count(journey, outcome, clock.monotonic() - began, began)
@@ -62,14 +65,10 @@ def _count(journey: Journey, outcome: str, seconds: float, began: float) -> None
     serving = journey.serving
     if serving is not None and serving.first_token_at is not None:
         FIRST_TOKEN.labels(use_case, vendor).observe(serving.first_token_at - began)
-    if (
-        serving is not None
-        and (first := journey.plan.first) is not None
-        and f"{first}" != f"{serving.planned.offer.ref}"
-    ):
+    if journey.fell_back and (first := journey.plan.first) is not None:
         FALLBACKS.labels(first.vendor, vendor, journey.fallback_reason()).inc()
-    if outcome == "failed" and journey.attempts and journey.attempts[-1].committed:
-        INCOMPLETE.labels(vendor).inc()
+    if outcome == "failed" and (broken := journey.broken) is not None:
+        INCOMPLETE.labels(broken.planned.offer.ref.vendor).inc()
 
 
 def _count_attempt(attempt: Attempt, use_case: str, tier: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 from llmmesh.chat.v1 import chat_pb2
@@ -31,8 +31,18 @@ REASONS: Mapping[int, tuple[str, str]] = {
     STATES.STATE_DISABLED: ("disabled", "{vendor} is switched off: {reason}"),
     STATES.STATE_UNREACHABLE: ("unreachable", "{vendor} is unreachable: {reason}"),
 }
+# gRPC's own words for "no connection was ever made". A connection that was reset may have carried the call.
+NEVER_CONNECTED = (
+    "failed to connect",
+    "connections to all backends failing",
+    "connection refused",
+    "resolution failed",
+)
+# The provider service keeps the time of the vendor's silence; this much later it is silent itself.
+SLACK = 0.5
 log = logs.get("vendors")
 Event = provider_pb2.GenerateResponse | provider_pb2.StreamGenerateResponse
+EventT = TypeVar("EventT")
 
 
 @dataclass(slots=True)
@@ -127,8 +137,11 @@ class Vendors:
                 request, timeout=limits.total, metadata=tracing.outgoing()
             )
             try:
-                async for event in call:
+                wait = limits.first_token + SLACK
+                events = aiter(call)
+                while (event := await _next(events, wait)) is not None:
                     yield event
+                    wait = limits.idle + SLACK
             except grpc.aio.AioRpcError as error:
                 raise vendor_error(error) from None
             finally:
@@ -169,13 +182,23 @@ def vendor_error(error: grpc.aio.AioRpcError) -> MeshError:
     failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_UNKNOWN, retryable=True)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return MeshError(Reason.VENDOR_SILENT, "the vendor took too long", details=[failure])
-    if error.code() is grpc.StatusCode.UNAVAILABLE and "onnect" in (error.details() or ""):
-        # gRPC's own words for "no connection was ever made": "failed to connect", "Connection refused".
+    words = (error.details() or "").lower()
+    if error.code() is grpc.StatusCode.UNAVAILABLE and any(phrase in words for phrase in NEVER_CONNECTED):
         failure.sent = provider_pb2.AttemptFailure.SENT_NOTHING
         return MeshError(Reason.VENDOR_UNREACHABLE, "its provider service does not answer", details=[failure])
     if told.reason is not Reason.INTERNAL:
-        return MeshError(told.reason, told.message, fields=told.fields, details=[failure])
+        return MeshError(told.reason, told.message, fields=told.fields, retry_after=told.retry_after, details=[failure])
     return MeshError(Reason.VENDOR_INCOMPLETE, "its provider service broke off", details=[failure])
+
+
+async def _next(events: AsyncIterator[EventT], wait: float) -> EventT | None:
+    """Return the next event of a stream, None at its end."""
+    try:
+        async with asyncio.timeout(wait):
+            return await anext(events, None)
+    except TimeoutError:
+        failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_UNKNOWN, retryable=True)
+        raise MeshError(Reason.VENDOR_SILENT, "its provider service is silent", details=[failure]) from None
 
 
 def _target(offer: Offer, limits: Limits) -> provider_pb2.Target:
