@@ -62,7 +62,7 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
         server = await stack.enter_async_context(
             GrpcServer(
                 mesh.router.listen,
-                [RouterServicer(router).register],
+                [RouterServicer(router, mesh.timeouts.request).register],
                 [NAME],
                 boundary=Boundary(authenticate, mesh.timeouts.request),
             )

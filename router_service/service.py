@@ -16,10 +16,11 @@ NAME = router_pb2.DESCRIPTOR.services_by_name["RouterService"].full_name
 
 
 class RouterServicer(router_pb2_grpc.RouterServiceServicer):
-    """Serves `llmmesh.router.v1.RouterService`."""
+    """Serves `llmmesh.router.v1.RouterService`; a call without a deadline gets the default one, in seconds."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, default_deadline: float = DEFAULT_DEADLINE) -> None:
         self._router = router
+        self._default_deadline = default_deadline
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add this servicer to a server."""
@@ -27,13 +28,13 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
 
     async def Generate(self, request: router_pb2.GenerateRequest, context: Context) -> router_pb2.GenerateResponse:
         """Generate a whole completion."""
-        return await self._router.generate(request, identity.current.get(), _deadline(context))
+        return await self._router.generate(request, identity.current.get(), self._deadline(context))
 
     async def StreamGenerate(
         self, request: router_pb2.StreamGenerateRequest, context: Context
     ) -> AsyncGenerator[router_pb2.StreamGenerateResponse]:
         """Generate a completion piece by piece."""
-        async with aclosing(self._router.stream(request, identity.current.get(), _deadline(context))) as events:
+        async with aclosing(self._router.stream(request, identity.current.get(), self._deadline(context))) as events:
             async for event in events:
                 yield event
 
@@ -55,7 +56,6 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """List vendors."""
         return await self._router.list_vendors(request)
 
-
-def _deadline(context: Context) -> float:
-    remaining = context.time_remaining()
-    return DEFAULT_DEADLINE if remaining is None else remaining
+    def _deadline(self, context: Context) -> float:
+        remaining = context.time_remaining()
+        return self._default_deadline if remaining is None else remaining
