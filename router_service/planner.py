@@ -94,12 +94,13 @@ class Planner:
                 broken.append((rank, planned))
             else:
                 fit.append((rank, planned))
+        wanted = _ordered([*fit, *broken], demand)
         if not fit and broken:
             soonest = min(broken, key=lambda ranked: signals.open_breakers[ranked[1].offer.vendor.id])
             fit, broken = [soonest], [ranked for ranked in broken if ranked is not soonest]
         excluded.extend(_left_to_recover(planned) for _, planned in broken)
-        offers = _ordered(fit, demand)
-        return Plan(offers=offers, excluded=tuple(excluded), first=_first_choice(demand, offers))
+        offers = _ordered(fit, demand) if broken else wanted
+        return Plan(offers=offers, excluded=tuple(excluded), first=_first_choice(demand, wanted))
 
     def _offers(self, demand: Demand, signals: Signals, excluded: list[Exclusion]) -> Iterator[Fit]:
         for rank, ref in enumerate(demand.candidates):
@@ -217,12 +218,12 @@ def _ordered(fit: list[Fit], demand: Demand) -> tuple[Planned, ...]:
     return tuple(planned_of[offer.text] for _, offer in ordered)
 
 
-def _first_choice(demand: Demand, offers: tuple[Planned, ...]) -> ModelRef | None:
+def _first_choice(demand: Demand, wanted: tuple[Planned, ...]) -> ModelRef | None:
     """Return the model that serves when all is well: the first one named or listed, else the strategy's own."""
     use_case = demand.use_case
     listed = use_case.strategy == "priority" and demand.tier in use_case.candidates
-    if offers and not (demand.leading or listed):
-        return offers[0].offer.ref
+    if wanted and not (demand.leading or listed):
+        return wanted[0].offer.ref
     return demand.candidates[0] if demand.candidates else None
 
 
