@@ -4,13 +4,13 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
+from httpx_aiohttp import AiohttpTransport
 
 from meshkit.errors import MeshError, Reason
 from meshkit.secret import Secret
@@ -38,14 +38,16 @@ class Response:
     """An answer that has begun; its body is read once, whole or in pieces, decompressed and capped."""
 
     def __init__(self, http: httpx.Response, watch: Watch) -> None:
-        self._http = http
+        assert isinstance(http.stream, httpx.AsyncByteStream)  # noqa: S101 - for the type checker
+        self._body = http.stream
+        self._raw_headers = http.headers.raw
         self._watch = watch
         self.status = http.status_code
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
         """The headers, names in lower case; of repeated ones the last."""
-        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._http.headers.raw}
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._raw_headers}
 
     def progress(self) -> None:
         """Note that what was read held content: the idle limit begins anew."""
@@ -53,7 +55,7 @@ class Response:
 
     async def chunks(self, cap: int = STREAM_CAP) -> AsyncIterator[bytes]:
         """Yield the body as it arrives."""
-        source = self._http.aiter_raw()
+        source = aiter(self._body)
         unpack = _unpacker(self.headers.get("content-encoding", ""), cap)
         while True:
             try:
@@ -90,18 +92,18 @@ class Upstream:
         self._headers = {"user-agent": USER_AGENT, **(headers or {})}
         self._key_header = key_header
         self._proxy = httpx.Proxy(proxy) if proxy else None
+        self._url = lru_cache(maxsize=256)(lambda path: httpx.URL(self._endpoint + path))
         self.host = httpx.URL(endpoint).host
 
     async def __aenter__(self) -> Self:
-        transport = AiohttpTransport(client=self._session, proxy=self._proxy, trust_env=False)
-        self._tls = transport.ssl_context
-        self._client = HttpxAiohttpClient(transport=transport, trust_env=False)
+        # The transport alone, without httpx's client around it: no redirect, cookie or retry can happen by accident.
+        self._transport = AiohttpTransport(client=self._session, proxy=self._proxy, trust_env=False)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     @asynccontextmanager
     async def open(self, request: HttpRequest, key: Secret | None, patience: Patience) -> AsyncIterator[Response]:
@@ -113,7 +115,8 @@ class Upstream:
         """
         watch = Watch(patience)
         try:
-            http = await watch.wait(self._client.send(self._build(request, key, patience), stream=True))
+            sent = self._transport.handle_async_request(self._build(request, key, patience))
+            http = await watch.wait(sent)
             try:
                 yield Response(http, watch)
             finally:
@@ -136,7 +139,7 @@ class Upstream:
         limits = {"connect": patience.connect, "pool": patience.connect, "read": None, "write": None}
         return httpx.Request(
             request.method,
-            self._endpoint + request.path,
+            self._url(request.path),
             headers=headers,
             content=request.body or None,
             extensions={"timeout": limits},
@@ -151,7 +154,9 @@ class Upstream:
         )
 
     def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE, ssl=self._tls)
+        connector = aiohttp.TCPConnector(
+            limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE, ssl=self._transport.ssl_context
+        )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 

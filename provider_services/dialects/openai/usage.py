@@ -30,8 +30,8 @@ def read(subject: Subject, body: Mapping[str, Any]) -> Usage:
 
 def find(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the usage object of an answer or a chunk; some vendors keep it in an `x_…` field of their own."""
-    if counted := body.get("usage"):
-        return wire.mapping(counted)
+    if "usage" in body:
+        return wire.mapping(body["usage"])
     extras = (wire.mapping(value).get("usage") for key, value in body.items() if key.startswith("x_"))
     return next((wire.mapping(counted) for counted in extras if counted), {})
 
