@@ -1,5 +1,6 @@
 """Turns what the command line asks for into processes to start, with everything checked that can be checked before."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from llm_mesh.environment import Environments, environments, sandboxed
 from llm_mesh.order import Order
 from llm_mesh.place import Place
 from llm_mesh.ports import check_free, dialled
+from llm_mesh.simulated import hosted
 from llm_mesh.variables import CALLER_KEY
 from meshkit.secret import Secret
 
@@ -43,7 +45,10 @@ def arrange(order: Order, environment: Mapping[str, str], parent: int, where: Pl
     found = _environments(order, environments(unplaced.catalog, environment, env_file), choice, where)
     mesh = load_mesh(config, found.plain)
     simulator = choice.simulator() if order.sandbox else None
-    layout = Layout(mesh, config, processes, choice.provider_admins(processes, mesh), simulator)
+    admins = choice.provider_admins(processes, mesh)
+    if where.simulated is not None:
+        where.simulated.write_text(json.dumps(hosted(mesh.catalog)), encoding="utf-8")
+    layout = Layout(mesh, config, processes, admins, simulator, where.simulated)
     check_free(listeners(layout))
     key = found.keys.get(CALLER_KEY)
     return Arrangement(layout, plan_children(layout, found, parent), Secret(key) if key else None)

@@ -34,6 +34,7 @@ class Layout:
         providers: vendors served by each provider process, by the process's name.
         provider_admins: admin address of each provider process, by its name.
         simulator: where the simulated vendors listen, None without them.
+        simulated: the file that tells the simulator what to host.
     """
 
     mesh: Mesh
@@ -41,6 +42,7 @@ class Layout:
     providers: Mapping[str, tuple[str, ...]]
     provider_admins: Mapping[str, str]
     simulator: str | None = None
+    simulated: Path | None = None
 
 
 def provider_processes(vendors: Iterable[str], *, isolated: bool) -> dict[str, tuple[str, ...]]:
@@ -66,13 +68,14 @@ def plan_children(layout: Layout, environments: Environments, parent: int) -> tu
         children.append(child(name, admin, environments.of_vendors(vendors), *vendors, "--admin", admin))
     children.append(child("router", mesh.router_admin, environments.of_router()))
     if layout.simulator:
-        children.insert(0, _simulator(layout.simulator, environments.plain, parent))
+        children.insert(0, _simulator(layout.simulator, layout.simulated, environments.plain, parent))
     return tuple(children)
 
 
-def _simulator(address: str, env: Mapping[str, str], parent: int) -> ChildPlan:
+def _simulator(address: str, simulated: Path | None, env: Mapping[str, str], parent: int) -> ChildPlan:
     host, port = split_address(address)
-    argv = (*_serve(parent, "simulator"), "--host", host, "--port", str(port))
+    configured = ("--config", str(simulated)) if simulated else ()
+    argv = (*_serve(parent, "simulator"), "--host", host, "--port", str(port), *configured)
     return ChildPlan("simulator", argv, f"http://{dialled(address)}/_control/vendors", env)
 
 

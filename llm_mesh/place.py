@@ -13,10 +13,20 @@ LOGS = Path("var/log")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where logs are written, and the ledger when it is not where the configuration says."""
+    """Where logs are written; of a sandbox also its directory, its ledger and what its vendors host."""
 
     logs: Path
-    ledger: Path | None = None
+    sandbox: Path | None = None
+
+    @property
+    def ledger(self) -> Path | None:
+        """Return the ledger of a sandbox, None when it is where the configuration says."""
+        return self.sandbox / "ledger.db" if self.sandbox else None
+
+    @property
+    def simulated(self) -> Path | None:
+        """Return the file that tells the simulator which models to host."""
+        return self.sandbox / "simulated.json" if self.sandbox else None
 
     def log(self, name: str) -> Path:
         """Return the log file of a process; the one of the run before is kept beside it as `.1`."""
@@ -36,7 +46,7 @@ def place(*, sandbox: bool, keep: bool) -> Iterator[Place]:
     directory = KEPT if keep else Path(tempfile.mkdtemp(prefix="llm-mesh-sandbox-"))
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        yield Place(directory / "log", directory / "ledger.db")
+        yield Place(directory / "log", directory)
     finally:
         if not keep:
             shutil.rmtree(directory, ignore_errors=True)

@@ -15,7 +15,7 @@ def lines(route: router_pb2.Route, usage: chat_pb2.Usage | None) -> Iterator[str
     if route.fallback_used:
         yield f"fallback: {route.primary_error or 'the first choice did not serve'}"
     if route.skipped:
-        passed = ", ".join(f"{number} {reason}" for reason, number in sorted(route.skipped.items()))
+        passed = ", ".join(f"{reason} ({number})" for reason, number in sorted(route.skipped.items()))
         yield f"passed over: {passed}"
     if usage is not None:
         yield f"tokens: {tokens(usage)}"

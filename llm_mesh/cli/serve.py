@@ -43,11 +43,18 @@ def provider(
 
 
 @app.command()
-def simulator(*, host: str = "127.0.0.1", port: int = 7490, parent: Parent = 0) -> None:
+def simulator(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7490,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Laid over the simulator's own rows.")] = None,
+    parent: Parent = 0,
+) -> None:
     """Serve simulated vendors over HTTP."""
     die_with(parent)
     # The simulator is a witness of its own: it becomes this process, nothing of it is imported here.
     command = [sys.executable, "-m", "provider_services.simulator", "--host", host, "--port", str(port)]
+    command += ["--config", str(config)] if config else []
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
 
 

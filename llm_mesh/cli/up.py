@@ -8,6 +8,7 @@ import typer
 
 from llm_mesh.cli import options, outcome
 from llm_mesh.order import Manner, Order, Wishes
+from llm_mesh.parent import die_with
 
 
 class Ports(StrEnum):
@@ -33,9 +34,11 @@ def up(
     ports: Annotated[Ports, typer.Option(help="auto: choose free ports.")] = Ports.FIXED,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="mesh.yaml here by default.")] = None,
     logs: Annotated[bool, typer.Option("--logs", help="Write the services' logs to standard error.")] = False,
+    parent: Annotated[int, typer.Option(hidden=True, help="End with this process.")] = 0,
     as_json: options.Json = False,
 ) -> None:
     """Start the mesh and keep it running until Ctrl-C or SIGTERM."""
+    die_with(parent)
     wishes = Wishes(router, quota, edge, simulator, port_base, free_ports=ports is Ports.AUTO)
     order = Order(wishes, config, sandbox=sandbox, isolated=isolated)
     from llm_mesh.cli import running  # noqa: PLC0415 - half a second that no other command needs

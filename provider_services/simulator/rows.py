@@ -128,6 +128,8 @@ class VendorRow(Row, frozen=True):
 def load_rows(overrides: Path | None = None) -> tuple[VendorRow, ...]:
     """Read the rows that ship with the simulator, with a file of overrides laid over them.
 
+    `more_models` of a row are hosted too, unless the row has that id already; a vendor without a row stays unknown.
+
     Raises:
         msgspec.ValidationError: a row does not follow the schema above.
     """
@@ -135,7 +137,15 @@ def load_rows(overrides: Path | None = None) -> tuple[VendorRow, ...]:
     if overrides is not None:
         document = _laid_over(document, _read(overrides))
     vendors: dict[str, Any] = document.get("vendors", {})
-    return tuple(msgspec.convert({"name": name, **row}, VendorRow) for name, row in vendors.items())
+    known = {name: row for name, row in vendors.items() if set(row) != {"more_models"}}
+    return tuple(msgspec.convert({"name": name, **_hosting(row)}, VendorRow) for name, row in known.items())
+
+
+def _hosting(row: dict[str, Any]) -> dict[str, Any]:
+    hosted = list(row.get("models", ()))
+    known = {model.get("id") for model in hosted}
+    more = [model for model in row.get("more_models", ()) if model.get("id") not in known]
+    return {**{key: value for key, value in row.items() if key != "more_models"}, "models": hosted + more}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -61,6 +61,16 @@ def test_a_file_of_overrides_is_laid_over_the_rows(tmp_path):
     assert groq.model("openai/gpt-oss-20b") is not None
 
 
+def test_more_models_are_hosted_beside_those_of_the_row(tmp_path):
+    path = tmp_path / "mine.yaml"
+    more = "more_models: [{id: new-one, context: 5}, {id: gpt-4o, context: 5}]"
+    path.write_text(f"vendors: {{openai: {{{more}}}, nobody: {{more_models: []}}}}")
+    rows = {row.name: row for row in load_rows(path)}
+    new, known = rows["openai"].model("new-one"), rows["openai"].model("gpt-4o")
+    assert (new and new.context, known and known.context) == (5, 128_000)
+    assert "nobody" not in rows
+
+
 @pytest.mark.parametrize("text", ["vendors: {groq: {colour: red}}", "vendors: {new: {dialect: openai}}", "- 1"])
 def test_a_bad_row_is_an_error_that_says_where(tmp_path, text):
     path = tmp_path / "mine.yaml"
