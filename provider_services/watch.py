@@ -30,7 +30,7 @@ class Watch:
     """Watches the waits of one task for one answer.
 
     Only `progress` moves the limit on: bytes without content do not. While the task does other things than wait, the
-    limit stands still. One timer serves the whole answer, so that a wait costs almost nothing.
+    limit stands still. A timer is set anew only when the limit comes nearer, so that a wait costs almost nothing.
     """
 
     def __init__(self, patience: Patience) -> None:
@@ -54,7 +54,8 @@ class Watch:
         assert task is not None  # noqa: S101 - for the type checker: a coroutine runs in a task
         self._deadline += self._loop.time() - self._left
         self._task, self._cancelling, self._waiting = task, task.cancelling(), True
-        if self._timer is None:
+        if self._timer is None or self._timer.when() > self._deadline:
+            self.close()
             self._timer = self._loop.call_at(self._deadline, self._fire)
         try:
             return await awaited
