@@ -12,6 +12,9 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 CHOSEN = 'use_case=~"$use_case",vendor=~"$vendor"'
 RATE = "[$__rate_interval]"
+OR_NOUGHT = " or vector(0)"
+# Router and providers both count these; what callers noticed is the router's count.
+BY_ROUTER = 'job=~".*router.*"'
 STATES = [(0, "closed", "green"), (1, "half-open", "yellow"), (2, "open", "red")]
 
 
@@ -55,9 +58,9 @@ def rate(metric: str, by: str, chosen: str = CHOSEN, factor: str = "") -> tuple[
     return (Query(f"sum by ({by}) (rate({metric}{{{chosen}}}{RATE})){factor}", legend),)
 
 
-def total(metric: str, legend: str) -> Query:
-    """Ask how fast a counter without labels grows."""
-    return Query(f"sum(rate({metric}{RATE}))", legend)
+def total(metric: str, legend: str, chosen: str = "") -> Query:
+    """Ask how fast a counter grows in all; it may never have counted, which is a nought and no gap."""
+    return Query(f"sum(rate({metric}{{{chosen}}}{RATE})){OR_NOUGHT}", legend)
 
 
 VENDOR = 'vendor=~"$vendor"'
@@ -102,7 +105,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             description="Open: the vendor or offer is skipped without being called.",
             states=STATES,
         ),
-        Panel("Breaker transitions", (total("mesh_breaker_transitions_total", "transitions"),), "ops"),
+        Panel("Breaker transitions", rate("mesh_breaker_transitions_total", "subject, state", ""), "ops"),
         Panel("Attempts by vendor and outcome", rate("mesh_attempts_total", "vendor, outcome", VENDOR), "reqps"),
         Panel(
             "Fallbacks",
@@ -117,8 +120,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Answers with a flaw",
             (
-                total("mesh_stream_incomplete_total", "stream without its end"),
-                total("mesh_usage_estimated_total", "usage estimated, not told"),
+                total("mesh_stream_incomplete_total", "stream without its end", BY_ROUTER),
+                total("mesh_usage_estimated_total", "usage estimated, not told", BY_ROUTER),
             ),
             "ops",
         ),
@@ -144,11 +147,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             width=12,
         ),
         Panel("Decisions", rate("mesh_quota_decisions_total", "outcome", ""), "ops"),
+        Panel("Charged beyond what was held, by unit", rate("mesh_quota_overage_total", "unit", "")),
         Panel("Open holds", (Query("sum(mesh_quota_open_holds)", "open holds"),)),
         Panel(
-            "Charged otherwise than held",
+            "Holds that ended badly",
             (
-                total("mesh_quota_overage_total", "more than held"),
                 total("mesh_holds_lapsed_total", "lapsed, charged in full"),
                 total("mesh_settles_late_total", "settled after lapsing"),
             ),

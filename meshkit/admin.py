@@ -1,13 +1,24 @@
 """The admin page of a process: metrics for Prometheus, liveness and readiness for Kubernetes, nothing else."""
 
 from collections.abc import Callable
+from importlib import metadata
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Gauge,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from meshkit.errors import StartError
+
+BUILD = Gauge("mesh_build_info", "1; the version of this process is in the label.", ["version"])
+CONFIG_VALID = Gauge("mesh_config_valid", "1 while this process runs on the configuration it was last given.")
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -31,6 +42,9 @@ class AdminServer:
         self.port = 0
 
     async def __aenter__(self) -> Self:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter nobody asks for
+        BUILD.labels(metadata.version("llm-mesh")).set(1)
+        CONFIG_VALID.set(1)  # a process does not come this far with a wrong one
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/livez", self._livez)

@@ -1,5 +1,6 @@
 """Starts and stops one gRPC server: health, reflection, limits, and a clear word when the port is taken."""
 
+import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +24,7 @@ class GrpcServer:
         register: functions that add a servicer to the server.
         service_names: full names of those services, for health and reflection.
         boundary: what every call passes.
-        reflection_on: lets generic clients list the services; on in development.
+        reflection_on: lets generic clients list the services; $MESH_REFLECTION=off turns it off in production.
         max_message_bytes: longest message accepted, decompressed.
     """
 
@@ -41,7 +42,7 @@ class GrpcServer:
         self._register = register
         self._service_names = tuple(service_names)
         self._boundary = boundary or Boundary()
-        self._reflection_on = reflection_on
+        self._reflection_on = reflection_on and os.environ.get("MESH_REFLECTION") != "off"
         self._max_message_bytes = max_message_bytes
         self._health = health.aio.HealthServicer()
         self.port = 0
