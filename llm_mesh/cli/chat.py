@@ -139,7 +139,7 @@ def _print_failure(error: MeshError, transcript: Transcript, *, as_json: bool) -
         return
     if transcript.text:
         _write("\n")
-    if failure is None:
+    if failure is None or not failure.route.attempts:
         return
     usage = failure.partial_usage if failure.HasField("partial_usage") else None
     for line in route.lines(failure.route, usage):

@@ -42,7 +42,8 @@ async def test_a_sandbox_serves_every_vendor_without_a_key_and_replaces_a_servic
         assert answered.code == 0, answered.err
         assert "1. " in answered.out
         assert "cost: $0" in answered.out
-        asked = (await mesh.command("chat", "--json", "--model", f"{KEYED[0].id}/{MODEL}", "say: hello there")).json
+        pinned = ("--model", f"{KEYED[0].id}/{MODEL}", "--tier", "premium")
+        asked = (await mesh.command("chat", "--json", *pinned, "say: hello there")).json
         assert asked["text"] == "hello there"
         assert asked["route"]["vendor"] == KEYED[0].id
         explained = (await mesh.command("explain", "--json", "hello")).json
