@@ -6,8 +6,8 @@ PYTHON3 ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 PYTHON ?= $(VENV)/bin/python
 PYTEST := $(PYTHON) -m pytest
 LOCK := $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
-SOURCES := catalog meshkit router_service provider_services quota_service llm_mesh deploy tools tests
-PRESENT = $(wildcard $(SOURCES))
+SOURCES := catalog meshkit router_service provider_services quota_service llm_mesh deploy tools
+PRESENT = $(wildcard $(SOURCES)) tests
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-structure \
@@ -44,7 +44,7 @@ check-lint: setup
 	$(PYTHON) -m ruff check $(PRESENT)
 
 check-types: setup
-	$(PYTHON) -m mypy $(PRESENT)
+	$(PYTHON) -m mypy $(wildcard $(SOURCES))
 
 check-imports: setup
 	$(VENV)/bin/lint-imports
