@@ -7,6 +7,7 @@ import grpc
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 OPTIONS: list[tuple[str, Any]] = [
     ("grpc.enable_retries", 0),  # one retry policy, in the router
+    ("grpc.enable_http_proxy", 0),  # HTTP_PROXY is for calls to vendors, never for calls between services
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),

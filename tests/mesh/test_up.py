@@ -69,8 +69,11 @@ async def test_a_sandbox_serves_every_vendor_without_a_key_and_replaces_a_servic
 
 
 @pytest.mark.timeout(120)
-async def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
-    async with running_mesh(tmp_path, "--sandbox") as mesh:
+async def test_a_sandbox_works_behind_a_proxy_and_ctrl_c_stops_it(tmp_path: Path) -> None:
+    nobody = "http://127.0.0.1:9"
+    async with running_mesh(tmp_path, "--sandbox", http_proxy=nobody, https_proxy=nobody) as mesh:
+        answered = await mesh.command("chat", "Say hello.", "--tier", "free")
+        assert answered.code == 0, answered.err
         mesh.process.send_signal(signal.SIGINT)
         async with asyncio.timeout(30):
             assert await mesh.process.wait() == 0
