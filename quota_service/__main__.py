@@ -1,13 +1,30 @@
 """Starts the quota service: `python -m quota_service`."""
 
+import asyncio
+import os
 import sys
+from pathlib import Path
 
+from catalog.mesh import default_path, load_mesh
+from meshkit import process, tracing
 from meshkit.errors import StartError
-from meshkit.process import run
-from quota_service.app import main
+from quota_service.app import serve
+
+
+async def main(stop: asyncio.Event) -> None:
+    """Load the configuration of this directory and environment, and serve until stopped."""
+    mesh = load_mesh(default_path(os.environ, Path.cwd()), os.environ)
+    telemetry = mesh.telemetry
+    provider = tracing.start("quota", otlp_endpoint=telemetry.otlp_endpoint, sample_ratio=telemetry.sample_ratio)
+    try:
+        await serve(mesh, mesh.catalog, stop)
+    finally:
+        if provider is not None:
+            provider.shutdown()
+
 
 if __name__ == "__main__":
     try:
-        run(main)
+        process.run(main)
     except StartError as error:
         sys.exit(f"quota_service: {error}")

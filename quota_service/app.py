@@ -1,13 +1,11 @@
 """Builds and runs the quota service: the only place where its parts are put together."""
 
 import asyncio
-import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from catalog.mesh import default_path, load_mesh
 from catalog.model import Catalog
 from catalog.settings import Mesh
 from meshkit import logs
@@ -44,11 +42,16 @@ async def serve(
         collector = BudgetCollector(store.look)
         registry.register(collector)
         stack.callback(registry.unregister, collector)
-        writer = Writer(store, clock, metrics, lambda serving: server.set_serving(serving))
+
+        async def tell_health(serving: bool) -> None:
+            await server.set_serving(serving)
+
+        writer = Writer(store, clock, metrics, tell_health)
         server = GrpcServer(mesh.quota.listen, [QuotaService(store, writer).register], [SERVICE_NAME])
         writing = asyncio.create_task(writer.run(), name="writer")
         stack.push_async_callback(_finish, writer, writing)
         await stack.enter_async_context(server)
+        stack.callback(writer.close)  # before the server drains: who is parked is told to come back, not cut off
         await stack.enter_async_context(AdminServer(mesh.quota_admin, lambda: store.problem, registry))
         log.info("serving", address=mesh.quota.listen, port=server.port, version=store.look().version)
         await _until(stop, writing)
@@ -64,9 +67,3 @@ async def _until(stop: asyncio.Event, writing: asyncio.Task[None]) -> None:
 async def _finish(writer: Writer, writing: asyncio.Task[None]) -> None:
     writer.close()
     await writing
-
-
-async def main(stop: asyncio.Event) -> None:
-    """Serve with the configuration of this directory and environment."""
-    mesh = load_mesh(default_path(os.environ, Path.cwd()), os.environ)
-    await serve(mesh, mesh.catalog, stop)

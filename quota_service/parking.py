@@ -65,6 +65,10 @@ class ParkingLot:
                 parked.task.operation = parked.reserve.impatient(left)
                 yield parked.task
 
+    def everyone(self) -> list[Task]:
+        """Return all who wait, in order."""
+        return list(self._parked)
+
     def next_due(self) -> float | None:
         """Return when the next reserve must be tried, in monotonic seconds."""
         return min((parked.due for parked in self._parked.values()), default=None)

@@ -76,7 +76,7 @@ class Writer:
                 freed = await self._write(retries, self._collect())
         finally:
             self._closed = True
-            self._turn_away([*self._lot.to_retry((), float("inf")), *self._queue])
+            self._turn_away([*self._lot.everyone(), *self._queue])
 
     def close(self) -> None:
         """Take no more; `run` ends when what is queued is done."""

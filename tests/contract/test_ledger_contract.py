@@ -1,0 +1,185 @@
+"""What every store of the ledger promises; a new store adds one row to STORES."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from fixtures.clock import ManualClock
+from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
+
+from quota_service.operations import Amounts, Denied, Done, Extend, Held, Observe, Outcome, Refused, Release
+from quota_service.spend import SpendQuery
+from quota_service.stores.memory import MemoryStore
+from quota_service.stores.protocol import Store
+from quota_service.stores.sqlite import SqliteStore
+
+GROQ, LOCAL = "groq/m#1", "local/x#1"
+DAY = limit("groq/default", "requests", 10)
+TOKENS = limit("groq/default", "tokens", 100_000, "minute")
+TEAM = limit("tenant/team", "nanodollars", 1_000_000, "month")
+DEFINITIONS = definitions(terms(GROQ, DAY, TOKENS, plan="paid"), terms(LOCAL, plan="local"), payers=(TEAM,))
+
+
+async def _memory(_path: Path, clock: ManualClock) -> Store:
+    return MemoryStore(DEFINITIONS, clock)
+
+
+async def _sqlite(path: Path, clock: ManualClock) -> Store:
+    return SqliteStore.open(path / "ledger.db", DEFINITIONS, clock)
+
+
+STORES: dict[str, Callable[[Path, ManualClock], Awaitable[Store]]] = {"memory": _memory, "sqlite": _sqlite}
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON / 1_000)
+
+
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
+    made = await STORES[request.param](tmp_path, clock)
+    yield made
+    assert await made.verify() == []
+    await made.close()
+
+
+async def budget(store: Store, budget_id: str) -> tuple[int, int, int, int]:
+    standing = await store.standing()
+    (found,) = [row for row in standing.budgets if row.budget.id == budget_id]
+    return found.used, found.held, found.external, found.left
+
+
+async def test_answers_come_in_the_order_of_the_operations(store):
+    applied = await store.apply([reserve("a", GROQ), Release("never"), reserve("b", GROQ)])
+    assert [type(answer) for answer in applied.answers] == [Held, Refused, Held]
+    assert applied.now == NOON
+
+
+async def test_fifty_reserves_on_a_limit_of_ten_hold_exactly_ten_and_pass_the_rest_on(store):
+    """I1."""
+    applied = await store.apply([reserve(f"a{n}", GROQ, LOCAL) for n in range(50)])
+    offers = [answer.offer for answer in applied.answers]
+    assert (offers.count(GROQ), offers.count(LOCAL)) == (10, 40)
+    assert await budget(store, DAY.id) == (0, 10, 0, 0)
+
+
+async def test_settle_release_and_lapse_move_the_levels_as_they_must(store, clock):
+    """I2, I5."""
+    await store.apply([reserve(name, GROQ, ttl=5_000) for name in ("served", "given back", "lost")])
+    applied = await store.apply([settle("served", output=100, cost=40), Release("given back")])
+    assert list(applied.answers) == [Done(), Done()]
+    assert applied.freed == {DAY.id, TOKENS.id, TEAM.id}
+    assert await budget(store, DAY.id) == (1, 1, 0, 8)
+    assert await budget(store, TEAM.id) == (40, 1_000, 0, 998_960)
+    clock.advance(5)
+    applied = await store.apply([])
+    assert applied.lapsed == 1
+    assert await budget(store, DAY.id) == (2, 0, 0, 8)
+    assert await budget(store, TEAM.id) == (1_040, 0, 0, 998_960)
+    applied = await store.apply([settle("lost", cost=7)])
+    assert list(applied.answers) == [Done(corrected=True)]
+    assert applied.late == 1
+    assert await budget(store, TEAM.id) == (47, 0, 0, 999_953)
+
+
+async def test_every_operation_may_be_repeated_and_has_one_effect(store):
+    """I6."""
+    reserved = [await store.apply([reserve("a", GROQ)]) for _ in range(3)]
+    assert len({applied.answers[0].expires_at for applied in reserved}) == 1
+    assert await budget(store, DAY.id) == (0, 1, 0, 9)
+    answers = [(await store.apply([settle("a")])).answers[0] for _ in range(3)]
+    assert answers == [Done(), Done(already=True), Done(already=True)]
+    assert await budget(store, DAY.id) == (1, 0, 0, 9)
+    assert isinstance((await store.apply([settle("a", output=1)])).answers[0], Refused)
+    assert isinstance((await store.apply([reserve("a", LOCAL)])).answers[0], Refused)
+
+
+async def test_a_replacement_is_one_step(store):
+    await store.apply([reserve("a", GROQ)])
+    failed = settle("a", Outcome.FAILED, prompt=0, output=0, cost=0)
+    applied = await store.apply([reserve("b", LOCAL, instead_of=failed)])
+    assert isinstance(applied.answers[0], Held)
+    assert await budget(store, DAY.id) == (1, 0, 0, 9)
+    assert await budget(store, TEAM.id) == (0, 1_000, 0, 999_000)
+
+
+async def test_extending_keeps_a_hold_from_lapsing(store, clock):
+    await store.apply([reserve("a", GROQ, ttl=5_000)])
+    await store.apply([Extend("a", 60_000)])
+    assert store.until_next_expiry() is not None
+    clock.advance(59)
+    assert (await store.apply([])).lapsed == 0
+    clock.advance(1)
+    assert (await store.apply([])).lapsed == 1
+
+
+async def test_observations_close_subjects_and_count_others(store, clock):
+    said = Observe(GROQ, "account", "requests", "day", limit=10, remaining=4)
+    await store.apply([said, Observe(GROQ, "slot", closed_for=30_000, reason="auth")])
+    assert await budget(store, DAY.id) == (0, 0, 6, 4)
+    assert list((await store.standing()).closures) == ["groq#1"]
+    assert isinstance((await store.apply([reserve("a", GROQ)])).answers[0], Denied)
+    clock.advance(30)
+    assert (await store.standing()).closures == {}
+    assert isinstance((await store.apply([reserve("b", GROQ)])).answers[0], Held)
+
+
+async def test_standing_tells_when_a_window_resets_and_filters_by_subject(store):
+    await store.apply([reserve("a", GROQ)])
+    standing = await store.standing("groq")
+    assert {row.budget.id: row.resets_at for row in standing.budgets} == {DAY.id: NOON + 43_200_000, TOKENS.id: None}
+    assert (standing.open_holds, standing.now) == (1, NOON)
+    assert [row.budget.id for row in (await store.standing("tenant/")).budgets] == [TEAM.id]
+
+
+async def test_spend_is_summed_by_any_columns_and_corrections_leave_no_trace(store, clock):
+    names = ("a", "b", "lost", "released")
+    await store.apply([reserve(name, GROQ, ttl=5_000) for name in names])
+    await store.apply([reserve("other", LOCAL, tenant="others")])
+    await store.apply([settle("a"), settle("b", Outcome.FAILED, 1, 0, 0, 0), Release("released"), settle("other")])
+    clock.advance(5)
+    await store.apply([])
+    (total,) = await store.spend(SpendQuery())
+    assert (total.attempts, total.amounts, total.assumed) == (4, Amounts(4, 600, 900, 3_000), 1)
+    by_outcome = await store.spend(SpendQuery(group_by=("outcome",), tenant="team"))
+    assert [(line.group["outcome"], line.attempts) for line in by_outcome] == [
+        ("failed", 1),
+        ("lapsed", 1),
+        ("served", 1),
+    ]
+    await store.apply([settle("lost", output=1, cost=3)])
+    by_outcome = await store.spend(SpendQuery(group_by=("tenant", "outcome")))
+    assert [(*line.group.values(), line.attempts, line.amounts.cost_nanos, line.assumed) for line in by_outcome] == [
+        ("others", "served", 1, 1_000, 0),
+        ("team", "failed", 1, 0, 0),
+        ("team", "served", 2, 1_003, 0),
+    ]
+    columns = ("day", "vendor", "model", "plan", "use_case")
+    first, _ = await store.spend(SpendQuery(group_by=columns))
+    assert tuple(first.group.values()) == ("2026-09-21", "groq", "m", "paid", "quick")
+    assert await store.spend(SpendQuery(from_day="2026-09-22")) == []
+    assert await store.spend(SpendQuery(to_day="2026-09-20", group_by=("day",))) == []
+    assert len(await store.spend(SpendQuery(from_day="2026-09-21", to_day="2026-09-21"))) == 1
+
+
+async def test_the_clock_of_the_store_never_goes_back(store, clock):
+    """I10."""
+    first = await store.apply([reserve("a", GROQ)])
+    clock.set(NOON / 1_000 - 86_400)
+    second = await store.apply([reserve("b", GROQ)])
+    assert second.now >= first.now
+    assert await budget(store, DAY.id) == (0, 2, 0, 8)
+
+
+async def test_a_thousand_operations_in_batches_keep_every_level_right(store):
+    """I2: batches one after the other, as the writer sends them."""
+    for number in range(200):
+        operations = [reserve(f"{number}-{n}", GROQ, LOCAL) for n in range(5)]
+        ends = [settle(f"{number - 1}-{n}", output=n) for n in range(3)] + [
+            Release(f"{number - 1}-{n}") for n in (3, 4)
+        ]
+        await store.apply([*operations, *ends])
+        await asyncio.sleep(0)
+    assert await store.verify() == []

@@ -1,0 +1,255 @@
+"""The SQLite store over real files: restarts, failures, bounds."""
+
+import re
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from fixtures.clock import ManualClock
+from fixtures.ledger_machine import DEFINITIONS, FOREVER, LedgerMachine
+from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import rule
+
+from meshkit.errors import MeshError, Reason, StartError
+from quota_service.ledger import Ledger
+from quota_service.memory import Retention
+from quota_service.operations import Amounts, Answer, Denied, Done, Held, Observe, Operation
+from quota_service.spend import SpendQuery
+from quota_service.stores.database import Database, JournalRetention
+from quota_service.stores.sqlite import SqliteStore
+
+GROQ = "groq/m#1"
+DAY = limit("groq/default", "requests", 1_000)
+ONE_VENDOR = definitions(terms(GROQ, DAY, limit("groq/default", "tokens", 10**9, "minute")))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON / 1_000)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "ledger.db"
+
+
+def opened(path: Path, clock: ManualClock, **more) -> SqliteStore:
+    return SqliteStore.open(path, ONE_VENDOR, clock, **more)
+
+
+async def test_a_restart_forgets_nothing(path, clock):
+    """I7: holds, levels, answers, closures, spend."""
+    store = opened(path, clock)
+    held = (await store.apply([reserve("open", "nobody/x#1", GROQ), reserve("ended", GROQ)])).answers[0]
+    await store.apply([settle("ended"), Observe(GROQ, "account", "requests", "day", limit=900, remaining=500)])
+    await store.apply([Observe(GROQ, "account", closed_for=60_000, reason="quota")])
+    before = await store.standing()
+    await store.close()
+
+    store = opened(path, clock)
+    assert await store.standing() == before
+    assert await store.verify() == []
+    answers = (await store.apply([reserve("open", "nobody/x#1", GROQ), settle("ended"), settle("open")])).answers
+    assert list(answers) == [held, Done(already=True), Done()]
+    assert isinstance((await store.apply([reserve("new", GROQ)])).answers[0], Denied)
+    assert (await store.spend(SpendQuery()))[0].amounts == Amounts(2, 400, 600, 2_000)
+    await store.close()
+
+
+async def test_a_hold_lapses_although_nobody_was_there(path, clock):
+    store = opened(path, clock)
+    await store.apply([reserve("a", GROQ, ttl=5_000)])
+    await store.close()
+    clock.advance(86_400)
+    store = opened(path, clock)
+    assert (await store.apply([])).lapsed == 1
+    assert (await store.standing()).budgets[0].used == 0  # yesterday's window was charged, not today's (I8)
+    await store.close()
+
+
+async def test_a_second_process_is_turned_away_with_a_clear_word(path, clock):
+    store = opened(path, clock)
+    second = (
+        "import sys; from pathlib import Path; from quota_service.stores.database import Database\n"
+        "Database(Path(sys.argv[1]))"
+    )
+    ran = subprocess.run([sys.executable, "-c", second, str(path)], capture_output=True, text=True, check=False)
+    assert "StartError" in ran.stderr
+    assert re.search(r"ledger\.db is in use by process \d+", ran.stderr)
+    await store.close()
+    await opened(path, clock).close()
+
+
+def test_a_file_that_is_no_ledger_or_too_new_is_refused(tmp_path):
+    text = tmp_path / "text.db"
+    text.write_text("hello " * 1_000)
+    with pytest.raises(StartError, match="cannot open the ledger"):
+        Database(text)
+    newer = tmp_path / "newer.db"
+    Database(newer).close()
+    with sqlite3.connect(newer) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StartError, match="newer version"):
+        Database(newer)
+
+
+async def test_definitions_get_a_higher_version_when_they_change_and_holds_keep_theirs(path, clock):
+    """I14."""
+    store = opened(path, clock)
+    held = (await store.apply([reserve("a", GROQ)])).answers[0]
+    await store.close()
+    for fingerprint, version in ((1, 1), (77, 2), (77, 2), (1, 3)):
+        changed = definitions(terms(GROQ, DAY), fingerprint=fingerprint)
+        store = SqliteStore.open(path, changed, clock)
+        assert (await store.standing()).version == version
+        assert (await store.apply([reserve("a", GROQ)])).answers == [held]
+        await store.close()
+
+
+async def test_a_failed_write_is_not_acknowledged_and_leaves_no_trace(path, clock):
+    """I7: the disk alone is true."""
+    store = opened(path, clock)
+    await store.apply([reserve("a", GROQ)])
+    store._database._connection.execute("PRAGMA query_only = 1")
+    for _ in range(2):
+        with pytest.raises(MeshError) as caught:
+            await store.apply([settle("a"), reserve("b", GROQ)])
+        assert caught.value.reason == Reason.QUOTA_UNAVAILABLE
+        assert store.problem is not None
+        assert "readonly" in store.problem
+    standing = await store.standing()
+    assert (standing.open_holds, standing.budgets[0].used, standing.budgets[0].held) == (1, 0, 1)
+
+    store._database._connection.execute("PRAGMA query_only = 0")
+    answers = (await store.apply([settle("a"), reserve("b", GROQ)])).answers
+    assert [type(answer) for answer in answers] == [Done, Held]
+    assert store.problem is None
+    assert await store.verify() == []
+    await store.close()
+
+
+async def test_a_commit_that_fails_after_it_reached_the_disk_has_one_effect_when_repeated(path, clock, monkeypatch):
+    """I6, I7, I13."""
+    store = opened(path, clock)
+    write = Database.write
+
+    def write_and_fail(self, changes):
+        write(self, changes)
+        monkeypatch.setattr(Database, "write", write)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Database, "write", write_and_fail)
+    with pytest.raises(MeshError):
+        await store.apply([reserve("a", GROQ)])
+    assert isinstance((await store.apply([reserve("a", GROQ)])).answers[0], Held)
+    assert (await store.standing()).open_holds == 1
+    assert await store.verify() == []
+    await store.close()
+
+
+async def test_a_full_disk_is_survived(path, clock):
+    store = opened(path, clock)
+    run = store._database._connection.execute
+    run(f"PRAGMA max_page_count = {run('PRAGMA page_count').fetchone()[0]}")
+    admitted = refused = 0
+    for number in range(200):
+        try:
+            await store.apply([reserve(f"a{number}", GROQ)])
+            admitted += 1
+        except MeshError:
+            refused += 1
+    assert refused > 0
+    assert (await store.standing()).open_holds == admitted
+    run("PRAGMA max_page_count = 100000")
+    await store.apply([reserve("after", GROQ)])
+    assert (await store.standing()).open_holds == admitted + 1
+    assert await store.verify() == []
+    await store.close()
+
+
+async def test_journal_and_holds_are_bounded_and_everything_can_still_be_recomputed(path, clock):
+    store = opened(path, clock, retention=Retention(1_000, 1_000, 20), journal=JournalRetention(60_000, 50, 5_000))
+    for number in range(300):
+        await store.apply([reserve(f"a{number}", GROQ)])
+        await store.apply([settle(f"a{number}", output=number)])
+        clock.advance(1)
+    clock.advance(120)
+    await store.apply([reserve("last", GROQ)])
+
+    def count(table: str) -> int:
+        return store._database._one(f"SELECT COUNT(*) FROM {table}")  # noqa: S608 - names of this test
+
+    assert count("hold") <= 21
+    assert count("leg") == 2 * count("hold")
+    assert count("journal") <= 50
+    assert count("budget_window") <= 70
+    assert (await store.standing()).budgets[0].used == 300
+    assert await store.verify() == []
+    await store.close()
+
+
+async def test_verify_finds_a_figure_that_somebody_changed(path, clock):
+    """I2."""
+    store = opened(path, clock)
+    await store.apply([reserve("a", GROQ)])
+    store._database._connection.execute("UPDATE budget_window SET used = 5 WHERE budget = ?", (DAY.id,))
+    wrong = await store.verify()
+    assert len(wrong) == 2
+    assert all(DAY.id in line for line in wrong)
+    await store.close()
+
+
+async def test_the_file_is_written_with_full_sync_through_a_write_ahead_log(path, clock):
+    store = opened(path, clock)
+    database = store._database
+    assert (database._one("PRAGMA journal_mode"), database._one("PRAGMA synchronous")) == ("wal", 2)
+    await store.close()
+
+
+class RestartingMachine(LedgerMachine):
+    """The same random lives, over a file, with a restart at any moment."""
+
+    def new_ledger(self) -> Ledger:
+        self.path = Path(self.directory.name) / "ledger.db"
+        self.database = Database(self.path)
+        return self.read_back()
+
+    def read_back(self) -> Ledger:
+        stored = self.database.load()
+        ledger = Ledger(DEFINITIONS, FOREVER)
+        ledger.restore(stored.last_clock, stored.cells, stored.holds, stored.closures)
+        return ledger
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory()
+
+    def apply(self, operations: list[Operation]) -> list[Answer]:
+        answers, changes = self.ledger.apply(operations, self.now)
+        self.database.write(changes)
+        return answers
+
+    @rule()
+    def restarts(self) -> None:
+        assert self.database.audit() == []
+        self.database.close()
+        self.database = Database(self.path)
+        self.ledger = self.read_back()
+        self.model.denied.clear()
+
+    def teardown(self) -> None:
+        if hasattr(self, "database"):
+            assert self.database.audit() == []
+            self.database.close()
+        self.directory.cleanup()
+
+
+TestLedgerAgainstTheNaiveModelWithRestarts = RestartingMachine.TestCase
+TestLedgerAgainstTheNaiveModelWithRestarts.settings = settings(
+    max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
