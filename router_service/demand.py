@@ -13,6 +13,7 @@ from meshkit.errors import FieldViolation, MeshError, Reason, invalid
 from router_service.prompt_facts import PromptFacts
 
 DEFAULT_USE_CASE = "default"
+ANY_PRICE = "premium"
 TIERS: Mapping[router_pb2.Tier.ValueType, str] = {
     router_pb2.TIER_FREE: "free",
     router_pb2.TIER_ULTRA_ECONOMY: "ultra_economy",
@@ -77,10 +78,12 @@ def read(
     """
     use_case = _use_case(intent.use_case, catalog)
     _refuse_unknown_words(intent)
-    tier = TIERS.get(intent.tier, use_case.default_tier)
     notices: list[str] = []
     named = _named_by_caller(intent, catalog, today, notices)
     pinned = _is_named(intent.model)
+    # Who names a model and nothing else has accepted its price; the default use case's tier was not their choice.
+    usual = ANY_PRICE if pinned and not intent.use_case else use_case.default_tier
+    tier = TIERS.get(intent.tier, usual)
     candidates = named if pinned else _unique([*named, *_usual(use_case, tier, catalog, today)])
     return Demand(
         use_case=use_case,

@@ -94,7 +94,14 @@ class Pursuit:
         finally:
             if self._unsettled is not None:
                 self._tools.quota.settle(self._unsettled.settle())
-        raise self._journey.failure(fault)
+        raise self._failure(fault)
+
+    def _failure(self, fault: MeshError | None) -> MeshError:
+        """Make the error for a request nobody served; silence until the caller's own deadline is no vendor's fault."""
+        silent = fault is not None and fault.reason is Reason.VENDOR_SILENT and self._journey.broken is None
+        if silent and self._remaining() < MARGIN:
+            return self._journey.stopped(_too_late())
+        return self._journey.failure(fault)
 
     async def _next_attempt(self) -> Attempt | None:
         try:

@@ -131,7 +131,7 @@ class Intent(_message.Message):
     use_case: _builtins.str
     """A configured use case. Empty means "default"."""
     tier: Global___Tier.ValueType
-    """What it may cost. Unspecified means the use case's own tier."""
+    """What it may cost. Unspecified means the use case's own tier; for a model named without a use case, any price."""
     model: _builtins.str
     """"vendor/model", a model, an alias or a family: serve with this, or with another host of the same family. Empty or "auto" means free choice."""
     preferred_model: _builtins.str
