@@ -32,18 +32,22 @@ async def serve(
     mesh: Mesh, catalog: Catalog, vendors: Sequence[str], env: Mapping[str, str], stop: asyncio.Event
 ) -> None:
     """Serve those vendors until `stop`; with one vendor the admin page is that vendor's own, else the first one's."""
+    if not vendors:
+        raise StartError(f"no vendor to serve; name one or more of {', '.join(catalog.vendors)}")
     async with AsyncExitStack() as stack:
+        servers = []
         for name in vendors:
             vendor = catalog.vendors.get(name)
             if vendor is None:
                 raise StartError(f"unknown vendor `{name}`; allowed: {', '.join(catalog.vendors)}")
             servicer = await build(vendor, mesh, env, SystemClock(), stack)
             server = GrpcServer(mesh.provider_address(name).listen, [_adder(servicer)], [SERVICE])
-            await stack.enter_async_context(server)
+            servers.append(await stack.enter_async_context(server))
             log.info("serving", vendor=name, port=server.port)
         admin = AdminServer(mesh.provider_admin(vendors[0]), lambda: "stopping" if stop.is_set() else None)
         await stack.enter_async_context(admin)
         await stop.wait()
+        await asyncio.gather(*(server.stop() for server in servers))  # all drain at the same time
 
 
 async def build(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from llmmesh.chat.v1.chat_pb2 import Prompt
 from llmmesh.provider.v1.provider_pb2 import EmbedRequest, Target
@@ -55,7 +56,11 @@ class Subjects:
 
     def label(self, model: str) -> str:
         """Return the model's name for metrics: only names of the catalogue, so that callers cannot make new ones."""
-        return model if model in self.vendor.models else OTHER
+        return self._labels.get(model, OTHER)
+
+    @cached_property
+    def _labels(self) -> Mapping[str, str]:
+        return {self.deployments.get(model, model): model for model in self.vendor.models}
 
     def model_class(self, model: str) -> str:
         """Return the class of a model, which its time limits go by."""
