@@ -28,7 +28,7 @@ STATES = provider_pb2.DescribeResponse
 REASONS: Mapping[int, tuple[str, str]] = {
     STATES.STATE_MISSING: ("not_configured", "no API key for {vendor}"),
     STATES.STATE_MALFORMED: ("key_malformed", "the key of {vendor} is malformed: {reason}"),
-    STATES.STATE_DISABLED: ("disabled", "{vendor} is switched off: {reason}"),
+    STATES.STATE_DISABLED: ("disabled", "{vendor} is disabled: {reason}"),
     STATES.STATE_UNREACHABLE: ("unreachable", "{vendor} is unreachable: {reason}"),
 }
 # gRPC's own words for "no connection was ever made". A connection that was reset may have carried the call.
@@ -75,7 +75,7 @@ class Vendors:
         self._clock = clock
         self._connections: dict[str, _Connection] = {}
         self._switched_off = {
-            vendor: VendorState(reason="disabled", detail=f"{vendor} is switched off by {settings.disabled_by}")
+            vendor: VendorState(reason="disabled", detail=f"{vendor} is disabled by {settings.disabled_by}")
             for vendor, settings in mesh.vendors.items()
             if not settings.enabled
         }

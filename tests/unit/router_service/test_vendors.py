@@ -33,7 +33,7 @@ CONFIGURED, MISSING, MALFORMED, DISABLED, UNREACHABLE = (
         ([0], (), "not_configured", "no API key for alpha"),
         ([MISSING], (), "not_configured", "no API key for alpha"),
         ([MISSING, MALFORMED], (), "key_malformed", "the key of alpha is malformed: why 2"),
-        ([DISABLED], (), "disabled", "alpha is switched off: why 1"),
+        ([DISABLED], (), "disabled", "alpha is disabled: why 1"),
         ([UNREACHABLE], (), "unreachable", "alpha is unreachable: why 1"),
     ],
 )
@@ -129,7 +129,7 @@ async def test_a_vendor_that_is_switched_off_is_never_dialled():
     async with Vendors(configured, SystemClock()) as vendors:
         states = vendors.states()
     assert states["alpha"] is UNDESCRIBED
-    assert (states["beta"].reason, states["beta"].detail) == ("disabled", "beta is switched off by mesh.yaml")
+    assert (states["beta"].reason, states["beta"].detail) == ("disabled", "beta is disabled by mesh.yaml")
     assert vendors.described_at("beta") is None
 
 
