@@ -5,10 +5,10 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
+
 from catalog.loader import load_catalog
 from catalog.mesh import load_mesh
 from catalog.settings import Address, Mesh
-
 from meshkit.errors import StartError
 from provider_services.app import dialect_of, serve
 
