@@ -50,7 +50,7 @@ TOKEN_USAGE = Histogram(
 )
 REQUESTS = Counter("mesh_vendor_requests_total", "Calls to vendors.", ["vendor", "model", "outcome"])
 INCOMPLETE = Counter("mesh_stream_incomplete_total", "Streams that broke after their first content.", ["vendor"])
-ESTIMATED = Counter("mesh_usage_estimated_total", "Answers whose tokens the vendor did not count.", ["vendor"])
+ESTIMATED = Counter("mesh_vendor_usage_missing_total", "Answers whose tokens the vendor did not count.", ["vendor"])
 
 # Every label below comes from the catalogue or an enumeration, so the caches stay as small as the catalogue.
 _duration = lru_cache(maxsize=None)(DURATION.labels)
