@@ -2,25 +2,31 @@
 
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from fixtures.promised_meshes import _empty, _partial, _whole, empty, partial, spans, tracing, whole
 
+from catalog.loader import load_catalog
+from catalog.model import Catalog
+
+__all__ = ["_empty", "_partial", "_whole", "empty", "partial", "spans", "tracing", "whole"]
 TABLE = Path(__file__).with_name("product.yaml")
+Row = Callable[[str], dict[str, Any]]
 
 
-def row_ids(node: Any) -> Iterator[str]:
-    """Give the id of every row in the table, however deep it lies."""
+def table_rows(node: Any) -> Iterator[dict[str, Any]]:
+    """Give every row of the table, however deep it lies."""
     if isinstance(node, dict):
         if str(node.get("id", "")).startswith("P-"):
-            yield node["id"]
+            yield node
         node = list(node.values())
     if isinstance(node, list):
         for child in node:
-            yield from row_ids(child)
+            yield from table_rows(child)
 
 
 def rows_of(item: pytest.Item) -> tuple[str, ...]:
@@ -80,12 +86,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    rows = tuple(row_ids(yaml.safe_load(TABLE.read_text(encoding="utf-8"))))
+    rows = tuple(row["id"] for row in table_rows(yaml.safe_load(TABLE.read_text(encoding="utf-8"))))
     config.pluginmanager.register(Promises(rows), "promises")
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if config.getoption("product_report", default=False):
         terminalreporter.section("product")
-        for line in config.pluginmanager.get_plugin("promises").lines():
+        promises = config.pluginmanager.get_plugin("promises")
+        assert isinstance(promises, Promises)
+        for line in promises.lines():
             terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def table() -> dict[str, Any]:
+    """Read the table of promises."""
+    read: dict[str, Any] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    return read
+
+
+@pytest.fixture(scope="session")
+def row(table: dict[str, Any]) -> Row:
+    """Find a row by its id."""
+    return {row["id"]: row for row in table_rows(table)}.__getitem__
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalog:
+    """Read the shipped catalogue."""
+    return load_catalog()
