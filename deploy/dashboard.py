@@ -39,17 +39,20 @@ class Panel:
     states: list[tuple[int, str, str]] = field(default_factory=list)
 
 
-def quantiles(metric: str, by: str = "", chosen: str = CHOSEN) -> tuple[Query, ...]:
+def quantile(metric: str, percent: int, legend: str, by: str = "le") -> Query:
+    """Ask for one percentile of a histogram."""
+    rates = f"sum by ({by}) (rate({metric}_bucket{{{CHOSEN}}}{RATE}))"
+    return Query(f"histogram_quantile(0.{percent}, {rates})", legend)
+
+
+def quantiles(metric: str) -> tuple[Query, ...]:
     """Ask for the 50th, 95th and 99th percentile of a histogram."""
-    legend = f" {{{{{by}}}}}" if by else ""
-    labels = f"le, {by}" if by else "le"
-    return tuple(
-        Query(
-            f"histogram_quantile(0.{percent}, sum by ({labels}) (rate({metric}_bucket{{{chosen}}}{RATE})))",
-            f"p{percent}{legend}",
-        )
-        for percent in (50, 95, 99)
-    )
+    return tuple(quantile(metric, percent, f"p{percent}") for percent in (50, 95, 99))
+
+
+def slowest(metric: str) -> tuple[Query, ...]:
+    """Ask for the 95th percentile of a histogram, vendor by vendor."""
+    return (quantile(metric, 95, "{{vendor}}", "le, vendor"),)
 
 
 def rate(metric: str, by: str, chosen: str = CHOSEN, factor: str = "") -> tuple[Query, ...]:
@@ -71,6 +74,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("In flight", (Query("sum by (instance) (mesh_in_flight_requests)", "{{instance}}"),)),
         Panel("Latency", quantiles("mesh_request_duration_seconds"), "s", width=12),
         Panel("Time to first token", quantiles("mesh_time_to_first_token_seconds"), "s", width=12),
+        Panel("Latency by vendor, p95", slowest("mesh_request_duration_seconds"), "s", width=12),
+        Panel("Time to first token by vendor, p95", slowest("mesh_time_to_first_token_seconds"), "s", width=12),
     ),
     "Tokens and money": (
         Panel("Tokens by type", rate("mesh_tokens_total", "type", VENDOR), "short"),

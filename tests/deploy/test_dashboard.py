@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from deploy import dashboard
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +67,15 @@ def test_the_page_shows_latency_first_token_cost_tokens_breakers_and_budgets_use
         "process_resident_memory_bytes",
     }
     assert wanted <= metrics_asked_for()
+
+
+@pytest.mark.product("P-OPS-28")
+def test_latency_first_token_cost_and_breakers_are_shown_vendor_by_vendor():
+    split = " ".join(query.expr for panels in dashboard.ROWS.values() for p in panels for query in p.queries)
+    assert "sum by (le, vendor) (rate(mesh_request_duration_seconds_bucket" in split
+    assert "sum by (le, vendor) (rate(mesh_time_to_first_token_seconds_bucket" in split
+    assert "sum by (vendor) (rate(mesh_cost_usd_total" in split
+    assert "max by (subject) (2 * mesh_breaker_state" in split
 
 
 def test_every_counter_is_asked_for_as_a_rate_or_an_increase():

@@ -90,6 +90,7 @@ def test_every_process_is_scraped_by_the_shipped_jobs(observed):
     observation.wait_until(scraped, SHOWN_WITHIN, "all jobs to be up")
 
 
+@pytest.mark.product("P-OPS-28")
 def test_every_expression_of_the_dashboard_returns_data(observed):
     caller, prometheus = observed
     caller.serving()
