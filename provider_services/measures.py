@@ -49,7 +49,7 @@ TOKEN_USAGE = Histogram(
     "gen_ai_client_token_usage", "Tokens a call used.", [*_OPERATION, "gen_ai_token_type"], buckets=TOKENS
 )
 REQUESTS = Counter("mesh_vendor_requests_total", "Calls to vendors.", ["vendor", "model", "outcome"])
-INCOMPLETE = Counter("mesh_stream_incomplete_total", "Streams that broke after their first content.", ["vendor"])
+INCOMPLETE = Counter("mesh_vendor_stream_incomplete_total", "Streams that broke after their first content.", ["vendor"])
 ESTIMATED = Counter("mesh_vendor_usage_missing_total", "Answers whose tokens the vendor did not count.", ["vendor"])
 
 # Every label below comes from the catalogue or an enumeration, so the caches stay as small as the catalogue.
