@@ -112,14 +112,13 @@ class Pursuit:
     async def _reserve(self) -> Attempt | None:
         """Hold the budgets of the next offer that has room; None when no offer is left."""
         while batch := self._next_batch():
-            # Never used again, not even when a failed request comes back under its own id.
-            number, order = next(self._tools.numbers), self._order
-            attempt_id = f"{order.tenant}/{order.request_id}/{self._tools.incarnation}/{number}"
-            remaining = self._remaining()
-            if remaining <= 0:
-                raise _too_late()
-            answer = await self._tools.quota.reserve(self._operation(attempt_id, batch, remaining), remaining)
-            self._unsettled = None
+            # A local model never refuses; its callers wait their turn. Only then, for who waits cannot share a batch;
+            # but an attempt that is replaced keeps its room for its successor as long as that one waits.
+            waits = not self._waiting and batch[-1].offer.vendor.local
+            patient = waits and self._unsettled is not None
+            attempt_id, answer = await self._ask(batch, patient=patient)
+            if isinstance(answer, quota_pb2.Denied) and waits and not patient:
+                attempt_id, answer = await self._ask(batch, patient=True)
             if isinstance(answer, quota_pb2.Denied):
                 self._journey.passed_over(answer.denials)
                 continue
@@ -130,6 +129,21 @@ class Pursuit:
             self._journey.attempts.append(attempt)
             return attempt
         return None
+
+    async def _ask(self, batch: list[Planned], *, patient: bool) -> tuple[str, quota_pb2.Held | quota_pb2.Denied]:
+        """Ask the ledger which offer has room; return the id that was asked under, and the answer."""
+        # Never used again, not even when a failed request comes back under its own id.
+        number, order = next(self._tools.numbers), self._order
+        attempt_id = f"{order.tenant}/{order.request_id}/{self._tools.incarnation}/{number}"
+        remaining = self._remaining()
+        if remaining <= 0:
+            raise _too_late()
+        operation = self._operation(attempt_id, batch, remaining)
+        if patient:
+            operation.patience.CopyFrom(durations.to_proto(min(LOCAL_PATIENCE, remaining * SHARE)))
+        answer = await self._tools.quota.reserve(operation, remaining)
+        self._unsettled = None
+        return attempt_id, answer
 
     async def _answer(self, attempt: Attempt) -> AsyncGenerator[Event]:
         """Make the call and keep the attempt's books; a broken call raises, a finished one is settled."""
@@ -233,9 +247,6 @@ class Pursuit:
         )
         if self._unsettled is not None:
             operation.instead_of.CopyFrom(self._unsettled.settle())
-        if not self._waiting and batch[-1].offer.vendor.local:
-            # A local model never refuses; its callers wait their turn.
-            operation.patience.CopyFrom(durations.to_proto(min(LOCAL_PATIENCE, remaining * SHARE)))
         return operation
 
     def _limits(self, attempt: Attempt) -> Limits:
@@ -244,9 +255,12 @@ class Pursuit:
         if remaining <= 0:
             raise _too_late()
         share = remaining * SHARE if self._waiting else remaining
+        if not self._order.streamed:
+            # The first piece of a whole answer is all of it: only the share of the deadline can be its limit.
+            whole = min(share, timeouts.total)
+            return Limits(total=whole, first_token=whole, idle=timeouts.idle)
         first_token = min(timeouts.first_token[attempt.planned.offer.model.model_class], share)
-        total = remaining if self._order.streamed else share
-        return Limits(total=min(total, timeouts.total), first_token=first_token, idle=timeouts.idle)
+        return Limits(total=min(remaining, timeouts.total), first_token=first_token, idle=timeouts.idle)
 
     def _remaining(self) -> float:
         return self._order.deadline - self._tools.clock.monotonic() - MARGIN

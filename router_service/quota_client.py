@@ -1,4 +1,8 @@
-"""Talks to the quota service: whatever waits while one batch is in flight travels in the next."""
+"""Talks to the quota service: whatever waits while one batch is in flight travels in the next.
+
+Settles and observations have no hurry: within a batch the ledger applies them first, so the reserve they travel with,
+and every later one of this router, already sees them.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,8 @@ MAX_BATCH = 256
 # Settles that could not be delivered are kept this long at most; then their holds have lapsed and been charged.
 KEEP_SECONDS = 120.0
 RETRY_PAUSE = 0.05
+# What nobody waits for goes with the next reserve, or by itself after this many seconds.
+LEISURE = 0.01
 log = logs.get("quota_client")
 
 Reply = quota_pb2.Answer
@@ -54,6 +60,7 @@ class QuotaClient:
         self._filled = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._leisure: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._pump = asyncio.create_task(self._deliver(), name="quota-batches")
@@ -143,23 +150,31 @@ class QuotaClient:
             self.settle(quota_pb2.Settle(attempt_id=attempt_id, outcome=quota_pb2.OUTCOME_RELEASED))
 
     def _enqueue(self, operation: quota_pb2.Operation, answered: asyncio.Future[Reply] | None, keep: float) -> None:
-        give_up_at = asyncio.get_running_loop().time() + keep
-        self._queue.append(_Waiting(operation, answered, give_up_at))
+        loop = asyncio.get_running_loop()
+        self._queue.append(_Waiting(operation, answered, loop.time() + keep))
         self._idle.clear()
-        self._filled.set()
+        if answered is not None:
+            self._filled.set()
+        elif self._leisure is None:
+            self._leisure = loop.call_later(LEISURE, self._filled.set)
 
     async def _deliver(self) -> None:
         while True:
             await self._filled.wait()
+            self._filled.clear()
+            if self._leisure is not None:
+                self._leisure.cancel()
+                self._leisure = None
             if batch := self._next_batch():
                 await self._send(batch)
             if not self._queue:
-                self._filled.clear()
                 self._idle.set()
 
     def _next_batch(self) -> list[_Waiting]:
         """Take what is next in the queue, without what nobody waits for any more."""
         batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+        if self._queue:
+            self._filled.set()
         for waiting in batch:
             if waiting.left and waiting.tried:
                 self._give_back(waiting.operation)
@@ -200,6 +215,7 @@ class QuotaClient:
                 self._give_up(waiting, error)
                 self._give_back(waiting.operation)
         await asyncio.sleep(RETRY_PAUSE)
+        self._filled.set()
 
     async def _without_the_bad_one(self, batch: list[_Waiting], error: grpc.aio.AioRpcError) -> None:
         """One malformed operation makes the whole batch be refused; its neighbours must not pay for it."""

@@ -470,10 +470,11 @@ async def test_with_every_breaker_open_the_one_due_first_is_tried_and_no_other()
 async def test_a_local_model_at_the_end_waits_its_turn():
     known = catalog(vendor("alpha", model("one")), vendor("home", model("llama"), plan="local", local=True))
     async with house(known) as running:
-        running.quota.room["alpha/one#1"] = 0
-        assert (await running.generate(timeout=5.0)).route.offer == "home/llama#1"
-        (reserve,) = running.quota.reserves
-        assert 2.0 < reserve.patience.seconds + reserve.patience.nanos / 1e9 < 3.0
+        running.quota.room |= {"alpha/one#1": 0, "home/llama#1": 0}
+        assert (await running.failure(timeout=5.0)).reason is Reason.BUDGET_EXHAUSTED
+        at_once, patient = running.quota.reserves
+        assert not at_once.HasField("patience")
+        assert 2.0 < patient.patience.seconds + patient.patience.nanos / 1e9 < 3.0
 
 
 async def test_an_answer_without_usage_is_charged_by_estimate_and_flagged(two):

@@ -103,6 +103,15 @@ async def test_nothing_waits_when_idle(desk):
     assert desk.sizes == [1, 1, 1]
 
 
+async def test_settles_travel_with_the_next_reserve_and_by_themselves_when_none_comes(desk):
+    desk.client.settle(settle("old"))
+    await desk.reserve("a")
+    assert desk.sizes == [2]
+    desk.client.settle(settle("a"))
+    await eventually(lambda: desk.sizes == [2, 1])
+    assert desk.quota.open_holds == []
+
+
 async def test_a_batch_is_never_longer_than_the_service_takes(desk):
     desk.quota.gate.clear()
     asking = [desk.reserve("first")]
