@@ -60,6 +60,7 @@ test-real: setup ## tests against programs from Debian and npm packages; install
 	$(PYTEST) tests -m "real and not nightly" -rs --timeout=300
 
 nightly: setup ## the long proofs
+	$(PYTHON) tools/real_programs.py
 	$(PYTEST) tests -m nightly -rs --timeout=3600 || test $$? -eq 5
 
 product: setup ## one line per promise of tests/product/product.yaml: passed, failed, not yet

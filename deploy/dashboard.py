@@ -13,8 +13,6 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 CHOSEN = 'use_case=~"$use_case",vendor=~"$vendor"'
 RATE = "[$__rate_interval]"
 OR_NOUGHT = " or vector(0)"
-# Router and providers both count these; what callers noticed is the router's count.
-BY_ROUTER = 'job=~".*router.*"'
 STATES = [(0, "closed", "green"), (1, "half-open", "yellow"), (2, "open", "red")]
 
 
@@ -61,9 +59,9 @@ def rate(metric: str, by: str, chosen: str = CHOSEN, factor: str = "") -> tuple[
     return (Query(f"sum by ({by}) (rate({metric}{{{chosen}}}{RATE})){factor}", legend),)
 
 
-def total(metric: str, legend: str, chosen: str = "") -> Query:
+def total(metric: str, legend: str) -> Query:
     """Ask how fast a counter grows in all; it may never have counted, which is a nought and no gap."""
-    return Query(f"sum(rate({metric}{{{chosen}}}{RATE})){OR_NOUGHT}", legend)
+    return Query(f"sum(rate({metric}{RATE})){OR_NOUGHT}", legend)
 
 
 VENDOR = 'vendor=~"$vendor"'
@@ -125,8 +123,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Answers with a flaw",
             (
-                total("mesh_stream_incomplete_total", "stream without its end", BY_ROUTER),
-                total("mesh_usage_estimated_total", "usage estimated, not told", BY_ROUTER),
+                total("mesh_stream_incomplete_total", "stream without its end"),
+                total("mesh_usage_estimated_total", "usage estimated, not told"),
             ),
             "ops",
         ),
