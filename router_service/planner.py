@@ -185,12 +185,12 @@ def _price_cap(demand: Demand, planned: Planned) -> Verdict:
     capped = demand.price_cap is not None or demand.max_cost is not None
     if price is None:
         return ("unpriced", f"the price of {offer.ref} is unknown") if capped else None
+    told = f"{price / 1e9:g} USD per 1M blended; the cap of tier {demand.tier} is {(demand.price_cap or 0) / 1e9:g}"
     if demand.tier == "free":
         if offer.plan not in NEVER_PAID:
-            return "price_cap", f"a {offer.plan} slot costs money; tier free spends none"
+            return "price_cap", f"a {offer.plan} slot costs money: {told}"
     elif demand.price_cap is not None and price > demand.price_cap:
-        usd = f"{price / 1e9:g} USD per 1M blended; the cap of tier {demand.tier} is {demand.price_cap / 1e9:g}"
-        return "price_cap", usd
+        return "price_cap", told
     if demand.max_cost is not None and planned.cost > demand.max_cost:
         return "cost_cap", f"estimated {planned.cost} nano-dollars; the request allows {demand.max_cost}"
     return None

@@ -105,7 +105,12 @@ FILTERED = [
         "the paid plan of alpha does not include one",
     ),
     (one(price=None), {}, "unpriced", "the price of alpha/one is unknown"),
-    (one(), {"tier": router_pb2.TIER_FREE}, "price_cap", "a paid slot costs money; tier free spends none"),
+    (
+        one(),
+        {"tier": router_pb2.TIER_FREE},
+        "price_cap",
+        "a paid slot costs money: 1 USD per 1M blended; the cap of tier free is 0",
+    ),
     (one(price=price(5)), {}, "price_cap", "5 USD per 1M blended; the cap of tier standard is 3"),
     (one(), {"max_cost_nanos": 1_106_999}, "cost_cap", "estimated 1107000 nano-dollars; the request allows 1106999"),
 ]
