@@ -21,7 +21,7 @@ def retired(catalogue):
 
 @pytest.mark.product("P-MODEL-2", "P-OPS-3")
 def test_every_retired_model_is_served_by_its_successor_with_a_notice_that_says_so(whole, catalogue):
-    assert len(retired(catalogue)) > 20
+    assert retired(catalogue)
     for vendor, model in retired(catalogue):
         successor = catalogue.successor(ModelRef(vendor.id, model.id))
         response = whole.generate(model=f"{vendor.id}/{model.id}")

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from fixtures.customer import prompt
 from fixtures.keyed_mesh import key_of
-from fixtures.observation import program, wait_until
+from fixtures.observation import program
 from fixtures.sandbox_mesh import configured
 from fixtures.wiretap import tapping
 from llmmesh.provider.v1 import provider_pb2, provider_pb2_grpc
