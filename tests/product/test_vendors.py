@@ -1,7 +1,7 @@
 """The vendors section: who is active and why not, whose key is sent where, which names a vendor goes by."""
 
 import pytest
-from fixtures.customer import spoken, streamed, user
+from fixtures.customer import spoken
 
 from catalog.keys import check_key, is_template
 
@@ -28,12 +28,7 @@ def test_openai_is_active_with_its_key_and_gpt_4o_answers_whole_and_streamed(row
     assert whole.vendors()["openai"].status == "active"
     reply = whole.chat("say: all is well", provider="openai", model="gpt-4o").json()
     assert (reply["model"], reply["choices"][0]["message"]["content"]) == ("gpt-4o", "all is well")
-    with whole.http.stream(
-        "POST",
-        "/v1/chat/completions",
-        json={"model": "gpt/gpt-4o", "stream": True, "messages": [user("say: all is well")]},
-    ) as response:
-        chunks = streamed(response)
+    chunks = whole.stream("say: all is well", model="gpt/gpt-4o")
     assert spoken(chunks) == "all is well"
     assert {chunk["model"] for chunk in chunks} == {"gpt-4o"}
 
@@ -82,12 +77,7 @@ def test_with_both_names_set_and_different_gemini_api_key_wins_and_a_warning_nam
 @pytest.mark.product("P-VENDOR-4")
 def test_the_key_of_gemini_is_never_in_a_url(whole):
     whole.generate(model="gemini/gemini-2.5-flash")
-    with whole.http.stream(
-        "POST",
-        "/v1/chat/completions",
-        json={"model": "gemini/flash", "stream": True, "messages": [user("say: yes")]},
-    ) as response:
-        streamed(response)
+    whole.stream(model="gemini/flash")
     targets = [heard.target for heard in whole.tap.chats if heard.vendor == "gemini"]
     assert len(targets) == 2
     for target in targets:
