@@ -26,7 +26,10 @@ def serve_router(config: Path | None) -> None:
 
 def serve_quota(config: Path | None) -> None:
     """Serve the ledger."""
-    _serve(config, lambda mesh: lambda stop: _root("quota_service")(mesh, mesh.catalog, stop))
+    _serve(
+        config,
+        lambda mesh: lambda stop: _traced("llm-mesh-quota", mesh, _root("quota_service")(mesh, mesh.catalog, stop)),
+    )
 
 
 def serve_providers(config: Path | None, names: list[str], admin: str) -> None:
@@ -37,18 +40,19 @@ def serve_providers(config: Path | None, names: list[str], admin: str) -> None:
         if admin:
             settings = {vendor: replace(mesh.vendors[vendor], admin=admin) for vendor in vendors}
             mesh = replace(mesh, vendors=MappingProxyType({**mesh.vendors, **settings}))
-        return lambda stop: _traced(mesh, vendors, stop)
+        name = f"llm-mesh-provider-{vendors[0]}" if len(vendors) == 1 else "llm-mesh-providers"
+        serve = _root("provider_services")
+        return lambda stop: _traced(name, mesh, serve(mesh, mesh.catalog, vendors, dict(os.environ), stop))
 
     _serve(config, prepare)
 
 
-async def _traced(mesh: Mesh, vendors: tuple[str, ...], stop: asyncio.Event) -> None:
-    """Serve vendors and export their spans; the composition root leaves that to whoever runs the process."""
+async def _traced(service: str, mesh: Mesh, serving: Awaitable[None]) -> None:
+    """Serve and export the spans of it; these composition roots leave that to whoever runs the process."""
     telemetry = mesh.telemetry
-    name = f"llm-mesh-provider-{vendors[0]}" if len(vendors) == 1 else "llm-mesh-providers"
-    exporter = tracing.start(name, otlp_endpoint=telemetry.otlp_endpoint, sample_ratio=telemetry.sample_ratio)
+    exporter = tracing.start(service, otlp_endpoint=telemetry.otlp_endpoint, sample_ratio=telemetry.sample_ratio)
     try:
-        await _root("provider_services")(mesh, mesh.catalog, vendors, dict(os.environ), stop)
+        await serving
     finally:
         if exporter is not None:
             exporter.shutdown()

@@ -24,6 +24,8 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+from meshkit.errors import MeshError
+
 __all__ = ["TRACEPARENT", "SpanKind", "header", "incoming", "outgoing", "parse", "render", "span", "start"]
 
 TRACEPARENT = "traceparent"
@@ -66,9 +68,16 @@ def span(
         try:
             yield child
         except BaseException as error:
-            child.set_attribute("error.type", type(error).__name__)
-            child.set_status(Status(StatusCode.ERROR))
+            _note_failure(child, error)
             raise
+
+
+def _note_failure(failed: Span, error: BaseException) -> None:
+    """Mark a span as failed: by a MeshError's reason, else by type alone, unless somebody has named a better reason."""
+    failed.set_status(Status(StatusCode.ERROR))
+    if "error.type" not in (getattr(failed, "attributes", None) or {}):
+        reason = error.reason.value if isinstance(error, MeshError) else type(error).__name__
+        failed.set_attribute("error.type", reason)
 
 
 @contextmanager

@@ -15,7 +15,9 @@ async def main(stop: asyncio.Event) -> None:
     """Load the configuration of this directory and environment, and serve until stopped."""
     mesh = load_mesh(default_path(os.environ, Path.cwd()), os.environ)
     telemetry = mesh.telemetry
-    provider = tracing.start("quota", otlp_endpoint=telemetry.otlp_endpoint, sample_ratio=telemetry.sample_ratio)
+    provider = tracing.start(
+        "llm-mesh-quota", otlp_endpoint=telemetry.otlp_endpoint, sample_ratio=telemetry.sample_ratio
+    )
     try:
         await serve(mesh, mesh.catalog, stop)
     finally:
