@@ -1,5 +1,6 @@
 """The official client works with the whole mesh by its base URL alone."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,7 +32,9 @@ async def test_it_completes(callers: Callers, model: str) -> None:
     assert reply.model_extra["llm_mesh"]["offer"] == "openai/gpt-4o-mini#1"  # type: ignore[index]
 
 
-@pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "groq/openai/gpt-oss-120b", "gemini/gemini-2.5-flash", "ollama/mistral:7b"])
+@pytest.mark.parametrize(
+    "model", ["openai/gpt-4o-mini", "groq/openai/gpt-oss-120b", "gemini/gemini-2.5-flash", "ollama/mistral:7b"]
+)
 async def test_it_streams_from_every_dialect(callers: Callers, model: str) -> None:
     async with client(callers) as official:
         stream = await official.chat.completions.create(
@@ -49,7 +52,10 @@ async def test_it_streams_from_every_dialect(callers: Callers, model: str) -> No
 
 
 async def test_it_calls_tools(callers: Callers) -> None:
-    tool: Any = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+    tool: Any = {
+        "type": "function",
+        "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
+    }
     async with client(callers) as official:
         reply = await official.chat.completions.create(
             model="gpt-4o-mini", messages=asking("Please call weather"), tools=[tool]
@@ -67,9 +73,12 @@ async def test_it_lists_models(callers: Callers) -> None:
 
 async def test_it_raises_its_rate_limit_error_once_every_budget_is_exhausted(callers: Callers) -> None:
     async with client(callers) as official:
+        asked = [
+            official.chat.completions.create(model="use_case:dry", messages=asking(f"say: {ANSWERED}"))
+            for _ in range(3)
+        ]
         with pytest.raises(openai.RateLimitError) as raised:
-            for _ in range(3):
-                await official.chat.completions.create(model="use_case:dry", messages=asking(f"say: {ANSWERED}"))
+            await asyncio.gather(*asked)
     assert raised.value.code == "rate_limit_exceeded"
     assert raised.value.type == "insufficient_quota"
     assert int(raised.value.response.headers["retry-after"]) > 0

@@ -70,4 +70,3 @@ async def test_a_request_id_is_served_once_and_then_told_its_route(callers: Call
     reply = await callers.http.post("/v1/chat/completions", json=body, headers={"x-request-id": "once-1"})
     assert reply.status_code == 409
     assert reply.headers["x-should-retry"] == "false"
-

@@ -90,7 +90,10 @@ async def test_a_cut_before_the_first_word_is_repaired_in_silence(callers: Calle
     assert heard(events) == ANSWERED
     assert [event.start.offer for event in events if event.HasField("start")] == ["groq/openai/gpt-oss-120b#1"]
     route = events[-1].finish.route
-    assert [(each.outcome, each.reason) for each in route.attempts] == [("unknown", "VENDOR_INCOMPLETE"), ("served", "")]
+    assert [(each.outcome, each.reason) for each in route.attempts] == [
+        ("unknown", "VENDOR_INCOMPLETE"),
+        ("served", ""),
+    ]
     assert route.fallback_used
 
 
