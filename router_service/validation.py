@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable, Iterator
 
+import msgspec
 from llmmesh.chat.v1 import chat_pb2
 
 from meshkit.errors import FieldViolation, MeshError, Reason
+from router_service.nesting import DEEPEST_SCHEMA, depth
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,100}")
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -35,7 +37,7 @@ Violations = Iterator[FieldViolation]
 
 def check(request_id: str, prompt: chat_pb2.Prompt) -> None:
     """Raise INVALID_REQUEST with every violation found, twenty at most; return when there is none."""
-    checks: tuple[Callable[[chat_pb2.Prompt], Violations], ...] = (_messages, _tools, _sampling, _format)
+    checks: tuple[Callable[[chat_pb2.Prompt], Violations], ...] = (_messages, _tools, _choice, _sampling, _format)
     violations = [*_request_id(request_id)]
     for each in checks:
         violations.extend(each(prompt))
@@ -102,6 +104,13 @@ def _tools(prompt: chat_pb2.Prompt) -> Violations:
             yield FieldViolation(f"prompt.tools[{number}].name", described)
         elif name in names[:number]:
             yield FieldViolation(f"prompt.tools[{number}].name", "must be unique")
+    for number, tool in enumerate(prompt.tools):
+        if tool.parameters_json:
+            yield from _schema(f"prompt.tools[{number}].parameters_json", tool.parameters_json)
+
+
+def _choice(prompt: chat_pb2.Prompt) -> Violations:
+    names = {tool.name for tool in prompt.tools}
     choice = prompt.tool_choice
     if choice.mode == chat_pb2.ToolChoice.MODE_NAMED and choice.name not in names:
         yield FieldViolation("prompt.tool_choice.name", "must be the name of a tool of this prompt")
@@ -121,6 +130,17 @@ def _sampling(prompt: chat_pb2.Prompt) -> Violations:
 
 
 def _format(prompt: chat_pb2.Prompt) -> Violations:
-    schema = prompt.response_format.json_schema
-    if prompt.response_format.WhichOneof("kind") == "json_schema" and not schema.schema.fields:
-        yield FieldViolation("prompt.response_format.json_schema.schema", "must be a JSON Schema object")
+    if prompt.response_format.WhichOneof("kind") == "json_schema":
+        schema = prompt.response_format.json_schema.schema_json
+        yield from _schema("prompt.response_format.json_schema.schema_json", schema)
+
+
+def _schema(path: str, text: str) -> Violations:
+    try:
+        schema = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        schema = None
+    if not isinstance(schema, dict):
+        yield FieldViolation(path, "must be a JSON Schema object, as JSON text")
+    elif depth(schema) > DEEPEST_SCHEMA:
+        yield FieldViolation(path, f"must not be nested deeper than {DEEPEST_SCHEMA} levels")

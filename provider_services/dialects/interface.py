@@ -127,7 +127,12 @@ class Dialect(Protocol):
         """Every quirk a catalogue row may name with this dialect."""
 
     def encode(self, call: Call) -> HttpRequest:
-        """Write a request; raises MeshError VENDOR_UNSUPPORTED when dropping a field would change the meaning."""
+        """Write a request.
+
+        Raises:
+            MeshError: VENDOR_UNSUPPORTED when dropping a field would change the meaning; VENDOR_BAD_REQUEST when a
+                schema is no JSON.
+        """
 
     def decode(self, call: Call, reply: HttpReply) -> Completion:
         """Read a whole answer; raises VendorFault when it holds an error or nonsense."""

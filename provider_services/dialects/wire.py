@@ -1,12 +1,11 @@
-"""JSON in and out, for every dialect: fast, tolerant of nothing but JSON, and schemas out of protobuf."""
+"""JSON in and out, for every dialect: fast, tolerant of nothing but JSON, and schemas in their own order."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from google.protobuf.struct_pb2 import Struct, Value
 
-from meshkit.errors import Reason
+from meshkit.errors import FieldViolation, MeshError, Reason
 from provider_services.dialects.interface import Fault, VendorFault
 
 # What reading a value of the wrong shape raises; a dialect turns them into one VendorFault at its own border.
@@ -63,24 +62,16 @@ def mapping(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
-def plain(struct: Struct) -> dict[str, Json]:
-    """Turn a protobuf Struct into plain JSON, keys sorted: equal prompts stay equal bytes for vendors' caches."""
-    fields = struct.fields
-    return {key: _plain_value(fields[key]) for key in sorted(fields)}
+def schema(text: str, field: str) -> msgspec.Raw | None:
+    """Return a JSON Schema as the caller wrote it, to be embedded as it is; None when it says nothing.
 
-
-def _plain_value(value: Value) -> Json:
-    match value.WhichOneof("kind"):
-        case "struct_value":
-            return plain(value.struct_value)
-        case "list_value":
-            return [_plain_value(item) for item in value.list_value.values]
-        case "string_value":
-            return value.string_value
-        case "bool_value":
-            return value.bool_value
-        case "number_value":
-            number = value.number_value
-            return int(number) if number.is_integer() and abs(number) < 2**53 else number
-        case _:
-            return None
+    Raises:
+        MeshError: VENDOR_BAD_REQUEST when the text is no JSON object.
+    """
+    if not text:
+        return None
+    value = try_decode(text)
+    if not isinstance(value, dict):
+        wrong = FieldViolation(field, "must be the text of a JSON object")
+        raise MeshError(Reason.VENDOR_BAD_REQUEST, f"{field}: {wrong.description}", fields=[wrong])
+    return msgspec.Raw(text) if value else None

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from meshkit.errors import MeshError, invalid
+from router_service.nesting import depth
 
 DEEPEST = 64
 _OFFSET = re.compile(r" \(byte (\d+)\)$")
@@ -24,17 +25,6 @@ def read_object(body: bytes) -> dict[str, Any]:
     if depth(value) > DEEPEST:
         raise invalid("body", f"must not be nested deeper than {DEEPEST} levels")
     return value
-
-
-def depth(value: Any) -> int:
-    """Count the levels of objects and lists; a plain value has none. Does not recurse."""
-    levels = 0
-    layer = [value] if isinstance(value, dict | list) else []
-    while layer:
-        levels += 1
-        inner = (item for node in layer for item in (node.values() if isinstance(node, dict) else node))
-        layer = [item for item in inner if isinstance(item, dict | list)]
-    return levels
 
 
 def _decode(body: bytes) -> Any:

@@ -1,18 +1,15 @@
 """Reads the tools of a chat-completions request, which of them must be called, and the shape of the answer."""
 
+import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
 from llmmesh.chat.v1 import chat_pb2
 
 from meshkit.errors import invalid
 from router_service.edge.fields import Fields
-from router_service.edge.json_body import depth
+from router_service.nesting import DEEPEST_SCHEMA, depth
 
-# A schema travels as nested messages, three per level, and protobuf reads at most a hundred.
-DEEPEST_SCHEMA = 28
 MOST_TOOLS = 512
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 CHOICES: "Mapping[str, chat_pb2.ToolChoice.Mode.ValueType]" = {
@@ -55,7 +52,7 @@ def _json_schema(fields: Fields) -> chat_pb2.ResponseFormat.JsonSchema:
     return chat_pb2.ResponseFormat.JsonSchema(
         name=_name(inner),
         description=inner.text("description") or "",
-        schema=_struct(inner, "schema"),
+        schema_json=_schema(inner, "schema"),
         strict=inner.flag("strict"),
     )
 
@@ -69,7 +66,7 @@ def _tool(row: Fields) -> chat_pb2.Tool:
     return chat_pb2.Tool(
         name=_name(function),
         description=function.text("description") or "",
-        parameters=_struct(function, "parameters"),
+        parameters_json=_schema(function, "parameters"),
         strict=function.flag("strict"),
     )
 
@@ -139,15 +136,11 @@ def _name(fields: Fields) -> str:
     return name
 
 
-def _struct(fields: Fields, key: str) -> Struct | None:
-    schema: dict[str, Any] | None = fields.mapping(key)
+def _schema(fields: Fields, key: str) -> str:
+    """Return a schema as JSON text, its properties in the caller's order; empty when absent."""
+    schema = fields.mapping(key)
     if schema is None:
-        return None
+        return ""
     if depth(schema) > DEEPEST_SCHEMA:
         raise invalid(fields.at(key), f"must not be nested deeper than {DEEPEST_SCHEMA} levels")
-    struct = Struct()
-    try:
-        struct.update(schema)
-    except OverflowError:
-        raise invalid(fields.at(key), "must not hold numbers beyond 1e308") from None
-    return struct
+    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from llmmesh.chat.v1.chat_pb2 import Prompt, Role, ToolChoice
+from llmmesh.chat.v1.chat_pb2 import Prompt, Role, Tool, ToolChoice
 
 from provider_services.dialects import wire
 from provider_services.dialects.gemini import contents, thinking
@@ -28,7 +28,7 @@ MOST_STOPS = 5
 
 
 def encode(call: Call) -> HttpRequest:
-    """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED."""
+    """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED or VENDOR_BAD_REQUEST."""
     notes = Notes()
     prompt = call.prompt
     body: dict[str, Any] = {"contents": contents.encode(call, notes)}
@@ -65,7 +65,8 @@ def _tools(call: Call, notes: Notes) -> dict[str, Any]:
     body: dict[str, Any] = {}
     tools: list[dict[str, Any]] = []
     if prompt.tools:
-        tools.append({"functionDeclarations": [_declaration(tool) for tool in prompt.tools]})
+        declarations = [_declaration(f"tools[{number}]", tool) for number, tool in enumerate(prompt.tools)]
+        tools.append({"functionDeclarations": declarations})
         if config := _choice(prompt.tool_choice):
             body["toolConfig"] = {"functionCallingConfig": config}
         if prompt.HasField("parallel_tool_calls") and not prompt.parallel_tool_calls:
@@ -80,12 +81,12 @@ def _tools(call: Call, notes: Notes) -> dict[str, Any]:
     return body
 
 
-def _declaration(tool: Any) -> dict[str, Any]:
+def _declaration(field: str, tool: Tool) -> dict[str, Any]:
     declaration: dict[str, Any] = {"name": tool.name}
     if tool.description:
         declaration["description"] = tool.description
-    if tool.HasField("parameters") and tool.parameters.fields:
-        declaration["parametersJsonSchema"] = wire.plain(tool.parameters)
+    if parameters := wire.schema(tool.parameters_json, f"{field}.parameters_json"):
+        declaration["parametersJsonSchema"] = parameters
     return declaration
 
 
@@ -152,5 +153,6 @@ def _format(call: Call) -> dict[str, Any]:
         raise refuse("response_format", "this model cannot answer in JSON and call tools in one turn")
     config: dict[str, Any] = {"responseMimeType": "application/json"}
     if kind == "json_schema":
-        config["responseJsonSchema"] = wire.plain(wanted.json_schema.schema)
+        field = "response_format.json_schema.schema_json"
+        config["responseJsonSchema"] = wire.schema(wanted.json_schema.schema_json, field) or {}
     return config

@@ -26,7 +26,7 @@ ROOM_TO_ANSWER = 2048
 
 
 def encode(call: Call) -> HttpRequest:
-    """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED."""
+    """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED or VENDOR_BAD_REQUEST."""
     notes = Notes()
     prompt = call.prompt
     body: dict[str, Any] = {"model": call.model, "messages": _messages(call, notes), "stream": call.stream}
@@ -79,9 +79,10 @@ def _tools(prompt: Prompt, notes: Notes) -> dict[str, Any]:
     if prompt.HasField("parallel_tool_calls") and not prompt.parallel_tool_calls:
         notes.drop("parallel_tool_calls", "this server's models may always call several tools at once")
     tools = []
-    for tool in prompt.tools:
+    for number, tool in enumerate(prompt.tools):
         function: dict[str, Any] = {"name": tool.name, "description": tool.description}
-        function["parameters"] = wire.plain(tool.parameters) or {"type": "object", "properties": {}}
+        parameters = wire.schema(tool.parameters_json, f"tools[{number}].parameters_json")
+        function["parameters"] = parameters or {"type": "object", "properties": {}}
         tools.append({"type": "function", "function": function})
     return {"tools": tools}
 
@@ -90,7 +91,10 @@ def _format(prompt: Prompt) -> dict[str, Any]:
     kind = prompt.response_format.WhichOneof("kind")
     if kind == "json_object":
         return {"format": "json"}
-    return {"format": wire.plain(prompt.response_format.json_schema.schema)} if kind == "json_schema" else {}
+    if kind != "json_schema":
+        return {}
+    wanted = prompt.response_format.json_schema
+    return {"format": wire.schema(wanted.schema_json, "response_format.json_schema.schema_json") or {}}
 
 
 def _think(call: Call, notes: Notes) -> dict[str, Any]:

@@ -22,7 +22,7 @@ CHOICES = {ToolChoice.MODE_AUTO: "auto", ToolChoice.MODE_NONE: "none", ToolChoic
 
 
 def encode(call: Call) -> HttpRequest:
-    """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED."""
+    """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED or VENDOR_BAD_REQUEST."""
     notes = Notes()
     prompt = call.prompt
     body: dict[str, Any] = {"model": call.model, "messages": messages.encode(call, notes)}
@@ -68,7 +68,7 @@ def _sampling(prompt: Prompt) -> dict[str, Any]:
 def _tools(prompt: Prompt) -> dict[str, Any]:
     if not prompt.tools:
         return {}
-    body: dict[str, Any] = {"tools": [_tool(tool) for tool in prompt.tools]}
+    body: dict[str, Any] = {"tools": [_tool(f"tools[{number}]", tool) for number, tool in enumerate(prompt.tools)]}
     mode = prompt.tool_choice.mode
     if mode == ToolChoice.MODE_NAMED:
         body["tool_choice"] = {"type": "function", "function": {"name": prompt.tool_choice.name}}
@@ -79,12 +79,12 @@ def _tools(prompt: Prompt) -> dict[str, Any]:
     return body
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(field: str, tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    if tool.HasField("parameters"):
-        function["parameters"] = wire.plain(tool.parameters)
+    if parameters := wire.schema(tool.parameters_json, f"{field}.parameters_json"):
+        function["parameters"] = parameters
     if tool.HasField("strict"):
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
@@ -99,7 +99,7 @@ def _format(wanted: ResponseFormat) -> dict[str, Any]:
     schema: dict[str, Any] = {"name": wanted.json_schema.name or "answer"}
     if wanted.json_schema.description:
         schema["description"] = wanted.json_schema.description
-    schema["schema"] = wire.plain(wanted.json_schema.schema)
+    schema["schema"] = wire.schema(wanted.json_schema.schema_json, "response_format.json_schema.schema_json") or {}
     if wanted.json_schema.HasField("strict"):
         schema["strict"] = wanted.json_schema.strict
     return {"response_format": {"type": "json_schema", "json_schema": schema}}

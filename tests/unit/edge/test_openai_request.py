@@ -216,6 +216,15 @@ def test_the_deepest_schema_allowed_still_travels() -> None:
     assert router_pb2.StreamGenerateRequest.FromString(data).prompt == request.prompt
 
 
+def test_a_schema_keeps_its_order_and_its_numbers() -> None:
+    written = '{"z":{"b":1.5,"a":"é"},"y":100000000000000000000,"x":[null,true]}'
+    schema = json.loads(written)
+    form = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
+    prompt = read(tools=[tool(schema)], response_format=form).prompt
+    assert prompt.tools[0].parameters_json == written
+    assert prompt.response_format.json_schema.schema_json == written
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"messages": []}, "messages"),
     ({"messages": None}, "messages"),
@@ -266,7 +275,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
     ({"tools": [tool([])]}, "tools[0].function.parameters"),
     ({"tools": [tool(nested(29))]}, "tools[0].function.parameters"),
-    ({"tools": [tool({"a": 10**400})]}, "tools[0].function.parameters"),
     ({"tool_choice": "required"}, "tool_choice"),
     ({"tools": TOOLS, "tool_choice": "any"}, "tool_choice"),
     ({"tools": TOOLS, "tool_choice": 1}, "tool_choice"),

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from fixtures.prompts import SCHEMA, call, prompt, reply, user, warned
+from fixtures.prompts import SCHEMA, SCHEMA_JSON, call, prompt, reply, user, warned
 from hypothesis import given
 from hypothesis import strategies as st
 from llmmesh.chat.v1.chat_pb2 import (
@@ -29,7 +29,7 @@ from provider_services.dialects.interface import EmbedCall, Subject, VendorFault
 DIALECT = DIALECTS["gemini"]
 STOP, LENGTH = FinishReason.FINISH_REASON_STOP, FinishReason.FINISH_REASON_LENGTH
 TOOLS, FILTER = FinishReason.FINISH_REASON_TOOL_CALLS, FinishReason.FINISH_REASON_CONTENT_FILTER
-TOOL = {"name": "weather", "description": "Tells it.", "parameters": SCHEMA}
+TOOL = {"name": "weather", "description": "Tells it.", "parameters_json": SCHEMA_JSON}
 DECLARED = {"name": "weather", "description": "Tells it.", "parametersJsonSchema": SCHEMA}
 CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
@@ -74,7 +74,7 @@ def config(effort: str, **fields: Any) -> Any:
         ),
         ({"response_format": {"json_object": {}}}, {"generationConfig": {"responseMimeType": "application/json"}}),
         (
-            {"response_format": {"json_schema": {"schema": SCHEMA}}},
+            {"response_format": {"json_schema": {"schema_json": SCHEMA_JSON}}},
             {"generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": SCHEMA}},
         ),
         ({"tools": [TOOL]}, {"tools": [{"functionDeclarations": [DECLARED]}]}),

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from fixtures.prompts import SCHEMA, call, prompt, reply, user, warned
+from fixtures.prompts import SCHEMA, SCHEMA_JSON, call, prompt, reply, user, warned
 from hypothesis import given
 from hypothesis import strategies as st
 from llmmesh.chat.v1.chat_pb2 import (
@@ -28,7 +28,8 @@ from provider_services.dialects.interface import EmbedCall, Subject, VendorFault
 DIALECT = DIALECTS["ollama"]
 STOP, LENGTH = FinishReason.FINISH_REASON_STOP, FinishReason.FINISH_REASON_LENGTH
 TOOLS = FinishReason.FINISH_REASON_TOOL_CALLS
-TOOL = {"name": "weather", "description": "Tells it.", "parameters": SCHEMA}
+TOOL = {"name": "weather", "description": "Tells it.", "parameters_json": SCHEMA_JSON}
+FUNCTION = {"name": "weather", "description": "Tells it.", "parameters": SCHEMA}
 
 
 def body(asked: Prompt, **fields: Any) -> dict[str, Any]:
@@ -41,8 +42,8 @@ def body(asked: Prompt, **fields: Any) -> dict[str, Any]:
     [
         ({}, {}),
         ({"response_format": {"json_object": {}}}, {"format": "json"}),
-        ({"response_format": {"json_schema": {"schema": SCHEMA}}}, {"format": SCHEMA}),
-        ({"tools": [TOOL]}, {"tools": [{"type": "function", "function": TOOL}]}),
+        ({"response_format": {"json_schema": {"schema_json": SCHEMA_JSON}}}, {"format": SCHEMA}),
+        ({"tools": [TOOL]}, {"tools": [{"type": "function", "function": FUNCTION}]}),
         ({"tools": [TOOL], "tool_choice": {"mode": "MODE_NONE"}}, {}),
         ({"sampling": {"top_logprobs": 2}}, {"logprobs": True, "top_logprobs": 2}),
         ({"reasoning_effort": "REASONING_EFFORT_HIGH"}, {"think": True}),

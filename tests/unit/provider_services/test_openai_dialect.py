@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from fixtures.prompts import SCHEMA, call, prompt, reply, user, warned
+from fixtures.prompts import SCHEMA, SCHEMA_JSON, call, prompt, reply, user, warned
 from google.protobuf.json_format import ParseDict
 from llmmesh.chat.v1.chat_pb2 import (
     FinishReason,
@@ -29,7 +29,8 @@ from provider_services.dialects.openai.quirks import ALL, BENDING
 DIALECT = DIALECTS["openai"]
 STOP, LENGTH = FinishReason.FINISH_REASON_STOP, FinishReason.FINISH_REASON_LENGTH
 TOOLS, FILTER = FinishReason.FINISH_REASON_TOOL_CALLS, FinishReason.FINISH_REASON_CONTENT_FILTER
-TOOL = {"name": "weather", "description": "Tells it.", "parameters": SCHEMA, "strict": True}
+TOOL = {"name": "weather", "description": "Tells it.", "parameters_json": SCHEMA_JSON, "strict": True}
+FUNCTION = {"name": "weather", "description": "Tells it.", "parameters": SCHEMA, "strict": True}
 
 
 def body(asked: Prompt, **fields: Any) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def body(asked: Prompt, **fields: Any) -> dict[str, Any]:
         ({"reasoning_effort": "REASONING_EFFORT_AUTO"}, {}),
         ({"response_format": {"json_object": {}}}, {"response_format": {"type": "json_object"}}),
         (
-            {"response_format": {"json_schema": {"name": "w", "schema": SCHEMA, "strict": True}}},
+            {"response_format": {"json_schema": {"name": "w", "schema_json": SCHEMA_JSON, "strict": True}}},
             {
                 "response_format": {
                     "type": "json_schema",
@@ -63,7 +64,7 @@ def body(asked: Prompt, **fields: Any) -> dict[str, Any]:
                 }
             },
         ),
-        ({"tools": [TOOL]}, {"tools": [{"type": "function", "function": TOOL}]}),
+        ({"tools": [TOOL]}, {"tools": [{"type": "function", "function": FUNCTION}]}),
         ({"tool_choice": {"mode": "MODE_REQUIRED"}, "parallel_tool_calls": False}, {}),
         ({}, {}),
     ],
@@ -237,7 +238,11 @@ def test_a_quirk_bends_what_it_is_named_for(
         ("one_answer", {"sampling": {"n": 2}}, "sampling.n"),
         ("at_most_4_stops", {"sampling": {"stop": list("abcde")}}, "sampling.stop"),
         ("no_stops", {"sampling": {"stop": ["a"]}}, "sampling.stop"),
-        ("no_json_schema", {"response_format": {"json_schema": {"schema": SCHEMA}}}, "response_format.json_schema"),
+        (
+            "no_json_schema",
+            {"response_format": {"json_schema": {"schema_json": SCHEMA_JSON}}},
+            "response_format.json_schema",
+        ),
         ("no_forced_tools", {"tools": [TOOL], "tool_choice": {"mode": "MODE_REQUIRED"}}, "tool_choice"),
     ],
 )

@@ -43,13 +43,23 @@ def tools(*names: str, **choice: object) -> chat_pb2.Prompt:
     return prompt(tools=[chat_pb2.Tool(name=name) for name in names], tool_choice=chosen)
 
 
-def schema() -> chat_pb2.Prompt:
+def schema(written: str = "") -> chat_pb2.Prompt:
     asked = prompt()
     asked.response_format.json_schema.name = "s"
+    asked.response_format.json_schema.schema_json = written
     return asked
 
 
+def parameters(written: str) -> chat_pb2.Prompt:
+    return prompt(tools=[chat_pb2.Tool(name="t", parameters_json=written)])
+
+
+def nested(levels: int) -> str:
+    return '{"a":' * (levels - 1) + "{}" + "}" * (levels - 1)
+
+
 NAMED, REQUIRED = chat_pb2.ToolChoice.MODE_NAMED, chat_pb2.ToolChoice.MODE_REQUIRED
+NO_SCHEMAS = ["", "{", "[]", "null", '"object"', "{}{}", '{"a": NaN}', "{" * 100_000, nested(29), nested(5_000)]
 WRONG = [
     (chat_pb2.Prompt(), "prompt.messages"),
     (prompt(said(SYSTEM, text())), "prompt.messages"),
@@ -85,7 +95,8 @@ WRONG = [
     (sampling(top_logprobs=21), "prompt.sampling.top_logprobs"),
     (sampling(stop=["x"] * 65), "prompt.sampling.stop"),
     (sampling(stop=["x", ""]), "prompt.sampling.stop"),
-    (schema(), "prompt.response_format.json_schema.schema"),
+    *[(schema(written), "prompt.response_format.json_schema.schema_json") for written in NO_SCHEMAS],
+    *[(parameters(written), "prompt.tools[0].parameters_json") for written in NO_SCHEMAS if written],
 ]
 RIGHT = [
     prompt(),
@@ -93,6 +104,8 @@ RIGHT = [
     prompt(said(USER, image(mime_type="image/png", data=b"1")), said(TOOL, result("c"))),
     tools("a", "b-_9", mode=NAMED, name="a"),
     tools("a", mode=REQUIRED),
+    *[schema(written) for written in ("{}", ' {"b": {}, "a": 1e3} ', nested(28))],
+    *[parameters(written) for written in ("", "{}", nested(28))],
     sampling(temperature=0, top_p=0, top_k=1, max_output_tokens=1, n=1, top_logprobs=0),
     sampling(temperature=2, top_p=1, n=128, top_logprobs=20, frequency_penalty=2, presence_penalty=-2),
 ]

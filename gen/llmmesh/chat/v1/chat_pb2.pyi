@@ -6,7 +6,6 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -591,29 +590,27 @@ class Tool(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
-    PARAMETERS_FIELD_NUMBER: _builtins.int
+    PARAMETERS_JSON_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: 1 to 64 letters, digits, underscores and hyphens. Required."""
     description: _builtins.str
     """What the tool does."""
+    parameters_json: _builtins.str
+    """JSON Schema of the arguments, as JSON text: property order is meant, and a map would lose it. Empty means none."""
     strict: _builtins.bool
     """The arguments must match the schema exactly, where the vendor can promise it."""
-    @_builtins.property
-    def parameters(self) -> _struct_pb2.Struct:
-        """JSON Schema of the arguments."""
-
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         description: _builtins.str = ...,
-        parameters: _struct_pb2.Struct | None = ...,
+        parameters_json: _builtins.str = ...,
         strict: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "parameters", b"parameters", "strict", b"strict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "strict", b"strict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "description", b"description", "name", b"name", "parameters", b"parameters", "strict", b"strict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "description", b"description", "name", b"name", "parameters_json", b"parameters_json", "strict", b"strict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__strict: _TypeAlias = _typing.Literal["strict"]  # noqa: Y015
     _WhichOneofArgType__strict: _TypeAlias = _typing.Literal["_strict", b"_strict"]  # noqa: Y015
@@ -722,29 +719,27 @@ class ResponseFormat(_message.Message):
 
         NAME_FIELD_NUMBER: _builtins.int
         DESCRIPTION_FIELD_NUMBER: _builtins.int
-        SCHEMA_FIELD_NUMBER: _builtins.int
+        SCHEMA_JSON_FIELD_NUMBER: _builtins.int
         STRICT_FIELD_NUMBER: _builtins.int
         name: _builtins.str
         """A name for the schema: letters, digits, underscores and hyphens."""
         description: _builtins.str
         """What the answer is for."""
+        schema_json: _builtins.str
+        """JSON Schema of the answer, as JSON text: property order is meant, and a map would lose it. Required."""
         strict: _builtins.bool
         """The answer must match exactly, where the vendor can promise it."""
-        @_builtins.property
-        def schema(self) -> _struct_pb2.Struct:
-            """The JSON Schema."""
-
         def __init__(
             self,
             *,
             name: _builtins.str = ...,
             description: _builtins.str = ...,
-            schema: _struct_pb2.Struct | None = ...,
+            schema_json: _builtins.str = ...,
             strict: _builtins.bool | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "schema", b"schema", "strict", b"strict"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "strict", b"strict"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "description", b"description", "name", b"name", "schema", b"schema", "strict", b"strict"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "description", b"description", "name", b"name", "schema_json", b"schema_json", "strict", b"strict"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType__strict: _TypeAlias = _typing.Literal["strict"]  # noqa: Y015
         _WhichOneofArgType__strict: _TypeAlias = _typing.Literal["_strict", b"_strict"]  # noqa: Y015
