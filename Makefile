@@ -53,7 +53,7 @@ check-structure: setup ## report the largest file, longest function, worst compl
 	$(PYTHON) tools/structure.py
 
 test: setup ## unit, contract, mesh, product and deploy tests; Python packages only, no root
-	$(PYTEST) tests -m "not real and not nightly and not bench"
+	$(PYTEST) tests -m "not real and not nightly and not bench" -rs
 
 test-real: setup ## tests against programs from Debian and npm packages; installs them where it may
 	$(PYTHON) tools/real_programs.py
