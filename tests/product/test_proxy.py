@@ -67,14 +67,14 @@ def test_every_call_to_a_vendor_goes_through_the_https_proxy_and_to_localhost_no
     assert [heard.target for heard in providers.tap.heard] == [
         f"{urlsplit(vendor.endpoint).hostname}:443" for vendor in abroad
     ]
-    providers.tap.heard.clear()
+    providers.tap.forget()
     assert providers.call("ollama", "llama3.1:8b").completion.choices
     assert [heard.proxied for heard in providers.tap.heard] == [False]
 
 
 @pytest.mark.product("P-VENDOR-23")
 def test_calls_over_plain_http_go_through_the_http_proxy(providers):
-    providers.tap.heard.clear()
+    providers.tap.forget()
     assert providers.call("gemini", "gemini-2.5-flash", slot=2).completion.choices
     assert [heard.target for heard in providers.tap.heard] == [
         "http://vendor.test/gemini/v1beta/models/gemini-2.5-flash:generateContent"
