@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -28,6 +28,7 @@ class Metrics:
         )
         self._lapsed = Counter("mesh_holds_lapsed", "Holds nobody ended in time.", registry=registry)
         self._late = Counter("mesh_settles_late", "Settles of holds that had lapsed.", registry=registry)
+        self._waiting = Gauge("mesh_quota_waiting", "Callers who wait for room.", registry=registry)
         self._size = Histogram(
             "mesh_quota_batch_operations", "Operations in one batch.", buckets=SIZES, registry=registry
         )
@@ -49,6 +50,10 @@ class Metrics:
             self._late.inc(applied.late)
         for unit, amount in applied.overage.items():
             self._overage.labels(unit).inc(amount)
+
+    def waiting(self, callers: int) -> None:
+        """Tell how many callers wait for room."""
+        self._waiting.set(callers)
 
     def decided(self, operation: Operation, answer: Answer) -> None:
         """Count what became of a reserve; questions without consequence do not count."""

@@ -62,7 +62,11 @@ class Writer:
         job = Job(operations)
         self._queue.extend(job.tasks)
         self._arrived.set()
-        return await job.done
+        try:
+            return await job.done
+        except asyncio.CancelledError:
+            self._arrived.set()  # a parked reserve of this caller gives up its place now
+            raise
 
     async def run(self) -> None:
         """Write batches until `close`; then finish what is queued and turn away who is parked."""
@@ -132,6 +136,7 @@ class Writer:
         await self._tell_health(serving=True)
         for task, answer in zip(tasks, applied.answers, strict=True):
             self._hand_out(task, answer, applied)
+        self._metrics.waiting(len(self._lot))
         return applied.freed
 
     def _hand_out(self, task: Task, answer: Answer, applied: Applied) -> None:

@@ -102,19 +102,19 @@ def test_an_unknown_hold_cannot_end():
 
 
 @pytest.mark.parametrize(
-    ("used", "held", "external", "vendor_limit", "hard", "room"),
+    ("level", "hard", "room"),
     [
-        (3, 2, 1, None, True, 4),
-        (3, 2, 1, 8, True, 2),  # the vendor's lower limit holds
-        (3, 2, 1, 80, True, 4),  # its higher one does not
-        (9, 9, 0, None, True, -8),
-        (9, 0, 0, None, False, rules.FOREVER),  # soft: anything, until used up
-        (9, 500, 0, None, False, rules.FOREVER),
-        (9, 0, 1, None, False, 0),
+        (Level(3, 2, 1, None), True, 4),
+        (Level(3, 2, 1, 8), True, 2),  # the vendor's lower limit holds
+        (Level(3, 2, 1, 80), True, 4),  # its higher one does not
+        (Level(9, 9, 0, None), True, -8),
+        (Level(9, 0, 0, None), False, rules.FOREVER),  # soft: anything, until used up
+        (Level(9, 500, 0, None), False, rules.FOREVER),
+        (Level(9, 0, 1, None), False, 0),
     ],
 )
-def test_room_counts_used_held_and_external_against_the_lower_limit(used, held, external, vendor_limit, hard, room):
-    assert Level(used, held, external, vendor_limit).room(10, hard=hard) == room
+def test_room_counts_used_held_and_external_against_the_lower_limit(level, hard, room):
+    assert level.room(10, hard=hard) == room
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,8 @@ def test_the_longest_closing_of_account_model_and_slot_is_named():
 
 
 def test_the_denial_that_waiting_cannot_cure_is_the_limiting_one():
-    soon, late, never = (Denial("o", name, Cause.BUDGET, fits_in=wait) for name, wait in zip("abc", (5, 9, None)))
+    waits = {"a": 5, "b": 9, "c": None}
+    soon, late, never = (Denial("o", name, Cause.BUDGET, fits_in=wait) for name, wait in waits.items())
     assert rules.most_limiting([soon, late]) is late
     assert rules.most_limiting([never, late]) is never
 

@@ -1,10 +1,12 @@
 """The SQLite store over real files: restarts, failures, bounds."""
 
+import asyncio
+import os
 import re
 import sqlite3
-import subprocess
 import sys
 import tempfile
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -77,9 +79,11 @@ async def test_a_second_process_is_turned_away_with_a_clear_word(path, clock):
         "import sys; from pathlib import Path; from quota_service.stores.database import Database\n"
         "Database(Path(sys.argv[1]))"
     )
-    ran = subprocess.run([sys.executable, "-c", second, str(path)], capture_output=True, text=True, check=False)
-    assert "StartError" in ran.stderr
-    assert re.search(r"ledger\.db is in use by process \d+", ran.stderr)
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = await asyncio.create_subprocess_exec(sys.executable, "-c", second, path, stderr=PIPE, env=environment)
+    _, told = await asyncio.wait_for(ran.communicate(), 30)
+    assert b"StartError" in told
+    assert re.search(rb"ledger\.db is in use by process \d+", told)
     await store.close()
     await opened(path, clock).close()
 
