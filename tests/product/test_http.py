@@ -1,0 +1,197 @@
+"""The HTTP rows: OpenAI's own shapes, health, lists and refusals on one port."""
+
+import http.client
+import json
+from urllib.parse import urlsplit
+
+import httpx
+import openai
+import pytest
+from fixtures.customer import user
+
+from catalog.mesh import load_mesh
+
+WILDCARDS = {"<string>": str, "<integer>": int, "<number>": int | float, "<timestamp>": str}
+
+
+def follows(template, value, path="reply"):
+    """Check a value against a row's template; objects may hold more than it names, and "..." stands for more items."""
+    if isinstance(template, str) and template in WILDCARDS:
+        assert isinstance(value, WILDCARDS[template]), (path, value)
+        assert not isinstance(value, bool), (path, value)
+    elif isinstance(template, dict):
+        for key, below in template.items():
+            assert key in value, (path, key)
+            follows(below, value[key], f"{path}.{key}")
+    elif isinstance(template, list):
+        shown = [below for below in template if below != "..."]
+        assert len(value) == len(shown) or "..." in template, (path, value)
+        for place, below in enumerate(shown):
+            follows(below, value[place], f"{path}[{place}]")
+    else:
+        assert value == template, (path, value)
+
+
+def plain(address, path, key="", headers=None, **request):
+    """Send a request with the plainest client there is: no header but what is given and what HTTP/1.1 itself needs."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
+    body = json.dumps(request) if request else None
+    connection.putrequest("POST" if request else "GET", path, skip_accept_encoding=True)
+    for name, value in {**({"X-API-Key": key} if key else {}), **(headers or {})}.items():
+        connection.putheader(name, value)
+    if body:
+        connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body.encode() if body else None)
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+@pytest.mark.product("P-HTTP-1")
+def test_health_is_exactly_ok_when_the_router_serves_and_needs_no_key(row, whole, partial):
+    for path in (row("P-HTTP-1")["path"], *row("P-HTTP-1")["also"]):
+        assert plain(whole.mesh.edge, path) == (200, row("P-HTTP-1")["reply"])
+        assert plain(partial.mesh.edge, path) == (200, row("P-HTTP-1")["reply"])
+
+
+@pytest.mark.product("P-HTTP-1")
+def test_health_is_503_unavailable_when_the_router_does_not_serve_and_needs_no_key(row, empty):
+    for path in (row("P-HTTP-1")["path"], *row("P-HTTP-1")["also"]):
+        status, body = plain(empty.mesh.edge, path)
+        assert (status, body["status"]) == (503, "unavailable")
+
+
+@pytest.mark.product("P-HTTP-9")
+def test_models_lists_every_model_of_every_configured_vendor_in_the_promised_shape(row, whole, partial, catalogue):
+    wanted = row("P-HTTP-9")["reply"]["data"][0]
+    for path in (row("P-HTTP-9")["path"], *row("P-HTTP-9")["also"]):
+        reply = whole.http.get(path)
+        assert (reply.status_code, reply.json()["object"]) == (200, "list")
+        listed = {model["id"]: model for model in reply.json()["data"]}
+        follows(
+            {**wanted, "capabilities": []} | {"capabilities": listed[wanted["id"]]["capabilities"]},
+            listed[wanted["id"]],
+        )
+        assert "vision" in listed[wanted["id"]]["capabilities"]
+        known = {
+            f"{vendor.id}/{model.id}"
+            for vendor in catalogue.vendors.values()
+            for model in vendor.models.values()
+            if model.status == "active"
+        }
+        assert known <= set(listed)
+        configured = {model["owned_by"] for model in partial.http.get(path).json()["data"]}
+        assert configured == {"groq", "gemini"}
+
+
+@pytest.mark.product("P-HTTP-9")
+def test_models_with_all_adds_those_without_a_key_and_retired_ones(partial, catalogue):
+    for path in ("/models", "/v1/models"):
+        listed = {model["id"]: model for model in partial.http.get(path, params={"all": "true"}).json()["data"]}
+        for vendor in catalogue.vendors.values():
+            for model in vendor.models.values():
+                assert listed[f"{vendor.id}/{model.id}"]["status"] == model.status
+        assert (listed["openai/gpt-4o"]["usable"], listed["groq/mixtral-8x7b-32768"]["status"]) == (False, "retired")
+
+
+@pytest.mark.product("P-HTTP-10")
+def test_the_promised_request_gets_the_promised_reply(row, whole):
+    reply = whole.http.post("/v1/chat/completions", json=row("P-HTTP-10")["request"])
+    assert reply.status_code == 200
+    follows(row("P-HTTP-10")["reply"], reply.json())
+
+
+@pytest.mark.product("P-HTTP-10")
+def test_the_official_client_parses_the_reply_of_every_vendor(row, whole, catalogue):
+    request = row("P-HTTP-10")["request"]
+    with openai.OpenAI(base_url=f"{whole.mesh.edge}/v1", api_key="any", max_retries=0) as official:
+        for vendor in catalogue.vendors.values():
+            model = next(m.id for m in vendor.models.values() if m.status == "active" and m.model_class != "embedding")
+            reply = official.chat.completions.create(
+                model=f"{vendor.id}/{model}", messages=request["messages"], temperature=request["temperature"]
+            )
+            assert (reply.object, reply.model) == ("chat.completion", model)
+            assert reply.choices[0].message.content
+            assert reply.choices[0].finish_reason == "stop"
+            assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens > 0
+            assert reply.model_extra["llm_mesh"]["vendor"] == vendor.id
+
+
+@pytest.mark.product("P-HTTP-20")
+def test_on_every_path_both_headers_are_the_same_credential_and_without_it_the_answer_is_401_without_hints(partial):
+    edge = httpx.Client(base_url=partial.mesh.edge, trust_env=False, timeout=20)
+    index = edge.get("/nowhere", headers={"x-api-key": partial.key})
+    assert index.status_code == 404
+    paths = [place.split() for place in index.json()["error"]["message"].partition("this server has ")[2].split(", ")]
+    assert ["POST", "/v1/chat/completions"] in paths
+    for method, pattern in paths:
+        path = pattern.replace("{id}", "groq/openai/gpt-oss-120b")
+        if path in ("/healthz", "/health", "/api/coordination/health"):
+            continue
+        assert path.startswith("/v1/") or path == "/models", "a path with an error shape of its own needs a test"
+        body = {"model": "groq", "messages": [user("say: yes")]} if method == "POST" else None
+        said = []
+        for headers in ({}, {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}, {"authorization": "Basic eA=="}):
+            refused = edge.request(method, path, headers=headers, json=body)
+            assert refused.status_code == 401, (method, path, headers)
+            error = refused.json()["error"]
+            assert (error["type"], error["param"]) == ("authentication_error", None)
+            del error["llm_mesh"]["request_id"]
+            said.append(refused.json()["error"]["message"])
+        assert len(set(said)) == 1
+        assert partial.key not in said[0]
+        for headers in ({"x-api-key": partial.key}, {"authorization": f"Bearer {partial.key}"}):
+            assert edge.request(method, path, headers=headers, json=body).status_code == 200
+
+
+@pytest.mark.product("P-HTTP-20")
+def test_loopback_development_mode_needs_no_key_and_says_so_at_start(whole):
+    assert whole.key == ""
+    assert whole.chat().status_code == 200
+    lines = [json.loads(line) for line in whole.mesh.log("router").splitlines()]
+    said = next(line for line in lines if line["event"] == "anonymous")
+    assert said["level"] == "warning"
+    assert "ORCHESTRATOR_API_KEY" in said["detail"]
+    assert lines.index(said) < lines.index(next(line for line in lines if line["event"] == "serving"))
+
+
+@pytest.mark.product("P-HTTP-23")
+def test_any_plain_client_needs_no_header_beyond_the_key_and_the_content_type(partial, whole):
+    request = {"messages": [user("say: plainly")], "model": "groq"}
+    for customer in (partial, whole):
+        headers = {"Content-Type": "application/json"}
+        status, reply = plain(customer.mesh.edge, "/v1/chat/completions", customer.key, headers, **request)
+        assert (status, reply["choices"][0]["message"]["content"]) == (200, "plainly")
+
+
+@pytest.mark.product("P-HTTP-23")
+def test_there_is_one_port_8080_unless_configured(whole, tmp_path):
+    assert load_mesh(None, {}).edge.listen.endswith(":8080")
+    assert load_mesh(None, {"MESH_EDGE_ADDRESS": "127.0.0.1:8180"}).edge.listen == "127.0.0.1:8180"
+    file = tmp_path / "mesh.yaml"
+    file.write_text("addresses: {edge: {listen: 127.0.0.1:8003}}")
+    assert load_mesh(file, {}).edge.listen == "127.0.0.1:8003"
+    assert urlsplit(whole.mesh.edge).port != 8080
+    for path in ("/health", "/api/coordination/health", "/models", "/v1/models"):
+        assert whole.http.get(path).status_code == 200
+
+
+@pytest.mark.product("P-HTTP-24")
+def test_a_model_that_does_not_exist_is_404_with_the_closest_names(whole):
+    reply = whole.chat(model="openai/gpt-4oo")
+    error = reply.json()["error"]
+    assert (reply.status_code, error["type"]) == (404, "not_found_error")
+    assert {"message", "type", "code", "param"} <= set(error)
+    assert "gpt-4o" in error["message"].partition("closest: ")[2]
+
+
+@pytest.mark.product("P-HTTP-24")
+@pytest.mark.parametrize(
+    ("body", "line", "column"),
+    [(b'{"messages": [}', 1, 15), (b'{"model": "auto",\n "messages": oops}', 2, 14), (b"[1, 2", 1, 6)],
+)
+def test_malformed_json_is_400_naming_the_position(whole, body, line, column):
+    reply = whole.http.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    error = reply.json()["error"]
+    assert (reply.status_code, error["type"]) == (400, "invalid_request_error")
+    assert f"line {line}" in error["message"]
+    assert f"column {column}" in error["message"]
