@@ -169,7 +169,7 @@ class TimeoutsRow(StrictModel):
     idle: Seconds = 30.0
     total: Seconds = 300.0
     quota_grace: Seconds = 5.0
-    reserve: Seconds = 0.25
+    reserve: Seconds = 1.0
 
 
 class TelemetryRow(StrictModel):

@@ -46,7 +46,9 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
             stack.callback(exporter.shutdown)
         channel = await stack.enter_async_context(open_channel(mesh.quota.dial))
         stub = quota_pb2_grpc.QuotaServiceStub(channel)
-        quota = await stack.enter_async_context(QuotaClient(stub, grace=mesh.timeouts.quota_grace))
+        quota = await stack.enter_async_context(
+            QuotaClient(stub, grace=mesh.timeouts.quota_grace, silence=mesh.timeouts.reserve)
+        )
         vendors = await stack.enter_async_context(Vendors(mesh, clock))
         tools = Tools(
             quota=quota,

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from llmmesh.quota.v1 import quota_pb2
 
 from catalog.mesh import Mesh
-from catalog.model import Catalog, ModelRef, cost_nanos
+from catalog.model import Catalog, ModelRef, Price, cost_nanos
 from meshkit.errors import StartError
 from router_service.demand import Demand
 from router_service.estimate import Estimator
 from router_service.offers import UNDESCRIBED, Offer, Signals, offers_of
 from router_service.strategies import STRATEGIES
 
+# What is held, and charged, for a model whose price nobody knows: dear on purpose, never nothing.
+ASSUMED_PRICE = Price(
+    input=10_000_000_000, output=30_000_000_000, cached_input=10_000_000_000, cache_write=10_000_000_000
+)
 NEVER_PAID = frozenset({"free", "credit", "local"})
 
 
@@ -119,7 +123,7 @@ class Planner:
         output_tokens = self._estimator.output_tokens(
             demand.facts, demand.use_case.max_output_tokens, model, offer.model.max_output_tokens
         )
-        cost = 0 if offer.price is None else cost_nanos(offer.price, input_tokens, output_tokens)
+        cost = cost_nanos(offer.price or ASSUMED_PRICE, input_tokens, output_tokens)
         return Planned(offer, input_tokens, output_tokens, cost)
 
 

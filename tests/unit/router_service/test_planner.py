@@ -289,3 +289,9 @@ def test_prices_are_compared_blended():
     made = plan(one(price=price(1, 9.01)))
     assert detail(made, "alpha/one#1") == "3.0025 USD per 1M blended; the cap of tier standard is 3"
     assert plan(one(price=price(1, 9))).offers[0].offer.blended_price == 3 * USD
+
+
+def test_a_model_whose_price_nobody_knows_is_held_at_a_dear_price_never_at_nothing():
+    (planned,) = plan(one(price=None), model="alpha/one", tier=router_pb2.TIER_PREMIUM).offers
+    tokens = planned.input_tokens, planned.output_tokens
+    assert planned.cost == tokens[0] * 10_000 + tokens[1] * 30_000  # 10 and 30 USD per million tokens
