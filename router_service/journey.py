@@ -149,6 +149,9 @@ class Journey:
             field = FieldViolation("prompt.messages", f"too long for every candidate: {too_long}")
             return MeshError(Reason.VENDOR_CONTEXT, field.description, fields=[field], details=self._details())
         why = self.plan.why_not_first() or next((e.detail for e in self.plan.excluded), "no candidate at all")
+        if self.demand.pinned and reasons == {"capability"}:
+            field = FieldViolation("intent.model", why)
+            return MeshError(Reason.INVALID_REQUEST, why, fields=[field], details=self._details())
         return MeshError(
             Reason.NO_OFFER,
             why,

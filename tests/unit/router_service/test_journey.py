@@ -237,3 +237,11 @@ def test_a_prompt_that_no_window_takes_is_the_callers_error():
 def test_a_prompt_is_not_called_too_long_while_a_candidate_is_away():
     gone = VendorState(reason="unreachable", detail="gone")
     assert failure(journey({"beta": gone}, text_bytes=100_000)).reason is Reason.NO_OFFER
+
+
+def test_a_pinned_model_that_cannot_do_what_is_asked_is_the_callers_error():
+    error = failure(journey(model="alpha/one", requirements=["reasoning"]))
+    assert (error.reason, error.code) == (Reason.INVALID_REQUEST, "INVALID_ARGUMENT")
+    assert [(violation.field, violation.description) for violation in error.fields] == [
+        ("intent.model", "alpha/one has no reasoning")
+    ]
