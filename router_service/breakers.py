@@ -21,6 +21,8 @@ ENDPOINT_FAULTS = frozenset(
         Reason.VENDOR_INCOMPLETE,
     }
 )
+# In the metadata of faults between processes of the mesh: they say nothing of the vendor's endpoint.
+OWN_HOP = "own_hop"
 STATE = Gauge("mesh_breaker_state", "1 for the state a breaker is in.", ["subject", "state"])
 TRANSITIONS = Counter("mesh_breaker_transitions_total", "Times a breaker entered a state.", ["subject", "state"])
 log = logs.get("breakers")
@@ -70,7 +72,7 @@ class Breakers:
         failure = fault.detail(provider_pb2.AttemptFailure)
         answered = failure is not None and failure.sent == provider_pb2.AttemptFailure.SENT_ANSWERED
         succeeded = False if fault.reason in ENDPOINT_FAULTS else True if answered else None
-        self._record(vendor, probe=probe, succeeded=succeeded)
+        self._record(vendor, probe=probe, succeeded=None if OWN_HOP in fault.metadata else succeeded)
 
     def abandoned(self, vendor: str, *, probe: bool) -> None:
         """The caller went away; nothing was learned."""

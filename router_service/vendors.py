@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -19,6 +19,7 @@ from meshkit import durations, logs, status, tracing
 from meshkit.channel import open_channel
 from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
+from router_service.breakers import OWN_HOP
 from router_service.offers import UNDESCRIBED, Offer, VendorState
 
 POLL_UP = 5.0
@@ -51,6 +52,21 @@ class _Connection:
     stub: provider_pb2_grpc.ProviderServiceAsyncStub
     state: VendorState = UNDESCRIBED
     described_at: float | None = None
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def fault(self, error: grpc.aio.AioRpcError) -> MeshError:
+        """Explain a failed call; a provider service that is gone gets no other one before it has described itself."""
+        fault = vendor_error(error)
+        if OWN_HOP in fault.metadata:
+            self.lose(error.code().name)
+            self.lost.set()
+        return fault
+
+    def lose(self, code: str) -> None:
+        """Note that the provider service is gone."""
+        if self.state is not UNDESCRIBED:
+            log.warning("provider_service_lost", vendor=self.vendor.id, code=code)
+        self.state = UNDESCRIBED
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +131,12 @@ class Vendors:
         """
         request = provider_pb2.GenerateRequest(target=_target(offer, limits), prompt=prompt)
         with tracing.span("Sent.llmmesh.provider.v1.ProviderService.Generate", tracing.SpanKind.CLIENT):
-            call = self._connections[offer.ref.vendor].stub.Generate(
-                request, timeout=limits.total, metadata=tracing.outgoing()
-            )
+            connection = self._connections[offer.ref.vendor]
+            call = connection.stub.Generate(request, timeout=limits.total, metadata=tracing.outgoing())
             try:
                 yield await call
             except grpc.aio.AioRpcError as error:
-                raise vendor_error(error) from None
+                raise connection.fault(error) from None
             finally:
                 call.cancel()
 
@@ -133,9 +148,8 @@ class Vendors:
         """
         request = provider_pb2.StreamGenerateRequest(target=_target(offer, limits), prompt=prompt)
         with tracing.span("Sent.llmmesh.provider.v1.ProviderService.StreamGenerate", tracing.SpanKind.CLIENT):
-            call = self._connections[offer.ref.vendor].stub.StreamGenerate(
-                request, timeout=limits.total, metadata=tracing.outgoing()
-            )
+            connection = self._connections[offer.ref.vendor]
+            call = connection.stub.StreamGenerate(request, timeout=limits.total, metadata=tracing.outgoing())
             try:
                 wait = limits.first_token + SLACK
                 events = aiter(call)
@@ -143,22 +157,23 @@ class Vendors:
                     yield event
                     wait = limits.idle + SLACK
             except grpc.aio.AioRpcError as error:
-                raise vendor_error(error) from None
+                raise connection.fault(error) from None
             finally:
                 call.cancel()
 
     async def _poll(self, connection: _Connection) -> None:
         while True:
+            connection.lost.clear()
             await self._describe(connection)
-            await asyncio.sleep(POLL_DOWN if connection.state is UNDESCRIBED else POLL_UP)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_DOWN if connection.state is UNDESCRIBED else POLL_UP):
+                    await connection.lost.wait()
 
     async def _describe(self, connection: _Connection) -> None:
         try:
             described = await connection.stub.Describe(provider_pb2.DescribeRequest(), timeout=POLL_TIMEOUT)
         except grpc.aio.AioRpcError as error:
-            if connection.state is not UNDESCRIBED:
-                log.warning("provider_service_lost", vendor=connection.vendor.id, code=error.code().name)
-            connection.state = UNDESCRIBED
+            connection.lose(error.code().name)
             return
         connection.described_at = self._clock.now()
         connection.state = vendor_state(connection.vendor, described)
@@ -185,10 +200,16 @@ def vendor_error(error: grpc.aio.AioRpcError) -> MeshError:
     words = (error.details() or "").lower()
     if error.code() is grpc.StatusCode.UNAVAILABLE and any(phrase in words for phrase in NEVER_CONNECTED):
         failure.sent = provider_pb2.AttemptFailure.SENT_NOTHING
-        return MeshError(Reason.VENDOR_UNREACHABLE, "its provider service does not answer", details=[failure])
+        return _own_hop(Reason.VENDOR_UNREACHABLE, "its provider service does not answer", failure)
     if told.reason is not Reason.INTERNAL:
         return MeshError(told.reason, told.message, fields=told.fields, retry_after=told.retry_after, details=[failure])
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return _own_hop(Reason.VENDOR_INCOMPLETE, "its provider service broke off", failure)
     return MeshError(Reason.VENDOR_INCOMPLETE, "its provider service broke off", details=[failure])
+
+
+def _own_hop(reason: Reason, message: str, failure: provider_pb2.AttemptFailure) -> MeshError:
+    return MeshError(reason, message, metadata={OWN_HOP: "provider"}, details=[failure])
 
 
 async def _next(events: AsyncIterator[EventT], wait: float) -> EventT | None:

@@ -1,15 +1,19 @@
 """Small promises callers rely on: a named model is called at its price, a passed deadline is called a deadline."""
 
+import asyncio
 import datetime as dt
 
 import pytest
+from fixtures import fake_provider
 from fixtures.fake_provider import hangs
 from fixtures.router_house import house
 from fixtures.small_mesh import catalog, model, use_case, vendor
 from llmmesh.router.v1 import router_pb2
 
 from meshkit.errors import Reason
+from meshkit.server import GrpcServer
 from router_service import demand, prompt_facts
+from router_service.breaker import Settings
 
 FREE = use_case("default", default_tier="free")
 KNOWN = catalog(vendor("alpha", model("one")), vendor("beta", model("two")), use_cases=(FREE, use_case("thrift")))
@@ -41,3 +45,22 @@ async def test_silence_until_the_callers_own_deadline_is_told_as_the_deadline(wh
     assert (error.reason, error.code) == (Reason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
     failure = error.detail(router_pb2.RouteFailure)
     assert [(attempt.outcome, attempt.reason) for attempt in failure.route.attempts] == [("unknown", "VENDOR_SILENT")]
+
+
+async def test_a_provider_service_that_is_gone_is_not_asked_again_until_it_is_back_and_no_breaker_opens():
+    settings = Settings(failures_in_a_row=1)
+    async with house(
+        catalog(vendor("alpha", model("one")), vendor("beta", model("two"))), settings=settings
+    ) as running:
+        port = running.servers["alpha"].port
+        await running.stop("alpha")
+        first, second = await running.generate(), await running.generate()
+        assert [attempt.outcome for attempt in first.route.attempts] == ["released", "served"]
+        assert [attempt.outcome for attempt in second.route.attempts] == ["served"]
+        assert second.route.skipped == {"unreachable": 1}
+        assert second.route.primary_error == "its provider service does not answer"
+        assert running.tools.breakers.admits("alpha")
+        async with GrpcServer(f"127.0.0.1:{port}", [running.provider("alpha").register], [fake_provider.NAME]):
+            async with asyncio.timeout(3):
+                while (await running.generate()).route.fallback_used:
+                    await asyncio.sleep(0.02)
