@@ -48,6 +48,7 @@ class Writer:
         self._arrived = asyncio.Event()
         self._closed = False
         self._healthy = True
+        self._reserves_next = False
 
     async def submit(self, operations: Sequence[Operation]) -> list[Answer]:
         """Do operations and return their answers, in order, once they are durable.
@@ -105,20 +106,26 @@ class Writer:
     def _collect(self) -> list[Task]:
         """Take what has arrived.
 
-        While someone is parked, reserves that arrive together with endings wait for the next batch: what the endings
-        free belongs first to who came first.
+        While someone is parked, endings and reserves travel in turns: what an ending frees belongs first to who came
+        first, not to a reserve that happens to travel with it.
         """
         tasks: list[Task] = []
         while self._queue and len(tasks) < MOST_IN_BATCH:
             task = self._queue.popleft()
             if not (task.abandoned and isinstance(task.operation, Reserve)):
                 tasks.append(task)
-        if len(self._lot):
-            reserves = [task for task in tasks if isinstance(task.operation, Reserve)]
-            if len(reserves) < len(tasks):
-                self._queue.extendleft(reversed(reserves))
-                return [task for task in tasks if not isinstance(task.operation, Reserve)]
-        return tasks
+        return self._one_kind(tasks) if len(self._lot) else tasks
+
+    def _one_kind(self, tasks: list[Task]) -> list[Task]:
+        """Keep the reserves or the others, whose turn it is, and put the rest back in front."""
+        reserves = [task for task in tasks if isinstance(task.operation, Reserve)]
+        others = [task for task in tasks if not isinstance(task.operation, Reserve)]
+        if not reserves or not others:
+            return tasks
+        now, later = (reserves, others) if self._reserves_next else (others, reserves)
+        self._reserves_next = not self._reserves_next
+        self._queue.extendleft(reversed(later))
+        return now
 
     async def _write(self, retries: list[Task], arrived: list[Task]) -> frozenset[str]:
         """Apply one batch, parked reserves before new ones, and hand out the answers; return what it freed."""

@@ -138,7 +138,9 @@ async def test_spend_is_summed_by_any_columns_and_corrections_leave_no_trace(sto
     names = ("a", "b", "lost", "released")
     await store.apply([reserve(name, GROQ, ttl=5_000) for name in names])
     await store.apply([reserve("other", LOCAL, tenant="others")])
-    await store.apply([settle("a"), settle("b", Outcome.FAILED, 1, 0, 0, 0), Release("released"), settle("other")])
+    await store.apply(
+        [settle("a"), settle("b", Outcome.FAILED, prompt=0, output=0, cost=0), Release("released"), settle("other")]
+    )
     clock.advance(5)
     await store.apply([])
     (total,) = await store.spend(SpendQuery())

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 from fixtures.clock import ManualClock
@@ -34,6 +34,7 @@ class SlowStore(MemoryStore):
         self.gate.set()
         self.batches: list[list[Operation]] = []
         self.failing = False
+        self.on_batch: Callable[[], object] = lambda: None
 
     async def apply(self, operations: Sequence[Operation]) -> Applied:
         await self.gate.wait()
@@ -41,6 +42,8 @@ class SlowStore(MemoryStore):
             raise MeshError(Reason.QUOTA_UNAVAILABLE, "no disk")
         if operations:
             self.batches.append(list(operations))
+            self.on_batch()
+            await asyncio.sleep(0)
         return await super().apply(operations)
 
 
@@ -145,6 +148,23 @@ async def test_a_newcomer_in_the_same_call_as_the_ending_does_not_overtake(world
     denied, done = await world.writer.submit([reserve("new", ONE), settle("a")])
     assert (type(denied), type(done)) == (Denied, Done)
     assert isinstance(await asyncio.wait_for(waiting, 1), Held)
+
+
+async def test_a_reserve_is_not_put_off_again_and_again_by_endings_while_someone_is_parked(world):
+    await world.ask(reserve("a", ONE))
+    parked = world.later(reserve("w", ONE, patience=60_000))
+    await settled()
+    batches = world.store.batches
+    endings: list[asyncio.Task] = []
+    world.store.on_batch = lambda: endings.append(world.later(settle("unknown"))) if len(endings) < 30 else None
+    newcomer = world.later(reserve("new", LOCAL))
+    world.store.on_batch()
+    before = len(batches)
+    await asyncio.wait_for(newcomer, 1)
+    assert len(batches) - before <= 3
+    await asyncio.wait_for(asyncio.gather(*endings), 1)
+    assert not parked.done()
+    parked.cancel()
 
 
 async def test_patience_ends_with_a_denial(world):
