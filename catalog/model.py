@@ -41,6 +41,19 @@ Tier = Literal["free", "ultra_economy", "economy", "standard", "premium"]
 Strategy = Literal["priority", "cheapest", "fastest", "balanced", "spread", "thrifty"]
 StreamGuarantee = Literal["fast", "whole", "restart"]
 DataPolicy = Literal["", "local_only", "no_training"]
+ErrorReason = Literal[
+    "auth",
+    "permission",
+    "bad_request",
+    "context",
+    "content_filter",
+    "not_found",
+    "throttled",
+    "quota",
+    "overload",
+    "server",
+    "retired",
+]
 Capability = Literal[
     "vision",
     "pdf",
@@ -71,6 +84,15 @@ class Auth:
 
     kind: Literal["bearer", "header", "none"] = "bearer"
     header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """What a vendor means by an error with one of these statuses (any when empty) and words (none needed when empty)."""
+
+    reason: ErrorReason
+    statuses: frozenset[int] = frozenset()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +127,7 @@ class Vendor:
 
     `endpoint` may hold `{placeholders}` that the variables of `endpoint_parts` fill; `endpoint_env` are variables that
     replace it, each with what becomes of its `{value}`; `regions` are other endpoints a slot can choose; `paths` take
-    the place of the dialect's own; `open_models` says that ids outside `models` may be pinned.
+    the place of the dialect's own; `errors` are read before the dialect's own rules; `open_models` says that ids outside `models` may be pinned.
     """
 
     id: str
@@ -129,6 +151,7 @@ class Vendor:
     key_format: str | None = None
     key_page: str = ""
     quirks: tuple[str, ...] = ()
+    errors: tuple[ErrorRule, ...] = ()
     provider_name: str = ""
     local: bool = False
     open_models: bool = False

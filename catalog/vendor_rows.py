@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from catalog.limit_rows import LimitRow, PlanRow, PriceRow
-from catalog.model import Auth, Capability, Group, Model, ModelClass, Status, Vendor
+from catalog.model import Auth, Capability, ErrorReason, ErrorRule, Group, Model, ModelClass, Status, Vendor
 from catalog.plan import Limit, PlanName
 from meshkit.yaml_file import StrictModel, wrong
 
@@ -64,6 +64,25 @@ class AuthRow(StrictModel):
         if (self.kind == "header") != bool(self.header):
             raise wrong("kind header needs the header's name, and only it does", "{kind: header, header: x-api-key}")
         return self
+
+
+class ErrorRow(StrictModel):
+    """What a vendor means by an error: `{reason: quota, statuses: [429], words: ["insufficient_quota"]}`."""
+
+    reason: ErrorReason
+    statuses: list[Annotated[int, Field(ge=300, lt=600)]] = Field(default_factory=list)
+    words: list[Annotated[str, Field(min_length=2, pattern=r"^[^A-Z]*$")]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        """Check that the rule does not fit every error."""
+        if not self.statuses and not self.words:
+            raise wrong("the rule fits every error", "statuses, words or both")
+        return self
+
+    def rule(self) -> ErrorRule:
+        """Return the rule."""
+        return ErrorRule(self.reason, frozenset(self.statuses), tuple(self.words))
 
 
 class ModelRow(StrictModel):
@@ -139,6 +158,7 @@ class VendorRow(StrictModel):
     key_format: Annotated[str, AfterValidator(_pattern)] | None = None
     key_page: str = ""
     quirks: list[Text] = Field(default_factory=list)
+    errors: list[ErrorRow] = Field(default_factory=list)
     provider_name: Text
     local: bool = False
     open_models: bool = False
@@ -173,6 +193,7 @@ class VendorRow(StrictModel):
             key_format=self.key_format,
             key_page=self.key_page,
             quirks=tuple(self.quirks),
+            errors=tuple(row.rule() for row in self.errors),
             provider_name=self.provider_name,
             local=self.local,
             open_models=self.open_models,

@@ -8,8 +8,9 @@ from llmmesh.chat.v1.chat_pb2 import Prompt
 from llmmesh.provider.v1.provider_pb2 import EmbedRequest, Target
 
 from catalog.model import Model, Vendor
-from meshkit.errors import invalid
+from meshkit.errors import Reason, invalid
 from provider_services.dialects.interface import Call, EmbedCall, Subject
+from provider_services.dialects.rules import Rule
 from provider_services.measures import OTHER
 
 
@@ -22,7 +23,9 @@ class Subjects:
 
     def subject(self) -> Subject:
         """Return the vendor without any model."""
-        return Subject(self.vendor.id, quirks=frozenset(self.vendor.quirks), paths=self.vendor.paths)
+        return Subject(
+            self.vendor.id, quirks=frozenset(self.vendor.quirks), paths=self.vendor.paths, errors=self._errors
+        )
 
     def call(self, target: Target, prompt: Prompt, *, stream: bool) -> Call:
         """Return one generation; raises MeshError INVALID_REQUEST."""
@@ -34,6 +37,7 @@ class Subjects:
             model=self.deployments.get(target.model, target.model),
             quirks=self._quirks(row),
             paths=self.vendor.paths,
+            errors=self._errors,
             prompt=prompt,
             stream=stream,
             reasons=None if row is None else "reasoning" in row.capabilities,
@@ -50,6 +54,7 @@ class Subjects:
             model=self.deployments.get(request.target.model, request.target.model),
             quirks=self._quirks(row),
             paths=self.vendor.paths,
+            errors=self._errors,
             texts=list(request.texts),
             dimensions=request.dimensions,
         )
@@ -61,6 +66,12 @@ class Subjects:
     @cached_property
     def _labels(self) -> Mapping[str, str]:
         return {self.deployments.get(model, model): model for model in self.vendor.models}
+
+    @cached_property
+    def _errors(self) -> tuple[Rule, ...]:
+        return tuple(
+            Rule(Reason(f"VENDOR_{rule.reason.upper()}"), rule.statuses, rule.words) for rule in self.vendor.errors
+        )
 
     def model_class(self, model: str) -> str:
         """Return the class of a model, which its time limits go by."""

@@ -13,6 +13,9 @@ from llmmesh.provider.v1.provider_pb2 import Observation
 from meshkit.errors import Reason
 from provider_services.dialects import spans
 from provider_services.dialects.interface import Fault, HttpReply, Subject
+from provider_services.dialects.rules import Rule
+
+__all__ = ["RETRYABLE", "Rule", "VendorError", "by_status", "closure", "describe", "duration", "fault", "judge"]
 
 MESSAGE_LIMIT = 500
 RETRYABLE = frozenset(
@@ -31,7 +34,6 @@ CLOSED_FOR: Mapping[Reason, float] = {
     Reason.VENDOR_QUOTA: 300.0,
     Reason.VENDOR_AUTH: 300.0,
 }
-ANY: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +49,6 @@ class VendorError:
     def words(self) -> str:
         """Everything a rule may look for, in lower case."""
         return f"{self.code} {self.kind} {self.message}".lower()
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """If the status is one of these (any when empty) and one of the words occurs (none needed when empty): a reason."""
-
-    reason: Reason
-    statuses: frozenset[int] = ANY
-    words: tuple[str, ...] = ()
-
-    def fits(self, status: int, words: str) -> bool:
-        """Say whether the rule speaks of this error; an error without a status fits by its words alone."""
-        if self.statuses and status not in self.statuses and (status or not self.words):
-            return False
-        return not self.words or any(word in words for word in self.words)
 
 
 def by_status(*rows: tuple[Reason, Sequence[int]]) -> tuple[Rule, ...]:
@@ -83,10 +70,10 @@ STATUSES = by_status(
 )
 
 
-def judge(error: VendorError, rules: Sequence[Rule]) -> Reason:
-    """Return the reason of the first rule that fits; else the status decides."""
+def judge(error: VendorError, rules: Sequence[Rule], subject: Subject | None = None) -> Reason:
+    """Return the reason of the first rule that fits: the vendor's own row, the dialect's table, the status."""
     words = error.words
-    for rule in (*rules, *STATUSES):
+    for rule in (*(subject.errors if subject else ()), *rules, *STATUSES):
         if rule.fits(error.status, words):
             return rule.reason
     return Reason.VENDOR_BAD_REQUEST if 400 <= error.status < 500 else Reason.VENDOR_SERVER

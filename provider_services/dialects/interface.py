@@ -13,19 +13,22 @@ from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Completion, Delta, Prompt, Us
 from llmmesh.provider.v1.provider_pb2 import DescribeResponse, EmbedResponse, Observation
 
 from meshkit.errors import Reason
+from provider_services.dialects.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """Whom a request is for: the vendor, one of its models, and the quirks of both.
 
-    `paths` replace the dialect's own request paths, by name ("chat", "embed", "models").
+    `paths` replace the dialect's own request paths, by name ("chat", "embed", "models"); `errors` are what the vendor
+    means by its errors where it differs from its dialect.
     """
 
     vendor: str
     model: str = ""
     quirks: frozenset[str] = frozenset()
     paths: Mapping[str, str] = field(default_factory=dict)
+    errors: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

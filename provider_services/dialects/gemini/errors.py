@@ -55,7 +55,7 @@ def _fault(subject: Subject, reply: HttpReply, body: Any) -> Fault:
         code=wire.text(error.get("status")),
         kind=" ".join(wire.text(detail.get("reason")) for detail in details),
     )
-    reason = faults.judge(told, RULES)
+    reason = faults.judge(told, RULES, subject)
     violations = [violation for detail in details for violation in detail.get("violations") or ()]
     daily = reason is Reason.VENDOR_THROTTLED and any(_lasting(violation) for violation in violations)
     if daily:

@@ -22,13 +22,13 @@ def classify(subject: Subject, reply: HttpReply) -> Fault:
     body = wire.mapping(wire.try_decode(reply.body))
     message = _message(body) or reply.body[:1000].decode(errors="replace")
     error = VendorError(reply.status, message)
-    return faults.fault(subject, reply, error, faults.judge(error, RULES))
+    return faults.fault(subject, reply, error, faults.judge(error, RULES, subject))
 
 
 def inside(subject: Subject, body: Mapping[str, Any]) -> Fault:
     """Say what an error line inside a successful answer means."""
     error = VendorError(wire.count(body.get("status_code")), _message(body))
-    return faults.fault(subject, HttpReply(0, {}, b""), error, faults.judge(error, RULES))
+    return faults.fault(subject, HttpReply(0, {}, b""), error, faults.judge(error, RULES, subject))
 
 
 def _message(body: Mapping[str, Any]) -> str:

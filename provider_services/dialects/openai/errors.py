@@ -73,7 +73,7 @@ STUMBLES = ("tool_use_failed", "json_validate_failed")
 def classify(subject: Subject, reply: HttpReply) -> Fault:
     """Say what an error answer means."""
     error = read(wire.try_decode(reply.body), reply.status, reply.body)
-    reason = faults.judge(error, RULES)
+    reason = faults.judge(error, RULES, subject)
     return faults.fault(subject, reply, error, reason, retryable=error.code in STUMBLES)
 
 
@@ -81,7 +81,7 @@ def inside(subject: Subject, body: Any) -> Fault:
     """Say what an error object inside a successful answer means."""
     error = read(body, 0, b"")
     reply = HttpReply(error.status, {}, b"")
-    return faults.fault(subject, reply, error, faults.judge(error, RULES), retryable=error.code in STUMBLES)
+    return faults.fault(subject, reply, error, faults.judge(error, RULES, subject), retryable=error.code in STUMBLES)
 
 
 def read(body: Any, status: int, raw: bytes) -> VendorError:
