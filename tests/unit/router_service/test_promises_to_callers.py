@@ -48,10 +48,9 @@ async def test_silence_until_the_callers_own_deadline_is_told_as_the_deadline(wh
 
 
 async def test_a_provider_service_that_is_gone_is_not_asked_again_until_it_is_back_and_no_breaker_opens():
-    settings = Settings(failures_in_a_row=1)
-    async with house(
-        catalog(vendor("alpha", model("one")), vendor("beta", model("two"))), settings=settings
-    ) as running:
+    listed = use_case("default", candidates={"standard": ("alpha/one", "beta/two")})
+    known = catalog(vendor("alpha", model("one")), vendor("beta", model("two")), use_cases=(listed,))
+    async with house(known, settings=Settings(failures_in_a_row=1)) as running:
         port = running.servers["alpha"].port
         await running.stop("alpha")
         first, second = await running.generate(), await running.generate()
@@ -62,5 +61,5 @@ async def test_a_provider_service_that_is_gone_is_not_asked_again_until_it_is_ba
         assert running.tools.breakers.admits("alpha")
         async with GrpcServer(f"127.0.0.1:{port}", [running.provider("alpha").register], [fake_provider.NAME]):
             async with asyncio.timeout(3):
-                while (await running.generate()).route.fallback_used:
+                while (await running.generate()).route.fallback_used:  # noqa: ASYNC110 - no event tells
                     await asyncio.sleep(0.02)
