@@ -23,7 +23,7 @@ class LedgerClock:
         """Return the moment, in milliseconds since 1970 UTC."""
         wall, monotonic = self._clock.now() * 1_000, self._clock.monotonic()
         slewed = self._last + max(0.0, monotonic - self._read_at) * 500
-        self._last = wall if wall >= self._last else slewed
+        self._last = max(wall, slewed)
         self._read_at = monotonic
         return int(self._last)
 
