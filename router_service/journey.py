@@ -10,6 +10,7 @@ from meshkit import durations
 from meshkit.errors import FieldViolation, MeshError, QuotaViolation, Reason
 from router_service.attempt import SERVED, Attempt
 from router_service.demand import TIERS, Demand
+from router_service.offers import LOST
 from router_service.planner import Plan
 
 TIER_NUMBERS = {name: number for number, name in TIERS.items()}
@@ -27,6 +28,8 @@ FINAL = frozenset({Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER, Reas
 SPENT = frozenset({Reason.VENDOR_THROTTLED.value, Reason.VENDOR_QUOTA.value})
 # Reasons to leave an offer out that may be gone when the caller asks again.
 PASSING = frozenset({"unreachable", "breaker_open"})
+# When to ask again after such a reason.
+RECOVERY_SECONDS = 1.0
 
 
 class Journey:
@@ -121,12 +124,18 @@ class Journey:
         if cause is not None and (cause.reason in FINAL or self._all_failed_alike()):
             return _with_route(cause, self._details())
         reasons = {attempt.reason for attempt in self.attempts}
-        if reasons <= SPENT and (self.denials or self.attempts):
+        if reasons <= SPENT and (self.denials or self.attempts) and not self._recovering():
             return self._exhausted()
         if not self.plan.offers:
             return self._no_offer()
         text = "no offer could serve; the first choice: " + self.primary_error()
-        return MeshError(Reason.ROUTE_EXHAUSTED, text, details=self._details(), retry_after=self._soonest())
+        again = RECOVERY_SECONDS if self._recovering() else self._soonest()
+        return MeshError(Reason.ROUTE_EXHAUSTED, text, details=self._details(), retry_after=again)
+
+    def _recovering(self) -> bool:
+        """Tell whether an offer was left out only because something is out of order just now, whatever its budgets."""
+        gone = any(exclusion.detail == LOST.detail for exclusion in self.plan.excluded)
+        return gone or self._skipped["breaker_open"] > 0
 
     def _all_failed_alike(self) -> bool:
         """Tell whether the fault is the whole story: one attempt, or a prompt too long for all."""

@@ -54,6 +54,7 @@ class Signals:
 
 
 UNDESCRIBED = VendorState(reason="unreachable", detail="its provider service does not answer")
+LOST = VendorState(reason="unreachable", detail="its provider service is gone")
 
 
 def offers_of(mesh: Mesh, ref: ModelRef, state: VendorState) -> list[Offer]:

@@ -20,11 +20,14 @@ from meshkit.channel import open_channel
 from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
 from router_service.breakers import OWN_HOP
-from router_service.offers import UNDESCRIBED, Offer, VendorState
+from router_service.offers import LOST, UNDESCRIBED, Offer, VendorState
 
 POLL_UP = 5.0
 POLL_DOWN = 0.5
 POLL_TIMEOUT = 3.0
+# How long to wait at the start for what every provider service says of itself.
+FIRST_POLL = 2.0
+AWAY = (UNDESCRIBED, LOST)
 STATES = provider_pb2.DescribeResponse
 REASONS: Mapping[int, tuple[str, str]] = {
     STATES.STATE_MISSING: ("not_configured", "no API key for {vendor}"),
@@ -52,6 +55,7 @@ class _Connection:
     stub: provider_pb2_grpc.ProviderServiceAsyncStub
     state: VendorState = UNDESCRIBED
     described_at: float | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fault(self, error: grpc.aio.AioRpcError) -> MeshError:
@@ -64,9 +68,9 @@ class _Connection:
 
     def lose(self, code: str) -> None:
         """Note that the provider service is gone."""
-        if self.state is not UNDESCRIBED:
+        if self.state not in AWAY:
             log.warning("provider_service_lost", vendor=self.vendor.id, code=code)
-        self.state = UNDESCRIBED
+        self.state = UNDESCRIBED if self.described_at is None else LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,10 @@ class Vendors:
             channel = await self._stack.enter_async_context(open_channel(target))
             self._connections[vendor.id] = _Connection(vendor, provider_pb2_grpc.ProviderServiceStub(channel))
         self._polls = [asyncio.create_task(self._poll(c)) for c in self._connections.values()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_POLL):
+                for connection in self._connections.values():
+                    await connection.asked.wait()
         return self
 
     async def __aexit__(
@@ -165,8 +173,9 @@ class Vendors:
         while True:
             connection.lost.clear()
             await self._describe(connection)
+            connection.asked.set()
             with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_DOWN if connection.state is UNDESCRIBED else POLL_UP):
+                async with asyncio.timeout(POLL_DOWN if connection.state in AWAY else POLL_UP):
                     await connection.lost.wait()
 
     async def _describe(self, connection: _Connection) -> None:

@@ -15,7 +15,7 @@ from router_service import demand
 from router_service.attempt import Attempt
 from router_service.estimate import Estimator
 from router_service.journey import Journey
-from router_service.offers import Signals, VendorState
+from router_service.offers import LOST, UNDESCRIBED, Signals, VendorState
 from router_service.planner import Planner
 from router_service.prompt_facts import PromptFacts
 
@@ -181,6 +181,22 @@ def test_denials_and_throttling_together_are_exhausted_too():
     error = failure(told, fail(told, 1, Reason.VENDOR_THROTTLED, retry_after=8.0))
     assert (error.reason, error.retry_after) == (Reason.BUDGET_EXHAUSTED, 8.0)
     assert [violation.subject for violation in error.quota] == ["alpha/default/requests/day", "beta/two#1"]
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["lost", "breaker open"])
+def test_denials_are_no_exhausted_budget_while_another_offer_is_out_of_order_just_now(gone):
+    told = journey({"gamma": LOST} if gone else {})
+    if not gone:
+        told.skip("breaker_open")
+    told.passed_over([after(3600), after(7200, offer="beta/two#1")])
+    error = told.failure(None)
+    assert (error.reason, error.code, error.retry_after) == (Reason.ROUTE_EXHAUSTED, "UNAVAILABLE", 1.0)
+
+
+def test_a_vendor_that_never_was_there_does_not_hide_that_all_others_are_exhausted():
+    told = journey({"gamma": UNDESCRIBED})
+    told.passed_over([after(3600), after(7200, offer="beta/two#1")])
+    assert told.failure(None).reason is Reason.BUDGET_EXHAUSTED
 
 
 def test_denials_and_another_fault_are_an_exhausted_route():

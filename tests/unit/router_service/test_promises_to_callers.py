@@ -57,7 +57,7 @@ async def test_a_provider_service_that_is_gone_is_not_asked_again_until_it_is_ba
         assert [attempt.outcome for attempt in first.route.attempts] == ["released", "served"]
         assert [attempt.outcome for attempt in second.route.attempts] == ["served"]
         assert second.route.skipped == {"unreachable": 1}
-        assert second.route.primary_error == "its provider service does not answer"
+        assert second.route.primary_error == "its provider service is gone"
         assert running.tools.breakers.admits("alpha")
         async with GrpcServer(f"127.0.0.1:{port}", [running.provider("alpha").register], [fake_provider.NAME]):
             async with asyncio.timeout(3):

@@ -10,7 +10,7 @@ from llmmesh.provider.v1 import provider_pb2
 from meshkit import status
 from meshkit.clock import SystemClock
 from meshkit.errors import FieldViolation, MeshError, Reason
-from router_service.offers import UNDESCRIBED
+from router_service.offers import LOST, UNDESCRIBED
 from router_service.vendors import Vendors, vendor_error, vendor_state
 
 Describe = provider_pb2.DescribeResponse
@@ -119,7 +119,7 @@ async def test_provider_services_are_asked_what_they_are_and_noticed_when_they_g
         connection = running.vendors._connections["alpha"]
         await running.stop("alpha")
         await running.vendors._describe(connection)
-        assert running.vendors.states()["alpha"] is UNDESCRIBED
+        assert running.vendors.states()["alpha"] is LOST
         assert running.vendors.states()["beta"].slots == (1,)
 
 
