@@ -88,7 +88,7 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """What a vendor means by an error with one of these statuses (any when empty) and words (none needed when empty)."""
+    """What a vendor means by an error with one of these statuses and one of these words; none listed: whichever."""
 
     reason: ErrorReason
     statuses: frozenset[int] = frozenset()
@@ -127,7 +127,8 @@ class Vendor:
 
     `endpoint` may hold `{placeholders}` that the variables of `endpoint_parts` fill; `endpoint_env` are variables that
     replace it, each with what becomes of its `{value}`; `regions` are other endpoints a slot can choose; `paths` take
-    the place of the dialect's own; `errors` are read before the dialect's own rules; `open_models` says that ids outside `models` may be pinned.
+    the place of the dialect's own; `errors` are read before the dialect's rules; `open_models` says that ids outside
+    `models` may be pinned.
     """
 
     id: str

@@ -71,6 +71,11 @@ async def build(
     )
 
 
+def speaks(dialect: str) -> bool:
+    """Tell whether there is a dialect of that name."""
+    return dialect in DIALECTS
+
+
 def dialect_of(vendor: Vendor) -> Dialect:
     """Return the vendor's dialect; raises StartError when there is none, or none with the quirks the row names."""
     dialect = DIALECTS.get(vendor.dialect)

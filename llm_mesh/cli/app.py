@@ -2,7 +2,7 @@
 
 import typer
 
-from llm_mesh.cli import chat, demo, explain, models, serve, status, up, vendors
+from llm_mesh.cli import chat, conformance, demo, explain, models, serve, status, up, vendors
 
 app = typer.Typer(
     name="llm-mesh",
@@ -21,6 +21,7 @@ app.command()(vendors.vendors)
 app.command(name="providers", hidden=True)(vendors.vendors)
 app.command()(models.models)
 app.command()(demo.demo)
+app.command()(conformance.conformance)
 app.add_typer(serve.app, name="serve")
 
 
