@@ -42,6 +42,7 @@ class Subjects:
             stream=stream,
             reasons=None if row is None else "reasoning" in row.capabilities,
             context_window=row.context_window if row else 0,
+            max_output_tokens=row.max_output_tokens if row else 0,
         )
 
     def embed_call(self, request: EmbedRequest) -> EmbedCall:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from provider_services.dialects.anthropic.dialect import AnthropicDialect
 from provider_services.dialects.gemini.dialect import GeminiDialect
 from provider_services.dialects.interface import Dialect
 from provider_services.dialects.ollama.dialect import OllamaDialect
@@ -9,6 +10,7 @@ from provider_services.dialects.openai.dialect import OpenAiDialect
 
 DIALECTS: Mapping[str, Dialect] = {
     "openai": OpenAiDialect(),
+    "anthropic": AnthropicDialect(),
     "gemini": GeminiDialect(),
     "ollama": OllamaDialect(),
 }

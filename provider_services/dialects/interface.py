@@ -35,13 +35,15 @@ class Subject:
 class Call(Subject):
     """One generation. `reasons` says whether the model thinks before it answers; None when nobody knows.
 
-    `context_window` is the model's longest prompt and answer together in tokens, 0 when unknown.
+    `context_window` is the model's longest prompt and answer together in tokens, `max_output_tokens` its longest
+    answer; 0 when unknown.
     """
 
     prompt: Prompt = field(default_factory=Prompt)
     stream: bool = False
     reasons: bool | None = None
     context_window: int = 0
+    max_output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

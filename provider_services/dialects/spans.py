@@ -47,6 +47,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (until - now).total_seconds()) if until and now else None
 
 
+def until(moment: str, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds from the answer's own date to an RFC 3339 moment; None without a date, 0 when it is past."""
+    now = _date(headers.get("date", ""))
+    try:
+        then = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    if now is None or then.tzinfo is None:
+        return None
+    return min(LONGEST, max(0.0, (then - now).total_seconds()))
+
+
 def until_midnight(headers: Mapping[str, str], zone: str) -> float | None:
     """Return the seconds from the answer's own date to the next midnight of a zone; None without a date."""
     now = _date(headers.get("date", ""))

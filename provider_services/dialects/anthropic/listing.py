@@ -1,0 +1,25 @@
+"""Lists the vendor's models."""
+
+from llmmesh.provider.v1.provider_pb2 import DescribeResponse
+
+from provider_services.dialects import wire
+from provider_services.dialects.interface import HttpReply, HttpRequest, Subject
+
+PATH = "/models?limit=1000"
+
+
+def encode(subject: Subject) -> HttpRequest:
+    """Write the request."""
+    return HttpRequest("GET", subject.paths.get("models", PATH))
+
+
+def decode(reply: HttpReply) -> list[DescribeResponse.DiscoveredModel]:
+    """Read the list."""
+    rows = wire.mapping(wire.decode(reply.body)).get("data")
+    return [
+        DescribeResponse.DiscoveredModel(
+            id=wire.text(row.get("id")), context_window=wire.count(row.get("max_input_tokens"))
+        )
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict) and wire.text(row.get("id"))
+    ]
