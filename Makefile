@@ -11,7 +11,7 @@ PRESENT = $(wildcard $(SOURCES)) tests
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-structure \
-	format test test-real nightly product bench demo run real-model lock clean
+	format test test-real nightly product bench chaos trace demo run real-model lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -68,6 +68,14 @@ product: setup ## one line per promise of tests/product/product.yaml: passed, fa
 
 bench: setup ## measure; the figures depend on the machine
 	$(PYTHON) -m tests.bench
+
+ROUNDS ?= 30
+SEED ?= 1
+chaos: setup ## kill -9 of router, quota service and providers under load: make chaos ROUNDS=30 SEED=7
+	ROUNDS=$(ROUNDS) SEED=$(SEED) $(PYTEST) tests/mesh/test_kills.py -m nightly -s --timeout=3600
+
+trace: setup ## print the trace of one streamed request with a fallback, through a whole mesh
+	@PYTHONPATH=tests $(PYTHON) -m tests.mesh.show_trace
 
 # ---------------------------------------------------------------------------- keep it
 

@@ -1,40 +1,20 @@
 """One trace tells the whole story of one request: edge, router, quota, provider, vendor call, every attempt."""
 
-import secrets
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
 from fixtures.acceptance import Isolated
 from fixtures.mesh_callers import ANSWERED, Callers
+from fixtures.one_trace import EDGE, one_trace
 from fixtures.traces import Span, tree
 
-EDGE, RESERVE = "POST /v1/chat/completions", "Sent.llmmesh.quota.v1.QuotaService.Apply"
+RESERVE = "Sent.llmmesh.quota.v1.QuotaService.Apply"
 SENT, RECEIVED = "Sent.llmmesh.provider.v1.ProviderService.", "Recv.llmmesh.provider.v1.ProviderService."
-
-
-async def traced(isolated: Isolated, callers: Callers, **body: Any) -> list[Span]:
-    """Send a request whose first choice fails, under a trace of the caller's own, and return its spans."""
-    await callers.simulator.set_faults("groq", [{"kind": "status", "status": 503, "times": 1}])
-    trace, caller = secrets.token_hex(16), secrets.token_hex(8)
-    asked = {"model": "use_case:two", "messages": [{"role": "user", "content": f"say: {ANSWERED}"}], **body}
-    headers = {"traceparent": f"00-{trace}-{caller}-01"}
-    reply = await callers.http.post("/v1/chat/completions", json=asked, headers=headers)
-    assert reply.status_code == 200, reply.text
-
-    def enough(spans: Sequence[Span]) -> bool:
-        calls = [span for span in spans if span.name.startswith("chat ")]
-        applied = [span for span in spans if span.service.endswith("quota")]
-        return len(calls) >= 2 and len(applied) >= 2 and any(span.name == EDGE for span in spans)
-
-    return isolated.spans.whole(bytes.fromhex(trace), enough)
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 async def test_one_request_with_a_fallback_is_one_tree_with_both_attempts(
     isolated: Isolated, guarded: Callers, *, stream: bool
 ) -> None:
-    spans = await traced(isolated, guarded, stream=stream)
+    spans = await one_trace(isolated, guarded, stream=stream)
     shown = "\n" + tree(spans)
     named = {span.name: span for span in spans}
     by_id = {span.id: span for span in spans}
@@ -64,5 +44,5 @@ async def test_one_request_with_a_fallback_is_one_tree_with_both_attempts(
 
 
 async def test_a_trace_holds_no_word_of_the_prompt_or_the_answer(isolated: Isolated, guarded: Callers) -> None:
-    spans = await traced(isolated, guarded, stream=True)
+    spans = await one_trace(isolated, guarded, stream=True)
     assert ANSWERED not in repr(spans)
