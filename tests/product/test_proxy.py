@@ -81,6 +81,16 @@ def test_calls_over_plain_http_go_through_the_http_proxy(providers):
     ]
 
 
+@pytest.mark.product("P-OPS-15")
+def test_keys_are_read_from_the_environment_or_from_the_env_file(providers, partial):
+    providers.tap.forget()
+    providers.call("gemini", "gemini-2.5-flash", slot=2)
+    assert providers.tap.heard[0].headers["x-goog-api-key"] == key_of("gemini", "prox")
+    partial.generate(model="gemini/gemini-2.5-flash")
+    assert partial.keys["GEMINI_API_KEY"] in (partial.mesh.directory / ".env").read_text()
+    assert partial.tap.chats[0].headers["x-goog-api-key"] == partial.keys["GEMINI_API_KEY"]
+
+
 @pytest.mark.product("P-VENDOR-23")
 @pytest.mark.parametrize("header", ["x-api-key", "authorization"])
 def test_the_caller_s_key_opens_the_mesh_by_either_header_and_goes_to_no_vendor(partial, header):

@@ -70,9 +70,9 @@ def test_tier_free_takes_one_off_credit_and_never_the_paid_key_beside_it(partial
         pytest.param("P-TIER-2", "conversation", marks=pytest.mark.product("P-TIER-2")),
         pytest.param("P-TIER-3", "conversation", marks=pytest.mark.product("P-TIER-3")),
         pytest.param("P-TIER-4", "conversation", marks=pytest.mark.product("P-TIER-4")),
-        pytest.param("P-TIER-2", "testing", marks=pytest.mark.product("P-TIER-2")),
-        pytest.param("P-TIER-3", "testing", marks=pytest.mark.product("P-TIER-3")),
-        pytest.param("P-TIER-4", "testing", marks=pytest.mark.product("P-TIER-4")),
+        pytest.param("P-TIER-2", "code_generation", marks=pytest.mark.product("P-TIER-2")),
+        pytest.param("P-TIER-3", "code_generation", marks=pytest.mark.product("P-TIER-3")),
+        pytest.param("P-TIER-4", "code_generation", marks=pytest.mark.product("P-TIER-4")),
     ],
 )
 def test_no_offer_above_the_cap_is_attempted(row, whole, prices, id_, use_case):

@@ -1,0 +1,85 @@
+"""Operations rows: streaming piece by piece, and what Prometheus and the dashboard show."""
+
+import json
+import time
+from itertools import pairwise
+
+import pytest
+from fixtures.customer import user
+from fixtures.sandbox_mesh import ROOT
+
+WORDS = [f"word{number}" for number in range(40)]
+
+
+def pieces(customer, model):
+    """Stream an answer and return its pieces of text, each with the moment it came."""
+    body = {"model": model, "stream": True, "messages": [user(f"say: {' '.join(WORDS)}")]}
+    found = []
+    with customer.http.stream("POST", "/v1/chat/completions", json=body) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: {"):
+                chunk = json.loads(line.removeprefix("data: "))
+                text = "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
+                found += [(time.monotonic(), text)] if text else []
+    return found
+
+
+@pytest.mark.product("P-OPS-26")
+def test_every_vendor_streams_token_by_token_and_the_first_piece_is_forwarded_at_once(whole, catalogue):
+    for vendor in catalogue.vendors.values():
+        model = next(m.id for m in vendor.models.values() if m.status == "active" and m.model_class != "embedding")
+        whole.tap.latency(vendor.id, 0, 15)  # forty tokens take 0.6 s, reasoning comes on top
+        began = time.monotonic()
+        found = pieces(whole, f"{vendor.id}/{model}")
+        assert "".join(text for _, text in found).split() == WORDS, vendor.id
+        assert len(found) >= 30, vendor.id
+        first, last = found[0][0], found[-1][0]
+        assert last - first > 0.4, vendor.id
+        assert all(later - earlier < 0.3 for (earlier, _), (later, _) in pairwise(found)), vendor.id
+        assert first - began < 0.6, vendor.id
+
+
+def samples(page, metric):
+    """Return the samples of a metric as (labels, value)."""
+    found = []
+    for line in page.splitlines():
+        name, _, rest = line.partition("{")
+        if name == metric:
+            labels, _, value = rest.rpartition("} ")
+            found.append((dict(pair.split("=") for pair in labels.replace('"', "").split(",")), float(value)))
+    return found
+
+
+@pytest.mark.product("P-OPS-28")
+def test_latency_cost_and_breaker_state_per_vendor_are_prometheus_metrics(whole, catalogue):
+    for vendor in catalogue.vendors:
+        whole.generate(model=vendor)
+    whole.generate(use_case="gemini_analysis")  # not in the free plan
+    page = whole.metrics("router")
+    for vendor in catalogue.vendors:
+        durations = samples(page, "mesh_request_duration_seconds_count")
+        assert sum(value for labels, value in durations if labels["vendor"] == vendor) > 0
+        states = {
+            labels["state"]: value
+            for labels, value in samples(page, "mesh_breaker_state")
+            if labels["subject"] == vendor
+        }
+        assert states["closed"] == 1
+        assert sum(states.values()) == 1
+        costs = [value for labels, value in samples(page, "mesh_cost_usd_total") if labels["vendor"] == vendor]
+        assert costs
+        assert sum(costs) > 0 or vendor in ("groq", "ollama")  # a free plan and a local server cost nothing
+
+
+@pytest.mark.product("P-OPS-28")
+def test_latency_cost_and_breaker_state_per_vendor_are_on_the_shipped_dashboard():
+    board = json.loads((ROOT / "deploy/grafana/llm-mesh.json").read_text())
+    shown = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    assert "vendor" in [variable["name"] for variable in board["templating"]["list"]]
+    for metric, label in (
+        ("mesh_request_duration_seconds", "vendor"),
+        ("mesh_time_to_first_token_seconds", "vendor"),
+        ("mesh_cost_usd_total", "by (vendor)"),
+        ("mesh_breaker_state", "by (subject)"),
+    ):
+        assert any(metric in expression and label in expression for expression in shown), metric
