@@ -3,13 +3,14 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from catalog.mesh import Mesh
 from catalog.model import Model, ModelRef, Price, Vendor, blended, charged_price
 from catalog.offers import OfferId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Offer:
     """One model of one vendor with one of its keys; `price` is what it costs under the key's plan, None if unknown."""
 
@@ -21,12 +22,12 @@ class Offer:
     plan: str
     price: Price | None
 
-    @property
+    @cached_property
     def blended_price(self) -> int | None:
         """Nano-dollars per million tokens, three parts input to one part output."""
         return None if self.price is None else blended(self.price)
 
-    @property
+    @cached_property
     def model_text(self) -> str:
         """Return "vendor/model"."""
         return f"{self.ref.vendor}/{self.ref.model}"
@@ -57,7 +58,7 @@ UNDESCRIBED = VendorState(reason="unreachable", detail="its provider service doe
 LOST = VendorState(reason="unreachable", detail="its provider service is gone")
 
 
-def offers_of(mesh: Mesh, ref: ModelRef, state: VendorState) -> list[Offer]:
+def offers_of(mesh: Mesh, ref: ModelRef, state: VendorState) -> tuple[Offer, ...]:
     """List the offers of one model, one for each usable slot."""
     vendor = mesh.catalog.vendors[ref.vendor]
     model = vendor.models[ref.model]
@@ -66,4 +67,4 @@ def offers_of(mesh: Mesh, ref: ModelRef, state: VendorState) -> list[Offer]:
         plan = mesh.plan(vendor.id, mesh.slot(vendor.id, slot).plan)
         text = str(OfferId(ref.vendor, ref.model, slot))
         offers.append(Offer(text, ref, slot, vendor, model, plan.name, charged_price(plan, model)))
-    return offers
+    return tuple(offers)

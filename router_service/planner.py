@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 from llmmesh.quota.v1 import quota_pb2
 
@@ -84,6 +85,8 @@ class Planner:
                 )
         self._mesh = mesh
         self._estimator = estimator
+        # An offer follows from the configuration and from what its vendor says of itself, which seldom changes.
+        self._offers_of = lru_cache(maxsize=8192)(partial(offers_of, mesh))
 
     def plan(self, demand: Demand, signals: Signals) -> Plan:
         """Filter and order the offers of every candidate; the last usable one is never left out for its breaker."""
@@ -91,8 +94,7 @@ class Planner:
         broken: list[Fit] = []
         excluded: list[Exclusion] = []
         for rank, planned in self._offers(demand, signals, excluded):
-            verdict = next((v for check in FILTERS if (v := check(demand, planned))), None)
-            if verdict:
+            if verdict := _verdict(demand, planned):
                 excluded.append(Exclusion(planned.offer.text, *verdict))
             elif planned.offer.vendor.id in signals.open_breakers:
                 broken.append((rank, planned))
@@ -114,7 +116,7 @@ class Planner:
             state = signals.vendors.get(ref.vendor, UNDESCRIBED)
             if not state.slots:
                 excluded.append(Exclusion(str(ref), state.reason, state.detail))
-            for offer in offers_of(self._mesh, ref, state):
+            for offer in self._offers_of(ref, state):
                 yield rank, self._planned(demand, offer)
 
     def _planned(self, demand: Demand, offer: Offer) -> Planned:
@@ -211,6 +213,14 @@ FILTERS: tuple[Filter, ...] = (
     _plan_covers,
     _price_cap,
 )
+
+
+def _verdict(demand: Demand, planned: Planned) -> Verdict:
+    """Return what the first filter that objects says, None when none does."""
+    for check in FILTERS:
+        if verdict := check(demand, planned):
+            return verdict
+    return None
 
 
 def _ordered(fit: list[Fit], demand: Demand) -> tuple[Planned, ...]:

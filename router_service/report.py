@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from opentelemetry import trace
 from prometheus_client import Counter, Gauge, Histogram
@@ -29,6 +30,13 @@ ESTIMATED = Counter("mesh_usage_estimated_total", "Attempts charged by estimate.
 UNPRICED = Counter("mesh_unpriced_total", "Attempts of a model without a price.", ["vendor", "model"])
 INCOMPLETE = Counter("mesh_stream_incomplete_total", "Streams that broke after content was forwarded.", ["vendor"])
 log = logs.get("request")
+# Every label comes from the catalogue or an enumeration, so these remember no more than the catalogue has.
+_requests = cache(REQUESTS.labels)
+_duration = cache(DURATION.labels)
+_first_token = cache(FIRST_TOKEN.labels)
+_tokens = cache(TOKENS.labels)
+_cost = cache(COST.labels)
+_attempts = cache(ATTEMPTS.labels)
 
 
 @contextmanager
@@ -58,13 +66,13 @@ def _count(journey: Journey, outcome: str, seconds: float, began: float) -> None
     last = journey.attempts[-1].planned.offer if journey.attempts else None
     vendor, model = (last.ref.vendor, last.ref.model) if last else ("none", "none")
     use_case, tier = journey.demand.use_case.name, journey.demand.tier
-    REQUESTS.labels(use_case, tier, vendor, model, outcome).inc()
-    DURATION.labels(use_case, vendor).observe(seconds)
+    _requests(use_case, tier, vendor, model, outcome).inc()
+    _duration(use_case, vendor).observe(seconds)
     for attempt in journey.attempts:
         _count_attempt(attempt, use_case, tier)
     serving = journey.serving
     if serving is not None and serving.first_token_at is not None:
-        FIRST_TOKEN.labels(use_case, vendor).observe(serving.first_token_at - began)
+        _first_token(use_case, vendor).observe(serving.first_token_at - began)
     if journey.fell_back and (first := journey.plan.first) is not None:
         FALLBACKS.labels(first.vendor, vendor, journey.fallback_reason()).inc()
     if outcome == "failed" and (broken := journey.broken) is not None:
@@ -74,14 +82,14 @@ def _count(journey: Journey, outcome: str, seconds: float, began: float) -> None
 def _count_attempt(attempt: Attempt, use_case: str, tier: str) -> None:
     vendor, model = attempt.planned.offer.ref.vendor, attempt.planned.offer.ref.model
     usage = attempt.usage
-    ATTEMPTS.labels(vendor, model, attempt.outcome).inc()
-    TOKENS.labels(vendor, model, "input").inc(usage.input_tokens)
-    TOKENS.labels(vendor, model, "output").inc(usage.output_tokens)
+    _attempts(vendor, model, attempt.outcome).inc()
+    _tokens(vendor, model, "input").inc(usage.input_tokens)
+    _tokens(vendor, model, "output").inc(usage.output_tokens)
     if usage.cached_input_tokens:
-        TOKENS.labels(vendor, model, "cached").inc(usage.cached_input_tokens)
+        _tokens(vendor, model, "cached").inc(usage.cached_input_tokens)
     if usage.reasoning_tokens:
-        TOKENS.labels(vendor, model, "reasoning").inc(usage.reasoning_tokens)
-    COST.labels(vendor, model, use_case, tier).inc(usage.cost_nanos / 1e9)
+        _tokens(vendor, model, "reasoning").inc(usage.reasoning_tokens)
+    _cost(vendor, model, use_case, tier).inc(usage.cost_nanos / 1e9)
     if usage.estimated:
         ESTIMATED.labels(vendor).inc()
     if usage.unpriced:

@@ -32,6 +32,7 @@ SPEAKERS = {
     chat_pb2.ROLE_ASSISTANT: {"text", "reasoning", "tool_call", "refusal", "image"},
     chat_pb2.ROLE_TOOL: {"tool_result"},
 }
+WRITERS = {role for role, kinds in SPEAKERS.items() if "text" in kinds}
 Violations = Iterator[FieldViolation]
 
 
@@ -62,7 +63,14 @@ def _messages(prompt: chat_pb2.Prompt) -> Violations:
     elif all(message.role == chat_pb2.ROLE_SYSTEM for message in prompt.messages):
         yield FieldViolation("prompt.messages", "must hold a message that is not from the operator")
     for number, message in enumerate(prompt.messages):
-        yield from _message(f"prompt.messages[{number}]", message)
+        if not _is_plain(message):
+            yield from _message(f"prompt.messages[{number}]", message)
+
+
+def _is_plain(message: chat_pb2.Message) -> bool:
+    """Tell whether a message is one text of somebody who may send it, as nearly all are."""
+    parts = message.parts
+    return len(parts) == 1 and parts[0].HasField("text") and message.role in WRITERS
 
 
 def _message(path: str, message: chat_pb2.Message) -> Violations:
@@ -120,9 +128,10 @@ def _choice(prompt: chat_pb2.Prompt) -> Violations:
 
 def _sampling(prompt: chat_pb2.Prompt) -> Violations:
     sampling = prompt.sampling
-    for name, (low, high) in BOUNDS.items():
-        if sampling.HasField(name) and not low <= getattr(sampling, name) <= high:  # type: ignore[arg-type]
-            yield FieldViolation(f"prompt.sampling.{name}", f"must be from {low:g} to {high:g}")
+    for field, figure in sampling.ListFields():
+        bounds = BOUNDS.get(field.name)
+        if bounds and not bounds[0] <= figure <= bounds[1]:
+            yield FieldViolation(f"prompt.sampling.{field.name}", f"must be from {bounds[0]:g} to {bounds[1]:g}")
     if len(sampling.stop) > MAX_STOPS:
         yield FieldViolation("prompt.sampling.stop", f"must be at most {MAX_STOPS} texts")
     elif any(not text for text in sampling.stop):
