@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from provider_services.simulator.quotas import Gauge
 
@@ -34,6 +35,20 @@ def _go_durations(gauges: dict[str, Gauge | None], retry_after: float | None) ->
     return headers
 
 
+def _moments(gauges: dict[str, Gauge | None], retry_after: float | None) -> Headers:
+    headers: Headers = {}
+    now = datetime.now(UTC)
+    for unit, gauge in gauges.items():
+        if gauge is not None:
+            reset = now + timedelta(seconds=max(0.0, gauge.reset_s))
+            headers[f"ratelimit-{unit}-limit"] = str(gauge.limit)
+            headers[f"ratelimit-{unit}-remaining"] = str(gauge.remaining)
+            headers[f"ratelimit-{unit}-reset"] = reset.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if retry_after is not None:
+        headers["retry-after"] = str(math.ceil(retry_after))
+    return headers
+
+
 def _none(gauges: dict[str, Gauge | None], retry_after: float | None) -> Headers:
     return {}
 
@@ -41,4 +56,5 @@ def _none(gauges: dict[str, Gauge | None], retry_after: float | None) -> Headers
 STYLES: dict[str, Callable[[dict[str, Gauge | None], float | None], Headers]] = {
     "none": _none,
     "go_durations": _go_durations,
+    "moments": _moments,
 }

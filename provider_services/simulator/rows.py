@@ -77,9 +77,10 @@ class LimitRow(Row, frozen=True):
 
 
 class RateRow(Row, frozen=True):
-    """How the vendor tells its limits in headers, and which window each pair means."""
+    """How the vendor tells its limits in headers, and which window each pair means; `prefix` begins their names."""
 
     style: str = "none"
+    prefix: str = ""
     requests: Literal["minute", "day", "month"] = "minute"
     tokens: Literal["minute", "day", "month"] = "minute"
 

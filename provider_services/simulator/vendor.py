@@ -163,7 +163,8 @@ class Vendor:
             "requests": self.witness.gauge(arrival, "requests", row.requests),
             "tokens": self.witness.gauge(arrival, "tokens", row.tokens),
         }
-        return STYLES[row.style](gauges, retry_after)
+        said = STYLES[row.style](gauges, retry_after)
+        return {row.prefix + name if name.startswith("ratelimit-") else name: text for name, text in said.items()}
 
     def _stamp(self) -> Stamp:
         token_s = self.pace.latency.token_ms / 1_000

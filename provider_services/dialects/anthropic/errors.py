@@ -9,7 +9,7 @@ from provider_services.dialects.faults import Rule, VendorError
 from provider_services.dialects.interface import Fault, HttpReply, Subject
 
 QUIRKS = frozenset({"limits_per_model"})  # rate limits count each model of the account apart
-# The status each kind comes with, for errors inside a stream: https://platform.claude.com/docs/en/api/errors
+# The status each kind comes with, for errors inside a stream: https://docs.anthropic.com/en/api/errors
 KINDS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -79,7 +79,7 @@ def read(body: Any, status: int, raw: bytes) -> VendorError:
 
 
 def _fault(subject: Subject, reply: HttpReply, error: VendorError) -> Fault:
-    reason = faults.judge(error, RULES)
+    reason = faults.judge(error, RULES, subject)
     found = _REGAINED.search(error.message)
     after = spans.until(f"{found[1]}T{found[2]}:00Z", reply.headers) if found else None
     return faults.fault(subject, reply, error, reason, retry_after=after)

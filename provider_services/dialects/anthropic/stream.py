@@ -15,6 +15,7 @@ from provider_services.dialects import estimate, wire
 from provider_services.dialects.anthropic import errors, finishes, usage
 from provider_services.dialects.anthropic.blocks import Block, Parts
 from provider_services.dialects.framing import LINE_CAP, FramingError, SseEvent, SseReader
+from provider_services.dialects.held import Held
 from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
 
 Event = Mapping[str, Any]
@@ -26,6 +27,7 @@ class MessageStream:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._reader = SseReader()
+        self._held = Held()
         self._begun = b""
         self._framing = False
         self._parts = Parts(call)
@@ -50,25 +52,14 @@ class MessageStream:
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take the next bytes."""
-        deltas: list[Delta] = []
-        try:
-            for event in self._framed(data):
-                self._event(event, deltas)
-        except VendorFault:
-            raise
-        except FramingError as error:
-            raise wire.nonsense(f"the vendor's stream: {error}") from None
-        except wire.MALFORMED:
-            raise wire.nonsense("an event of the vendor's stream has an unknown shape") from None
-        finally:
-            self._received.add(deltas)
+        deltas = self._held.read(lambda: self._framed(data), self._event)
+        self._received.add(deltas)
         return deltas
 
     def finish(self) -> Finish:
         """Take the end of the stream."""
-        for event in self._reader.close():
-            if isinstance(wire.try_decode(event.data), dict):
-                self._event(event, [])
+        last = self._held.read(self._last, self._event)
+        self._held.check()
         if body := wire.mapping(wire.try_decode(self._begun)):
             raise VendorFault(errors.inside(self._call, body))
         if not self._ended:
@@ -80,6 +71,7 @@ class MessageStream:
             self._guess() if used is None else used,
             self._id,
             self._model,
+            deltas=tuple(last),
         )
 
     def partial_usage(self) -> Usage:
@@ -91,6 +83,10 @@ class MessageStream:
             guess = self._received.usage()
             used.output_tokens, used.estimated = max(used.output_tokens, guess.output_tokens), True
         return used
+
+    def _last(self) -> list[SseEvent]:
+        """Return the event that only the end of the stream completed, unless it was cut off."""
+        return [event for event in self._reader.close() if isinstance(wire.try_decode(event.data), dict)]
 
     def _guess(self) -> Usage:
         guess = self._received.usage()
