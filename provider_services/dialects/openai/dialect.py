@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from llmmesh.chat.v1.chat_pb2 import Completion
 from llmmesh.provider.v1.provider_pb2 import DescribeResponse, EmbedResponse, Observation
 
+from provider_services.dialects import model_list, rate_headers
 from provider_services.dialects.interface import Call, EmbedCall, Fault, HttpReply, HttpRequest, StreamDecoder, Subject
-from provider_services.dialects.openai import answer, errors, headers, listing, quirks, request, stream, vectors
+from provider_services.dialects.openai import answer, errors, quirks, request, stream, vectors
 
 
 class OpenAiDialect:
@@ -30,9 +31,9 @@ class OpenAiDialect:
         """Say what an error answer means."""
         return errors.classify(subject, reply)
 
-    def observe(self, subject: Subject, headers_: Mapping[str, str]) -> list[Observation]:
+    def observe(self, subject: Subject, headers: Mapping[str, str]) -> list[Observation]:
         """Read the x-ratelimit headers."""
-        return headers.observe(subject, headers_)
+        return rate_headers.observe(subject, headers)
 
     def encode_embed(self, call: EmbedCall) -> HttpRequest:
         """Write a request for vectors."""
@@ -44,8 +45,8 @@ class OpenAiDialect:
 
     def encode_models(self, subject: Subject) -> HttpRequest:
         """Write the request that lists models."""
-        return listing.encode(subject)
+        return model_list.encode(subject)
 
     def decode_models(self, reply: HttpReply) -> list[DescribeResponse.DiscoveredModel]:
         """Read the list of models."""
-        return listing.decode(reply)
+        return model_list.decode(reply)

@@ -1,4 +1,4 @@
-"""Reads the x-ratelimit headers of chat-completions vendors."""
+"""Reads the x-ratelimit headers that vendors of several wires send."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Lists a vendor's models."""
+"""Lists a vendor's models, the way several wires do."""
 
 from llmmesh.provider.v1.provider_pb2 import DescribeResponse
 

@@ -1,0 +1,45 @@
+"""Asks for vectors and reads them: lists of numbers, or bytes that are one number each."""
+
+import array
+import base64
+from typing import Any
+
+from llmmesh.chat.v1.chat_pb2 import Usage
+from llmmesh.provider.v1.provider_pb2 import EmbedResponse
+
+from provider_services.dialects import estimate, wire
+from provider_services.dialects.interface import EmbedCall, HttpReply, HttpRequest, VendorFault
+from provider_services.dialects.responses import errors
+
+QUIRK = "vectors_of_bytes"  # the vendor's vectors are base64 of signed bytes, and come in no other form
+PATH = "/embeddings"
+
+
+def encode(call: EmbedCall) -> HttpRequest:
+    """Write a request for vectors."""
+    form = "base64_int8" if QUIRK in call.quirks else "float"
+    body: dict[str, Any] = {"model": call.model, "input": list(call.texts), "encoding_format": form}
+    if call.dimensions:
+        body["dimensions"] = call.dimensions
+    return HttpRequest("POST", call.paths.get("embed", PATH), wire.encode(body))
+
+
+def decode(call: EmbedCall, reply: HttpReply) -> EmbedResponse:
+    """Read vectors, in the order of the texts."""
+    body = wire.decode_object(reply.body)
+    if body.get("error"):
+        raise VendorFault(errors.inside(call, body))
+    try:
+        rows = sorted(body["data"], key=lambda row: row.get("index", 0))
+        embeddings = [EmbedResponse.Embedding(values=_values(row["embedding"])) for row in rows]
+    except wire.MALFORMED:
+        raise wire.nonsense("the vendor's vectors have an unknown shape") from None
+    counted = wire.count(wire.mapping(body.get("usage")).get("prompt_tokens"))
+    guess = estimate.tokens(sum(len(text.encode()) for text in call.texts))
+    return EmbedResponse(embeddings=embeddings, usage=Usage(input_tokens=counted or guess, estimated=not counted))
+
+
+def _values(vector: Any) -> list[float]:
+    if not isinstance(vector, str):
+        return list(vector)
+    return [float(number) for number in array.array("b", base64.b64decode(vector + "=" * (-len(vector) % 4)))]
