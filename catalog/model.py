@@ -88,11 +88,15 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """What a vendor means by an error with one of these statuses and one of these words; none listed: whichever."""
+    """What a vendor means by an error: one of these statuses, and one of these words or exactly one of these codes.
+
+    Statuses left out fit every status; a rule without words and codes fits by its statuses alone.
+    """
 
     reason: ErrorReason
     statuses: frozenset[int] = frozenset()
     words: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,17 +72,18 @@ class ErrorRow(StrictModel):
     reason: ErrorReason
     statuses: list[Annotated[int, Field(ge=300, lt=600)]] = Field(default_factory=list)
     words: list[Annotated[str, Field(min_length=2, pattern=r"^[^A-Z]*$")]] = Field(default_factory=list)
+    codes: list[Annotated[str, Field(min_length=1, pattern=r"^[^A-Z]*$")]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         """Check that the rule does not fit every error."""
-        if not self.statuses and not self.words:
-            raise wrong("the rule fits every error", "statuses, words or both")
+        if not self.statuses and not self.words and not self.codes:
+            raise wrong("the rule fits every error", "statuses, words or codes")
         return self
 
     def rule(self) -> ErrorRule:
         """Return the rule."""
-        return ErrorRule(self.reason, frozenset(self.statuses), tuple(self.words))
+        return ErrorRule(self.reason, frozenset(self.statuses), tuple(self.words), tuple(self.codes))
 
 
 class ModelRow(StrictModel):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
-from llmmesh.chat.v1.chat_pb2 import Completion
+from llmmesh.chat.v1.chat_pb2 import Completion, Delta
 from llmmesh.provider.v1.provider_pb2 import (
     DescribeResponse,
     EmbedResponse,
@@ -86,6 +86,8 @@ class Attempts:
                         yield deltas
                     seen = self._dialect.observe(call, response.headers)
                     finish = decoder.finish()
+                    if finish.deltas:
+                        yield _pieces(finish.deltas)
             except VendorFault as broken:
                 raise _broken(line, broken.fault, decoder) from None
             except MeshError as error:
@@ -117,7 +119,12 @@ async def _deltas(
         if deltas := decoder.feed(chunk):
             response.progress()
             measured.content()
-            yield StreamGenerateResponse(deltas=StreamGenerateResponse.Deltas(deltas=deltas))
+            yield _pieces(deltas)
+            decoder.feed(b"")  # a fault behind these pieces is told now, not with the vendor's next bytes
+
+
+def _pieces(deltas: Sequence[Delta]) -> StreamGenerateResponse:
+    return StreamGenerateResponse(deltas=StreamGenerateResponse.Deltas(deltas=deltas))
 
 
 def _unsent(encode: Callable[[], HttpRequest]) -> HttpRequest:

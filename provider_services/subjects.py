@@ -71,7 +71,8 @@ class Subjects:
     @cached_property
     def _errors(self) -> tuple[Rule, ...]:
         return tuple(
-            Rule(Reason(f"VENDOR_{rule.reason.upper()}"), rule.statuses, rule.words) for rule in self.vendor.errors
+            Rule(Reason(f"VENDOR_{rule.reason.upper()}"), rule.statuses, rule.words, rule.codes)
+            for rule in self.vendor.errors
         )
 
     def model_class(self, model: str) -> str:

@@ -74,7 +74,7 @@ def judge(error: VendorError, rules: Sequence[Rule], subject: Subject | None = N
     """Return the reason of the first rule that fits: the vendor's own row, the dialect's table, the status."""
     words = error.words
     for rule in (*(subject.errors if subject else ()), *rules, *STATUSES):
-        if rule.fits(error.status, words):
+        if rule.fits(error.status, error.code.lower(), words):
             return rule.reason
     return Reason.VENDOR_BAD_REQUEST if 400 <= error.status < 500 else Reason.VENDOR_SERVER
 

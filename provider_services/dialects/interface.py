@@ -76,13 +76,14 @@ class HttpReply:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How a stream ended."""
+    """How a stream ended; `deltas` are the last pieces, which only the end of the stream completed."""
 
     choices: tuple[ChoiceFinish, ...]
     usage: Usage
     vendor_response_id: str = ""
     vendor_model: str = ""
     warnings: tuple[chat_pb2.Warning, ...] = ()
+    deltas: tuple[Delta, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,10 @@ class StreamDecoder(Protocol):
     """Turns the bytes of one streamed answer into deltas, however they were cut on the way."""
 
     def feed(self, data: bytes) -> list[Delta]:
-        """Take the next bytes; raises VendorFault for an error or nonsense inside the stream."""
+        """Take the next bytes; raises VendorFault for an error or nonsense inside the stream.
+
+        What was complete before the fault is returned first: the fault is raised by the next call.
+        """
 
     def finish(self) -> Finish:
         """Take the end of the stream; raises VendorFault when it came before the answer's own end."""

@@ -1,4 +1,4 @@
-"""One rule of what an error means: by its status and its words together, for status alone lies."""
+"""One rule of what an error means: by its status, its code and its words together, for status alone lies."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,19 @@ ANY: frozenset[int] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """If the status is one of these (any when empty) and one of the words occurs (none needed when empty): a reason."""
+    """A reason, if the status is one of these (any when empty) and the code or one of the words is among those named.
+
+    A rule that names neither codes nor words fits by its statuses alone.
+    """
 
     reason: Reason
     statuses: frozenset[int] = ANY
     words: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
-    def fits(self, status: int, words: str) -> bool:
-        """Say whether the rule speaks of this error; an error without a status fits by its words alone."""
-        if self.statuses and status not in self.statuses and (status or not self.words):
+    def fits(self, status: int, code: str, words: str) -> bool:
+        """Say whether the rule speaks of this error; an error without a status fits by its words or code alone."""
+        named = bool(self.words or self.codes)
+        if self.statuses and status not in self.statuses and (status or not named):
             return False
-        return not self.words or any(word in words for word in self.words)
+        return not named or code in self.codes or any(word in words for word in self.words)

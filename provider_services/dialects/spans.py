@@ -69,6 +69,14 @@ def until_midnight(headers: Mapping[str, str], zone: str) -> float | None:
     return tomorrow.timestamp() - now.timestamp()
 
 
+def until_epoch(milliseconds: str, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds from the answer's own date to a Unix time in milliseconds; None when either is missing."""
+    now = _date(headers.get("date", ""))
+    if now is None or not milliseconds.isdecimal() or not 12 <= len(milliseconds) <= 14:
+        return None
+    return min(LONGEST, max(0.0, int(milliseconds) / 1000 - now.timestamp()))
+
+
 def _date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)

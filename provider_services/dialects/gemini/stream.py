@@ -11,9 +11,10 @@ from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, ProviderData, Usage
 
 from meshkit.errors import Reason
 from provider_services.dialects import estimate, wire
-from provider_services.dialects.framing import FramingError, JsonArrayReader, SseReader
+from provider_services.dialects.framing import JsonArrayReader, SseReader
 from provider_services.dialects.gemini import answer, citations, errors, finishes, state, usage
 from provider_services.dialects.gemini.partial_arguments import PartialCall
+from provider_services.dialects.held import Held
 from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
 
 
@@ -23,6 +24,7 @@ class ContentStream:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._reader: SseReader | JsonArrayReader | None = None
+        self._held = Held()
         self._begun = b""
         self._candidates: dict[int, _Candidate] = {}
         self._usage: Usage | None = None
@@ -33,24 +35,14 @@ class ContentStream:
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take the next bytes."""
-        deltas: list[Delta] = []
-        try:
-            for body in self._bodies(data):
-                self._event(wire.decode_object(body), deltas)
-        except VendorFault:
-            raise
-        except FramingError as error:
-            raise wire.nonsense(f"the vendor's stream: {error}") from None
-        except wire.MALFORMED:
-            raise wire.nonsense("a chunk of the vendor's stream has an unknown shape") from None
-        finally:
-            self._received.add(deltas)
+        deltas = self._held.read(lambda: self._bodies(data), self._event)
+        self._received.add(deltas)
         return deltas
 
     def finish(self) -> Finish:
         """Take the end of the stream."""
-        if self._reader is not None:
-            self._last(self._reader)
+        last = self._held.read(self._last, self._event)
+        self._held.check()
         if not self._candidates and self._feedback:
             raise finishes.blocked(self._feedback, self._usage)
         if not self._candidates or not all(candidate.finished for candidate in self._candidates.values()):
@@ -58,7 +50,7 @@ class ContentStream:
                 Fault(Reason.VENDOR_INCOMPLETE, "the vendor's stream ended without its finish", retryable=True)
             )
         choices = tuple(candidate.finish(self._usage) for _, candidate in sorted(self._candidates.items()))
-        return Finish(choices, self._usage or self._guess(), self._id, self._model)
+        return Finish(choices, self._usage or self._guess(), self._id, self._model, deltas=tuple(last))
 
     def partial_usage(self) -> Usage:
         """Return what has been used so far; every event counts all before it, though some count the prompt only."""
@@ -85,13 +77,14 @@ class ContentStream:
             return [event.data for event in self._reader.feed(data)]
         return self._reader.feed(data)
 
-    def _last(self, reader: SseReader | JsonArrayReader) -> None:
-        for event in reader.close():
-            body = event if isinstance(event, bytes) else event.data
-            if (last := wire.try_decode(body)) is not None:
-                self._event(wire.mapping(last), [])
+    def _last(self) -> list[bytes]:
+        """Return the event that only the end of the stream completed, unless it was cut off."""
+        if not isinstance(self._reader, SseReader):
+            return []
+        return [event.data for event in self._reader.close() if wire.try_decode(event.data) is not None]
 
-    def _event(self, body: Mapping[str, Any], deltas: list[Delta]) -> None:
+    def _event(self, data: bytes, deltas: list[Delta]) -> None:
+        body = wire.decode_object(data)
         if body.get("error"):
             raise VendorFault(errors.inside(self._call, body))
         self._id = body.get("responseId") or self._id

@@ -7,7 +7,8 @@ from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, Usage
 
 from meshkit.errors import Reason
 from provider_services.dialects import estimate, wire
-from provider_services.dialects.framing import FramingError, NdjsonReader
+from provider_services.dialects.framing import NdjsonReader
+from provider_services.dialects.held import Held
 from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
 from provider_services.dialects.ollama import answer, errors
 from provider_services.dialects.think_tags import ThinkTags
@@ -19,6 +20,7 @@ class LineStream:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._reader = NdjsonReader()
+        self._held = Held()
         self._parts: dict[str, int] = {}
         self._called = 0
         self._last: Mapping[str, Any] | None = None
@@ -27,25 +29,14 @@ class LineStream:
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take the next bytes."""
-        deltas: list[Delta] = []
-        try:
-            for line in self._reader.feed(data):
-                self._line(line, deltas)
-        except VendorFault:
-            raise
-        except FramingError as error:
-            raise wire.nonsense(f"the server's stream: {error}") from None
-        except wire.MALFORMED:
-            raise wire.nonsense("a line of the server's stream has an unknown shape") from None
-        finally:
-            self._received.add(deltas)
+        deltas = self._held.read(lambda: self._reader.feed(data), self._line)
+        self._received.add(deltas)
         return deltas
 
     def finish(self) -> Finish:
         """Take the end of the stream."""
-        for line in self._reader.close():
-            if wire.try_decode(line) is not None:
-                self._line(line, [])
+        last = self._held.read(self._cut_off, self._line)
+        self._held.check()
         if self._last is None:
             raise VendorFault(
                 Fault(Reason.VENDOR_INCOMPLETE, "the server's stream ended without its last line", retryable=True)
@@ -56,11 +47,16 @@ class LineStream:
             choices=(ChoiceFinish(choice_index=0, reason=reason),),
             usage=answer.usage(self._call, self._last, spoken),
             vendor_model=wire.text(self._last.get("model")),
+            deltas=tuple(last),
         )
 
     def partial_usage(self) -> Usage:
         """Return what has been received so far."""
         return self._received.usage()
+
+    def _cut_off(self) -> list[bytes]:
+        """Return the line that only the end of the stream completed, unless it is no JSON."""
+        return [line for line in self._reader.close() if wire.try_decode(line) is not None]
 
     def _line(self, line: bytes, deltas: list[Delta]) -> None:
         body = wire.decode_object(line)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from meshkit.errors import Reason
-from provider_services.dialects import faults, wire
+from provider_services.dialects import faults, spans, wire
 from provider_services.dialects.faults import Rule, VendorError
 from provider_services.dialects.interface import Fault, HttpReply, Subject
 
@@ -44,12 +44,20 @@ RULES = (
             "request too large",
             "prompt is too long",
             "too many tokens",
+            "context size",
         ),
     ),
     Rule(
         Reason.VENDOR_CONTENT_FILTER,
         frozenset({400, 403, 422, 451}),
-        ("content_policy_violation", "content_filter", "content management policy", "invalid_prompt", "flagged"),
+        (
+            "content_policy_violation",
+            "content_filter",
+            "content management policy",
+            "responsibleaipolicyviolation",
+            "invalid_prompt",
+            "flagged",
+        ),
     ),
     Rule(
         Reason.VENDOR_AUTH,
@@ -66,6 +74,8 @@ RULES = (
     Rule(Reason.VENDOR_THROTTLED, frozenset({0}), ("rate_limit", "rate limit", "too many requests")),
     Rule(Reason.VENDOR_BAD_REQUEST, frozenset({0}), ("invalid_request",)),
 )
+# What ends when the window the headers speak of does.
+PASSING = frozenset({Reason.VENDOR_THROTTLED, Reason.VENDOR_QUOTA})
 # The model stumbled over its own tool call or JSON: the same request may well succeed.
 STUMBLES = ("tool_use_failed", "json_validate_failed")
 
@@ -74,7 +84,9 @@ def classify(subject: Subject, reply: HttpReply) -> Fault:
     """Say what an error answer means."""
     error = read(wire.try_decode(reply.body), reply.status, reply.body)
     reason = faults.judge(error, RULES, subject)
-    return faults.fault(subject, reply, error, reason, retryable=error.code in STUMBLES)
+    reset = spans.until_epoch(reply.headers.get("x-ratelimit-reset", ""), reply.headers)
+    after = reset if reason in PASSING and spans.retry_after(reply.headers) is None else None
+    return faults.fault(subject, reply, error, reason, retry_after=after, retryable=error.code in STUMBLES)
 
 
 def inside(subject: Subject, body: Any) -> Fault:
@@ -93,11 +105,19 @@ def read(body: Any, status: int, raw: bytes) -> VendorError:
     error = body.get("error", body)
     if not isinstance(error, dict):
         return VendorError(status, _text(error), _text(body.get("code")))
-    message = error.get("message") or error.get("detail") or body.get("message")
+    message = error.get("message") or _detail(error.get("detail")) or body.get("message")
     code, named = error.get("code"), error.get("status_code")
     if not status:
         status = next((value for value in (named, code) if isinstance(value, int) and 400 <= value < 600), 0)
-    return VendorError(status, _text(message), _text(code), _text(error.get("type")))
+    # A go-between tells the other vendor's own words apart from its own; a cloud hides a refusal's true code inside.
+    told = wire.mapping(error.get("metadata")).get("raw"), wire.mapping(error.get("innererror")).get("code")
+    kind = " ".join(filter(None, (_text(error.get("type")), *map(_text, told))))
+    return VendorError(status, _text(message), _text(code), kind)
+
+
+def _detail(detail: Any) -> Any:
+    """Return the sentence of a `detail`, which some vendors wrap once more."""
+    return wire.mapping(detail).get("error") or detail
 
 
 def _text(value: Any) -> str:

@@ -56,8 +56,12 @@ def content(value: Any) -> tuple[str, str]:
 
 
 def reasoning(message: Mapping[str, Any]) -> str:
-    """Return the reasoning text, under either of its names."""
-    return wire.text(message.get("reasoning_content")) or wire.text(message.get("reasoning"))
+    """Return the reasoning text, under either of its names or in its details alone."""
+    named = wire.text(message.get("reasoning_content")) or wire.text(message.get("reasoning"))
+    if named or not message.get("reasoning_details"):
+        return named
+    details = [wire.mapping(detail) for detail in message["reasoning_details"]]
+    return "".join(wire.text(detail.get("text")) or wire.text(detail.get("summary")) for detail in details)
 
 
 def citations(message: Mapping[str, Any]) -> Iterable[Citation]:

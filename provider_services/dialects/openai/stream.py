@@ -10,7 +10,8 @@ from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, ProviderData, ToolCall
 
 from meshkit.errors import Reason
 from provider_services.dialects import estimate, wire
-from provider_services.dialects.framing import FramingError, SseEvent, SseReader
+from provider_services.dialects.framing import SseEvent, SseReader
+from provider_services.dialects.held import Held
 from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
 from provider_services.dialects.openai import errors, pieces, usage
 from provider_services.dialects.think_tags import ThinkTags
@@ -24,6 +25,7 @@ class ChatStream:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._reader = SseReader()
+        self._held = Held()
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._id = ""
@@ -33,24 +35,12 @@ class ChatStream:
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take the next bytes."""
-        deltas: list[Delta] = []
-        try:
-            for event in self._reader.feed(data):
-                self._event(event, deltas)
-        except VendorFault:
-            raise
-        except FramingError as error:
-            raise wire.nonsense(f"the vendor's stream: {error}") from None
-        except wire.MALFORMED:
-            raise wire.nonsense("a chunk of the vendor's stream has an unknown shape") from None
-        return deltas
+        return self._held.read(lambda: self._reader.feed(data), self._event)
 
     def finish(self) -> Finish:
         """Take the end of the stream."""
-        last: list[Delta] = []
-        for event in self._reader.close():
-            if wire.try_decode(event.data) is not None:
-                self._event(event, last)
+        last = self._held.read(self._last, self._event)
+        self._held.check()
         open_choices = [choice for choice in self._choices.values() if not choice.ended(self._done)]
         if open_choices or not self._choices:
             fault = Fault(Reason.VENDOR_INCOMPLETE, "the vendor's stream ended without its finish", retryable=True)
@@ -60,11 +50,18 @@ class ChatStream:
             usage=self._usage or self._estimate(),
             vendor_response_id=self._id,
             vendor_model=self._model,
+            deltas=tuple(last),
         )
 
     def partial_usage(self) -> Usage:
         """Return what has been used so far."""
         return self._usage or self._received.usage()
+
+    def _last(self) -> list[SseEvent]:
+        """Return the event that only the end of the stream completed, unless it was cut off."""
+        return [
+            event for event in self._reader.close() if event.data == DONE or wire.try_decode(event.data) is not None
+        ]
 
     def _estimate(self) -> Usage:
         guess = self._received.usage()

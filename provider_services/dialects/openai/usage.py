@@ -24,26 +24,46 @@ def read(subject: Subject, body: Mapping[str, Any]) -> Usage:
         input_tokens=prompt,
         output_tokens=output,
         cached_input_tokens=min(_cached(body), prompt),
+        cache_write_tokens=min(_written(body), prompt),
         reasoning_tokens=min(reasoning, output),
     )
 
 
 def find(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the usage object of an answer or a chunk; some vendors keep it in an `x_…` field of their own."""
-    if "usage" in body:
+    """Return the usage object of an answer or a chunk.
+
+    Some vendors keep it in an `x_…` field of their own, some in the first choice of the last chunk.
+    """
+    if body.get("usage"):
         return wire.mapping(body["usage"])
-    extras = (wire.mapping(value).get("usage") for key, value in body.items() if key.startswith("x_"))
-    return next((wire.mapping(counted) for counted in extras if counted), {})
+    for key, value in body.items():
+        if key.startswith("x_") and (counted := wire.mapping(value).get("usage")):
+            return wire.mapping(counted)
+    choices = body.get("choices")
+    return wire.mapping(wire.mapping(choices[0]).get("usage")) if choices and isinstance(choices, list) else {}
 
 
 def _cached(body: Mapping[str, Any]) -> int:
     details = wire.mapping(body.get("prompt_tokens_details"))
     for value in (
         details.get("cached_tokens"),
+        wire.mapping(body.get("prompt_token_details")).get("cached_tokens"),
         body.get("prompt_cache_hit_tokens"),
         body.get("cached_tokens"),
         body.get("num_cached_tokens"),
         body.get("cache_read_input_tokens"),
+    ):
+        if found := wire.count(value):
+            return found
+    return 0
+
+
+def _written(body: Mapping[str, Any]) -> int:
+    details = wire.mapping(body.get("prompt_tokens_details"))
+    for value in (
+        details.get("cache_write_tokens"),
+        details.get("cache_creation_input_tokens"),
+        body.get("cache_creation_input_tokens"),
     ):
         if found := wire.count(value):
             return found
