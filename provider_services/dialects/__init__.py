@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from provider_services.dialects.anthropic.dialect import AnthropicDialect
 from provider_services.dialects.cohere.dialect import CohereDialect
-from provider_services.dialects.cohere.dialect import CohereDialect
 from provider_services.dialects.gemini.dialect import GeminiDialect
 from provider_services.dialects.interface import Dialect
 from provider_services.dialects.ollama.dialect import OllamaDialect
@@ -15,7 +14,6 @@ DIALECTS: Mapping[str, Dialect] = {
     "openai": OpenAiDialect(),
     "anthropic": AnthropicDialect(),
     "gemini": GeminiDialect(),
-    "cohere": CohereDialect(),
     "cohere": CohereDialect(),
     "ollama": OllamaDialect(),
     "responses": ResponsesDialect(),
