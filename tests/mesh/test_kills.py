@@ -41,7 +41,7 @@ async def survived(directory: Path, *, rounds: int, seed: int, until_lapsed: boo
             arrived = await storm.arrivals()
 
             async def all_ended() -> bool:
-                return (await callers.budgets()).open_holds == 0
+                return bool((await callers.budgets()).open_holds == 0)
 
             if until_lapsed:
                 await eventually(all_ended, 60, "every hold to end")

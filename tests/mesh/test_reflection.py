@@ -44,7 +44,7 @@ def test_reflection_and_health_are_offered_by_every_grpc_service(shared: Sandbox
 
 
 def _call(channel: grpc.Channel, method: Any, request: dict[str, Any]) -> dict[str, Any]:
-    call = channel.unary_unary(
+    call: Any = channel.unary_unary(
         f"/{method.containing_service.full_name}/{method.name}",
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=GetMessageClass(method.output_type).FromString,

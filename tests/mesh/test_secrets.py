@@ -15,7 +15,7 @@ ASKING = f"say: {ANSWERED} {ASKED}"
 # A vendor's own error may repeat what it was sent: the prompt, and even the key.
 TOLD = f"bad request: {ASKED} {ANSWERED} with {key_of('openai')}"
 LEAKY = {"error": {"message": TOLD, "type": "server_error", "code": None, "param": None}}
-FAULTS = [
+FAULTS: list[dict[str, Any]] = [
     {"kind": "status", "status": 500, "body": LEAKY},
     {"kind": "status", "status": 400, "body": LEAKY},
     {"kind": "cut", "after_tokens": 1},
