@@ -100,8 +100,10 @@ def test_a_key_is_never_in_an_error_a_log_a_metric_a_trace_a_url_or_what_a_comma
 @pytest.mark.product("P-OPS-15")
 def test_every_key_is_present_in_the_process_of_its_vendor_alone(partial, catalogue):
     holders = {name: set() for name in partial.keys}
-    for process in partial.mesh.names:
-        proc = Path(f"/proc/{partial.mesh.pid(process)}")
+    pids = {name: partial.mesh.pid(name) for name in partial.mesh.names}
+    pids["up"] = partial.mesh.process.pid  # read them from .env and handed each to its vendor
+    for process, pid in pids.items():
+        proc = Path(f"/proc/{pid}")
         environment = proc.joinpath("environ").read_text()
         command = proc.joinpath("cmdline").read_text()
         for name, key in partial.keys.items():
@@ -117,9 +119,13 @@ def test_every_key_is_present_in_the_process_of_its_vendor_alone(partial, catalo
 def test_the_containers_of_the_deployment_have_the_key_of_their_vendor_alone(catalogue):
     compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
     known = {name: vendor.id for vendor in catalogue.vendors.values() for name in vendor.key_env}
-    for service, settings in compose["services"].items():
-        held = {name for name in settings.get("environment", {}) if name in known}
-        assert {known[name] for name in held} <= {service.removeprefix("provider-")}, service
+    holders = {
+        (service, known[name])
+        for service, settings in compose["services"].items()
+        for name in settings.get("environment", {})
+        if name in known
+    }
+    assert holders == {(f"provider-{vendor}", vendor) for vendor in known.values()}
 
 
 @pytest.mark.product("P-OPS-15")
