@@ -8,7 +8,8 @@ from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, FinishReason, Usage
 from meshkit.errors import Reason
 from provider_services.dialects import estimate, wire
 from provider_services.dialects.cohere import answer, citations, errors, finishes, state, usage
-from provider_services.dialects.framing import FramingError, SseEvent, SseReader
+from provider_services.dialects.framing import SseEvent, SseReader
+from provider_services.dialects.held import Held
 from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
 
 DONE = b"[DONE]"
@@ -20,6 +21,7 @@ class EventStream:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._reader = SseReader()
+        self._held = Held()
         self._parts: dict[str, int] = {}
         self._texts: dict[int, list[str]] = {}
         self._plan: list[str] = []
@@ -31,34 +33,27 @@ class EventStream:
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take the next bytes."""
-        deltas: list[Delta] = []
-        try:
-            for event in self._reader.feed(data):
-                self._event(event, deltas)
-        except VendorFault:
-            raise
-        except FramingError as error:
-            raise wire.nonsense(f"the vendor's stream: {error}") from None
-        except wire.MALFORMED:
-            raise wire.nonsense("an event of the vendor's stream has an unknown shape") from None
-        finally:
-            self._received.add(deltas)
+        deltas = self._held.read(lambda: self._reader.feed(data), self._event)
+        self._received.add(deltas)
         return deltas
 
     def finish(self) -> Finish:
         """Take the end of the stream."""
-        for event in self._reader.close():
-            if wire.try_decode(event.data) is not None:
-                self._event(event, [])
+        last = self._held.read(self._last, self._event)
+        self._held.check()
         if self._reason is None:
             fault = Fault(Reason.VENDOR_INCOMPLETE, "the vendor's stream ended without its finish", retryable=True)
             raise VendorFault(fault)
         choices = (ChoiceFinish(choice_index=0, reason=self._reason),)
-        return Finish(choices, self._usage or self._guess(), vendor_response_id=self._id)
+        return Finish(choices, self._usage or self._guess(), vendor_response_id=self._id, deltas=tuple(last))
 
     def partial_usage(self) -> Usage:
         """Return what has been used so far; the vendor counts at the end."""
         return self._usage or self._received.usage()
+
+    def _last(self) -> list[SseEvent]:
+        """Return the event that only the end of the stream completed, unless it was cut off."""
+        return [event for event in self._reader.close() if wire.try_decode(event.data) is not None]
 
     def _guess(self) -> Usage:
         guess = self._received.usage()
