@@ -52,7 +52,8 @@ _TOKENS = re.compile(r"limit is (\d+) tokens per (minute|month)")
 
 def told(body: Mapping[str, Any]) -> bool:
     """Say whether a body is an error and no answer, whose message would be an object."""
-    return isinstance(body.get("message"), str) or bool(body.get("error"))
+    message = body.get("message")
+    return isinstance(message, str) or (bool(body.get("error")) and not isinstance(message, Mapping))
 
 
 def classify(subject: Subject, reply: HttpReply) -> Fault:
@@ -67,8 +68,9 @@ def inside(subject: Subject, body: Mapping[str, Any]) -> Fault:
 
 def ended(subject: Subject, body: Mapping[str, Any], finish: str, used: Usage | None) -> Fault:
     """Say what an answer means that ended in an error."""
-    said = {"message": f"the vendor ended the answer with {finish}"} if not told(body) else body
-    return replace(_fault(subject, HttpReply(0, {}, b""), said), usage=used)
+    said = body.get("error") or f"the vendor ended the answer with {finish}"
+    told_so = {"error": said, "error_type": body.get("error_type")}
+    return replace(_fault(subject, HttpReply(0, {}, b""), told_so), usage=used)
 
 
 def _fault(subject: Subject, reply: HttpReply, body: Mapping[str, Any]) -> Fault:
@@ -89,10 +91,9 @@ def _fault(subject: Subject, reply: HttpReply, body: Mapping[str, Any]) -> Fault
 
 def _read(body: Mapping[str, Any], reply: HttpReply) -> VendorError:
     named = body.get("error")
-    message = body.get("message") or (wire.mapping(named).get("message") if isinstance(named, dict) else named)
-    if message is None:
-        message = reply.body[:1000].decode(errors="replace")
-    text = message if isinstance(message, str) else wire.encode(message).decode()
+    text = wire.text(body.get("message")) or wire.text(wire.mapping(named).get("message")) or wire.text(named)
+    if not text and body.get("message") != "":
+        text = reply.body[:1000].decode(errors="replace")
     return VendorError(reply.status, text, kind=wire.text(body.get("error_type")))
 
 
