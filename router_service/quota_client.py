@@ -182,9 +182,8 @@ class QuotaClient:
 
     async def _send(self, batch: list[_Waiting]) -> None:
         request = quota_pb2.ApplyRequest(operations=[waiting.operation for waiting in batch])
-        trace = next((w.trace for w in batch if w.trace and w.trace[0][1].endswith("01")), batch[0].trace)
         try:
-            response = await self._stub.Apply(request, timeout=self._silence, metadata=trace)
+            response = await self._stub.Apply(request, timeout=self._silence, metadata=_trace(batch))
         except grpc.aio.AioRpcError as error:
             await self._again(batch, error)
             return
@@ -230,6 +229,13 @@ class QuotaClient:
             log.error("lost", kind=waiting.operation.WhichOneof("kind"), code=error.code().name)
         elif not waiting.answered.done():
             waiting.answered.set_exception(_unavailable(error.code().name))
+
+
+def _trace(batch: list[_Waiting]) -> tuple[tuple[str, str], ...]:
+    """Return the trace a batch is told under: a sampled one, rather of somebody who waits for its answer."""
+    sampled = [waiting for waiting in batch if waiting.trace and waiting.trace[0][1].endswith("01")]
+    awaited = [waiting for waiting in sampled if waiting.answered is not None]
+    return (awaited or sampled or batch)[0].trace
 
 
 def _refusal(refused: quota_pb2.Refused) -> MeshError:
