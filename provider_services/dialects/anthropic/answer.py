@@ -34,9 +34,9 @@ def decode(call: Call, reply: HttpReply) -> Completion:
 
 def _completion(call: Call, body: Mapping[str, Any]) -> Completion:
     parts = [part(call, block) for block in body["content"] or ()]
+    called = bool(parts) and parts[-1].HasField("tool_call")
     if why := finishes.refused(body.get("stop_details")):
         parts.append(Part(refusal=Refusal(text=why)))
-    called = any(part.HasField("tool_call") for part in parts)
     used = usage.read(wire.mapping(body.get("usage")))
     if used is None:
         used = _estimate(call, parts)

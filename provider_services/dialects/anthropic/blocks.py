@@ -11,7 +11,7 @@ from provider_services.dialects.interface import Subject
 
 
 class Parts:
-    """Numbers the parts of an answer and gathers its deltas."""
+    """Numbers the parts of an answer; `called` says whether its last block is a tool call."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -31,6 +31,7 @@ class Block:
         self._parts = parts
         self._start = dict(start)
         self._kind = start["type"]
+        parts.called = self._kind == "tool_use"
         self._part = -1
         self._input: list[str] = []
         match self._kind:
@@ -85,7 +86,6 @@ class Block:
         deltas.append(Delta(part_index=self._number(), citation=answer.citation(source)))
 
     def _call(self, deltas: list[Delta]) -> None:
-        self._parts.called = True
         given = self._start.get("input")
         arguments = answer.arguments(given) if given else ""
         self._input = [arguments] if arguments else []

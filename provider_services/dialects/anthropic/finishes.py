@@ -20,7 +20,10 @@ FINISHES = {
 
 
 def read(said: Any, *, called: bool) -> FinishReason.ValueType:
-    """Return why the answer ended; a turn with tool calls waits for their results whatever the vendor says."""
+    """Return why the answer ended; one whose last word is a tool call waits for its result whatever the vendor says.
+
+    Calls further up may be answered already: the vendor's own code can call tools in the middle of a turn.
+    """
     reason = FINISHES.get(wire.text(said), STOP)
     return FinishReason.FINISH_REASON_TOOL_CALLS if called and reason == STOP else reason
 
