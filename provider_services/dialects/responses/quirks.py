@@ -93,6 +93,13 @@ def reasoning_summaries(draft: Draft) -> None:
         draft.body.setdefault("reasoning", {})["summary"] = "auto"
 
 
+def at_least_16_output_tokens(draft: Draft) -> None:
+    """Raise a smaller limit to the least the vendor takes."""
+    if draft.body.get("max_output_tokens", 16) < 16:
+        draft.body["max_output_tokens"] = 16
+        draft.notes.note("clamped", "sampling.max_output_tokens", "this vendor takes at least 16")
+
+
 def no_logprobs(draft: Draft) -> None:
     """Leave token probabilities out."""
     draft.drop("top_logprobs", "sampling.top_logprobs")
@@ -164,6 +171,7 @@ BENDING: Mapping[str, Quirk] = {
         effort_low_to_high,
         no_minimal_effort,
         reasoning_summaries,
+        at_least_16_output_tokens,
         no_logprobs,
         no_parallel_tool_calls,
         no_strict_tools,

@@ -11,7 +11,8 @@ from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Citation, Delta, Usage
 
 from meshkit.errors import Reason
 from provider_services.dialects import estimate, wire
-from provider_services.dialects.framing import FramingError, SseEvent, SseReader
+from provider_services.dialects.framing import SseEvent, SseReader
+from provider_services.dialects.held import Held
 from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
 from provider_services.dialects.responses import errors, pieces, usage
 from provider_services.dialects.responses.growing import Growing
@@ -40,6 +41,7 @@ class ResponseStream:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._reader = SseReader()
+        self._held = Held()
         self._keeper = Keeper(call)
         self._items: dict[int | str, Growing] = {}
         self._parts = 0
@@ -55,23 +57,14 @@ class ResponseStream:
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take the next bytes."""
-        deltas: list[Delta] = []
-        try:
-            for event in self._reader.feed(data):
-                self._event(event, deltas)
-        except VendorFault:
-            raise
-        except FramingError as error:
-            raise wire.nonsense(f"the vendor's stream: {error}") from None
-        except wire.MALFORMED:
-            raise wire.nonsense("an event of the vendor's stream has an unknown shape") from None
-        finally:
-            self._received.add(deltas)
+        deltas = self._held.read(lambda: self._reader.feed(data), self._event)
+        self._received.add(deltas)
         return deltas
 
     def finish(self) -> Finish:
         """Take the end of the stream."""
-        self._last()
+        last = self._held.read(self._cut_off, self._event)
+        self._held.check()
         if not self._ended:
             fault = Fault(Reason.VENDOR_INCOMPLETE, "the vendor's stream ended without its finish", retryable=True)
             raise VendorFault(fault)
@@ -81,19 +74,16 @@ class ResponseStream:
             usage=usage.read(self._response.get("usage")) or self._guess(),
             vendor_response_id=wire.text(self._response.get("id")),
             vendor_model=wire.text(self._response.get("model")),
+            deltas=tuple(last),
         )
 
     def partial_usage(self) -> Usage:
         """Return what has been used so far; the vendor counts at the end only."""
         return usage.read(self._response.get("usage")) or self._received.usage()
 
-    def _last(self) -> None:
-        try:
-            for event in self._reader.close():
-                if wire.try_decode(event.data) is not None:
-                    self._event(event, [])
-        except wire.MALFORMED:
-            raise wire.nonsense("the last event of the vendor's stream has an unknown shape") from None
+    def _cut_off(self) -> list[SseEvent]:
+        """Return the event that only the end of the stream completed, unless it is no JSON."""
+        return [event for event in self._reader.close() if wire.try_decode(event.data) is not None]
 
     def _guess(self) -> Usage:
         guess = self._received.usage()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fixtures import naive_responses
+from fixtures.gathered_parts import gathered
 from llmmesh.chat.v1.chat_pb2 import Completion, Delta, FinishReason, Part, Usage
 
 from provider_services.dialects import DIALECTS
@@ -53,27 +54,6 @@ def streamed(call: Call, chunks: Iterable[bytes]) -> tuple[list[Delta], Finish]:
     decoder = DIALECT.stream(call)
     deltas = [delta for chunk in chunks for delta in decoder.feed(chunk)]
     return deltas, decoder.finish()
-
-
-def gathered(deltas: list[Delta]) -> list[Part]:
-    """Put the parts of a stream together."""
-    parts: dict[int, Part] = {}
-    for delta in deltas:
-        part = parts.setdefault(delta.part_index, Part())
-        kind = delta.WhichOneof("piece")
-        if kind in ("text", "reasoning", "refusal"):
-            grown = getattr(part, kind)
-            grown.text += getattr(delta, kind)
-        elif kind == "tool_call":
-            part.tool_call.CopyFrom(delta.tool_call)
-        elif kind == "tool_arguments":
-            part.tool_call.arguments_json += delta.tool_arguments
-        elif kind == "citation":
-            part.text.citations.append(delta.citation)
-        if delta.HasField("provider_data"):
-            part.provider_data.CopyFrom(delta.provider_data)
-    assert sorted(parts) == list(range(len(parts)))
-    return [parts[number] for number in sorted(parts)]
 
 
 def shown(parts: list[Part], finish: FinishReason.ValueType, used: Usage) -> dict[str, Any]:
