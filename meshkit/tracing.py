@@ -4,6 +4,7 @@ An unsampled request costs two random numbers and a context variable; a sampled 
 """
 
 import random
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -29,13 +30,27 @@ from meshkit.errors import MeshError
 __all__ = ["TRACEPARENT", "SpanKind", "header", "incoming", "outgoing", "parse", "render", "span", "start"]
 
 TRACEPARENT = "traceparent"
+LAST_SECONDS = 2.0
 _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
 _tracer = trace.get_tracer("llm-mesh")
 _ratio = 0.0
 
 
-def start(service: str, *, otlp_endpoint: str | None, sample_ratio: float) -> TracerProvider | None:
-    """Begin exporting spans; without an endpoint nothing is recorded. Returns the provider, to be shut down.
+class Exporting:
+    """Spans on their way to a collector."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
+
+    def shutdown(self) -> None:
+        """Send what is left; a collector that does not take it holds up the end of the process a moment, not longer."""
+        sending = threading.Thread(target=self._provider.shutdown, daemon=True, name="last-spans")
+        sending.start()
+        sending.join(LAST_SECONDS)
+
+
+def start(service: str, *, otlp_endpoint: str | None, sample_ratio: float) -> Exporting | None:
+    """Begin exporting spans; without an endpoint nothing is recorded. Returns what is to be shut down at the end.
 
     Args:
         service: the OpenTelemetry service name.
@@ -45,12 +60,12 @@ def start(service: str, *, otlp_endpoint: str | None, sample_ratio: float) -> Tr
     global _ratio  # noqa: PLW0603 - one process, one tracer, set once at start
     if not otlp_endpoint:
         return None
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=otlp_endpoint, insecure=not otlp_endpoint.startswith("https"))
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
     trace.set_tracer_provider(provider)
     _ratio = sample_ratio
-    return provider
+    return Exporting(provider)
 
 
 @contextmanager
