@@ -49,6 +49,17 @@ def _moments(gauges: dict[str, Gauge | None], retry_after: float | None) -> Head
     return headers
 
 
+def _trial_calls(gauges: dict[str, Gauge | None], retry_after: float | None) -> Headers:
+    """Tell trial keys what is left of the minute; a denial tells nothing."""
+    gauge = gauges["requests"]
+    if gauge is None or retry_after is not None:
+        return {}
+    return {
+        "x-trial-endpoint-call-limit": str(gauge.limit),
+        "x-trial-endpoint-call-remaining": str(gauge.remaining),
+    }
+
+
 def _none(gauges: dict[str, Gauge | None], retry_after: float | None) -> Headers:
     return {}
 
@@ -56,5 +67,6 @@ def _none(gauges: dict[str, Gauge | None], retry_after: float | None) -> Headers
 STYLES: dict[str, Callable[[dict[str, Gauge | None], float | None], Headers]] = {
     "none": _none,
     "go_durations": _go_durations,
+    "trial_calls": _trial_calls,
     "moments": _moments,
 }
