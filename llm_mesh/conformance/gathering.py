@@ -82,6 +82,7 @@ class Gathering:
             retryable=detail is not None and detail.retryable,
             retry_after=error.retry_after,
             message=error.message,
+            broken_off=error.reason is Reason.VENDOR_INCOMPLETE,
         )
         used = tokens(detail.usage) if detail is not None else Tokens()
         return self._outcome("fault", "", used, failure, ())

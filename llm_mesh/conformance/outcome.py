@@ -25,12 +25,13 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong. `message` is for people and not printed as JSON."""
+    """What went wrong. `message` is for people; neither it nor `broken_off`, without an end, is printed as JSON."""
 
     reason: str
     retryable: bool
     retry_after: float | None = None
     message: str = ""
+    broken_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)

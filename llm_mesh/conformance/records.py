@@ -25,6 +25,7 @@ class Record:
     model: str
     streamed: bool
     kinds: frozenset[str]
+    finishes: frozenset[str]
     status: int
     headers: Mapping[str, str]
     pieces: tuple[bytes, ...]
@@ -68,6 +69,7 @@ def _record(row: Mapping[str, Any]) -> Record:
         model=_model(request),
         streamed=bool(kinds & STREAMED),
         kinds=kinds,
+        finishes=frozenset(row.get("finish_reasons") or ()),
         status=response["status"],
         headers=response.get("headers") or {},
         pieces=tuple(_cut(body, response.get("chunk_sizes") or [len(body)])),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -65,8 +66,9 @@ class Replay:
         response = web.StreamResponse(status=self._status, headers=self._headers)
         response.enable_chunked_encoding()
         await response.prepare(request)
-        for piece in self._pieces:
-            await response.write(piece)
-            await asyncio.sleep(0)
-        await response.write_eof()
+        with suppress(ConnectionError):  # who has heard an error may leave
+            for piece in self._pieces:
+                await response.write(piece)
+                await asyncio.sleep(0)
+            await response.write_eof()
         return response

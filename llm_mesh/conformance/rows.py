@@ -36,6 +36,7 @@ class RecordedFile(StrictModel):
     """The whole file."""
 
     wires: dict[str, str]
+    marks: dict[str, list[str]]
     vendors: dict[str, RecordedRow]
 
 

@@ -81,7 +81,7 @@ def _said(call: Call, message: Mapping[str, Any]) -> list[Part]:
 
 def _tool_calls(message: Mapping[str, Any], response_id: str) -> list[Part]:
     listed = list(message.get("tool_calls") or ())
-    if message.get("function_call"):
+    if wire.mapping(message.get("function_call")).get("name"):  # some hosts fill the old field with nothing
         listed.append({"function": message["function_call"]})
     return [
         Part(

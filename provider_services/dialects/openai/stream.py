@@ -124,7 +124,7 @@ class _Choice:
             self._grow_rarely(delta, deltas)
 
     def _grow_rarely(self, delta: Mapping[str, Any], deltas: list[Delta]) -> None:
-        if legacy := delta.get("function_call"):
+        if (legacy := delta.get("function_call")) and any(legacy.values()):
             self._call_tool({"index": 0, "function": legacy}, deltas)
         deltas.extend(self._delta("text", citation=citation) for citation in pieces.citations(delta))
         for field in pieces.OPAQUE_FIELDS:
