@@ -12,7 +12,7 @@ from fixtures.nemesis import Nemesis
 from fixtures.sandbox_mesh import sandbox_mesh
 
 ROUNDS = int(os.environ.get("ROUNDS", "30"))
-SEED = int(os.environ.get("SEED", "1"))
+SEED = int(os.environ.get("SEED", "18"))  # its first five rounds kill each of them
 
 
 @pytest.mark.timeout(180)
