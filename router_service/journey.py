@@ -23,7 +23,9 @@ CAUSES = {
     quota_pb2.Denial.CAUSE_UNKNOWN_OFFER: "unknown_offer",
 }
 # Faults that say nothing would be better elsewhere or later; the caller gets them as they are.
-FINAL = frozenset({Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER, Reason.VENDOR_UNSUPPORTED})
+FINAL = frozenset({Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER})
+# Faults of what was asked: when every attempt ended so, it is the caller's error and no outage.
+ASKED_TOO_MUCH = frozenset({Reason.VENDOR_CONTEXT.value, Reason.VENDOR_UNSUPPORTED.value})
 # Vendors that have no more for us now, like budgets of ours that are used up.
 SPENT = frozenset({Reason.VENDOR_THROTTLED.value, Reason.VENDOR_QUOTA.value})
 # Reasons to leave an offer out that may be gone when the caller asks again.
@@ -138,10 +140,10 @@ class Journey:
         return gone or self._skipped["breaker_open"] > 0
 
     def _all_failed_alike(self) -> bool:
-        """Tell whether the fault is the whole story: one attempt, or a prompt too long for all."""
+        """Tell whether the fault is the whole story: one attempt, or a request that was too much for all."""
         if self.denials:
             return False
-        return len(self.attempts) == 1 or {a.reason for a in self.attempts} == {Reason.VENDOR_CONTEXT.value}
+        return len(self.attempts) == 1 or {attempt.reason for attempt in self.attempts} <= ASKED_TOO_MUCH
 
     def _details(self) -> list[router_pb2.RouteFailure]:
         partial = None if self.broken is None else self.broken.usage

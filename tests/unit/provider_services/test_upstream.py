@@ -115,7 +115,11 @@ def refused_port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.mark.parametrize("url", [f"http://127.0.0.1:{refused_port()}", "http://no-such-host.invalid", "http://[::1]:1"])
+@pytest.mark.parametrize(
+    "url",
+    [f"http://127.0.0.1:{refused_port()}", "http://no-such-host.invalid", "http://[::1]:1"],
+    ids=["refused", "unknown name", "refused IPv6"],
+)
 async def test_a_vendor_that_cannot_be_reached_was_sent_nothing(url: str) -> None:
     with pytest.raises(MeshError) as error:
         await whole(url)

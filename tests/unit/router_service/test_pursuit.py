@@ -243,13 +243,26 @@ async def test_when_no_budget_has_room_every_denial_is_named_and_nothing_is_sent
     assert not two.provider("alpha").calls
 
 
-@pytest.mark.parametrize("reason", [Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER, Reason.VENDOR_UNSUPPORTED])
+@pytest.mark.parametrize("reason", [Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER])
 async def test_what_would_be_no_better_elsewhere_is_not_tried_elsewhere(two, reason):
     script(two, "alpha", fails(reason))
     error = await two.failure()
     assert (error.reason, error.code) == (reason, "INVALID_ARGUMENT")
     assert two.provider("beta").calls == []
     assert set((await two.settled()).values()) == {"failed"}
+
+
+async def test_what_one_vendor_cannot_do_the_next_may(two):
+    script(two, "alpha", fails(Reason.VENDOR_UNSUPPORTED))
+    route = (await two.generate()).route
+    assert (route.vendor, route.fallback_used) == ("beta", True)
+
+
+async def test_what_no_vendor_can_do_is_the_callers_error(two):
+    script(two, "alpha", fails(Reason.VENDOR_UNSUPPORTED))
+    script(two, "beta", fails(Reason.VENDOR_UNSUPPORTED))
+    error = await two.failure()
+    assert (error.reason, error.code) == (Reason.VENDOR_UNSUPPORTED, "INVALID_ARGUMENT")
 
 
 CONTEXTS = catalog(
