@@ -152,18 +152,12 @@ def read_messages(raw: bytes, row: VendorRow, efforts: frozenset[str]) -> Ask:
 
 
 def _ask(request: MessagesRequest, model: ModelRow, *, by_effort: bool) -> Ask:
-    system = [request.system] if isinstance(request.system, str) else [block.text for block in request.system]
-    tokens = sum(message_tokens(block.written() for block in turn.blocks) for turn in request.messages)
-    tokens += message_tokens(system) if any(system) else 0
-    if tokens > model.context:
-        raise RefusalError("context", tokens=tokens, context=model.context)
     last = next((turn for turn in reversed(request.messages) if _is_users(turn)), request.messages[-1])
-    shown = request.thinking.display if request.thinking else None
     wanted = request.output_config.format if request.output_config else None
     return Ask(
         call=Call("chat", model.id, request.stream),
         model=model,
-        input_tokens=tokens,
+        input_tokens=_counted(request, model),
         last_text="".join(block.text for block in last.blocks),
         from_user=_is_users(request.messages[-1]),
         max_tokens=request.max_tokens,
@@ -172,9 +166,26 @@ def _ask(request: MessagesRequest, model: ModelRow, *, by_effort: bool) -> Ask:
         tool_choice=_choice(request.tool_choice),
         json_schema=wanted.schema if wanted else None,
         reasons=model.reasoning and request.thinks,
-        shows_reasoning=shown == "summarized" or (shown is None and not by_effort),
+        shows_reasoning=_shows(request.thinking, by_effort=by_effort),
         usage_asked=True,
     )
+
+
+def _counted(request: MessagesRequest, model: ModelRow) -> int:
+    tokens = sum(message_tokens(block.written() for block in turn.blocks) for turn in request.messages)
+    system = [request.system] if isinstance(request.system, str) else [block.text for block in request.system]
+    if any(system):
+        tokens += message_tokens(system)
+    if tokens > model.context:
+        raise RefusalError("context", tokens=tokens, context=model.context)
+    return tokens
+
+
+def _shows(thinking: Thinking | None, *, by_effort: bool) -> bool:
+    """Tell whether thoughts are shown; models with efforts hide them unless asked."""
+    if thinking is None or thinking.display is None:
+        return not by_effort
+    return thinking.display == "summarized"
 
 
 def _refuse(message: str) -> RefusalError:

@@ -6,7 +6,7 @@ from llmmesh.chat.v1.chat_pb2 import CacheHint
 
 from provider_services.dialects.notes import Notes
 
-# https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching
+# https://docs.anthropic.com/en/api/messages
 MOST_MARKS = 4
 SHORT = 300  # seconds
 UNMARKED = frozenset({"thinking", "redacted_thinking"})

@@ -7,7 +7,7 @@ from llmmesh.chat.v1.chat_pb2 import FinishReason
 from provider_services.dialects import wire
 
 STOP = FinishReason.FINISH_REASON_STOP
-# https://docs.anthropic.com/en/docs/build-with-claude/handling-stop-reasons
+# https://docs.anthropic.com/en/api/messages
 FINISHES = {
     "end_turn": STOP,
     "stop_sequence": STOP,

@@ -16,7 +16,7 @@ from provider_services.dialects.notes import Notes, refuse
 
 Block = dict[str, Any]
 Turn = dict[str, Any]
-# https://docs.anthropic.com/en/docs/build-with-claude/vision
+# https://docs.anthropic.com/en/api/messages
 PICTURES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 DOCUMENT = "application/pdf"
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")

@@ -154,7 +154,7 @@ def test_a_stream_cut_at_every_byte_says_the_same() -> None:
 def test_framing_may_be_strange() -> None:
     strange = b"\xef\xbb\xbf\n\n: comment\n" + STREAM.replace(b"data: ", b"data:") + b"event: data\ndata: [DONE]\n\n"
     assert heard(strange) == heard(STREAM)
-    assert heard(STREAM.rstrip(b"\n"))[1] == heard(STREAM)[1]
+    assert heard(STREAM.rstrip(b"\n")) == heard(STREAM)
     assert heard(STREAM.replace(event("ping"), event("something_new", x=1)))[1] == heard(STREAM)[1]
 
 
@@ -238,6 +238,13 @@ def test_a_message_that_begins_after_the_end_of_another_goes_on_with_the_answer(
     )
     assert [part.text.text for part in assembled(deltas)] == ["a", "b"]
     assert (finish.choices[0].reason, finish.usage.output_tokens) == (STOP, 9)
+
+
+def test_what_came_before_a_fault_is_given_out_first() -> None:
+    decoder = DIALECT.stream(call(stream=True))
+    assert decoder.feed(begin() + spoken(0, "a") + b"data: {nope\n\n") == [Delta(text="a")]
+    with pytest.raises(VendorFault):
+        decoder.finish()
 
 
 @pytest.mark.parametrize(
