@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import cache
 from typing import Any, NoReturn
 
 import grpc
@@ -24,6 +25,7 @@ DURATION = Histogram(
     ["grpc_method", "grpc_status"],
     buckets=BUCKETS,
 )
+_duration = cache(DURATION.labels)  # methods are those that exist, codes those of the contract
 # Infrastructure calls that need neither identity nor a deadline.
 OPEN_SERVICES = ("/grpc.health.v1.", "/grpc.reflection.")
 
@@ -47,6 +49,7 @@ class Boundary(grpc.aio.ServerInterceptor):
     ) -> None:
         self._authenticate = authenticate
         self._default_deadline = default_deadline
+        self._wrapped: dict[Any, Any] = {}
 
     async def intercept_service(
         self,
@@ -55,8 +58,15 @@ class Boundary(grpc.aio.ServerInterceptor):
     ) -> Any:
         """Return the handler, wrapped unless it is health or reflection."""
         handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or method.startswith(OPEN_SERVICES) or handler.request_streaming:
+        if handler is None:
+            return None
+        wrapped = self._wrapped.get(handler)
+        if wrapped is None:
+            wrapped = self._wrapped[handler] = self._wrap(handler_call_details.method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> Any:
+        if method.startswith(OPEN_SERVICES) or handler.request_streaming:
             return handler
         parse, write = handler.request_deserializer, handler.response_serializer
         if handler.response_streaming:
@@ -110,7 +120,7 @@ class Boundary(grpc.aio.ServerInterceptor):
                 code = "INTERNAL"
                 await _abort(context, _defect(method, defect))
             finally:
-                DURATION.labels(method, code).observe(time.perf_counter() - began)
+                _duration(method, code).observe(time.perf_counter() - began)
 
     async def _within_deadline(self, context: Context, body: Callable[[], Awaitable[Any]]) -> Any:
         if context.time_remaining() is not None:

@@ -10,7 +10,7 @@ from llmmesh.provider.v1 import provider_pb2, provider_pb2_grpc
 
 from catalog.model import Catalog, Vendor
 from catalog.settings import Mesh
-from meshkit import logs
+from meshkit import logs, process
 from meshkit.admin import AdminServer
 from meshkit.clock import Clock, SystemClock
 from meshkit.errors import StartError
@@ -46,6 +46,7 @@ async def serve(
             log.info("serving", vendor=name, port=server.port)
         admin = AdminServer(mesh.provider_admin(vendors[0]), lambda: "stopping" if stop.is_set() else None)
         await stack.enter_async_context(admin)
+        process.settle()
         await stop.wait()
         await asyncio.gather(*(server.stop() for server in servers))  # all drain at the same time
 

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from catalog.model import Catalog
 from catalog.settings import Mesh
-from meshkit import logs
+from meshkit import logs, process
 from meshkit.admin import AdminServer
 from meshkit.clock import Clock, SystemClock
 from meshkit.server import GrpcServer
@@ -54,6 +54,7 @@ async def serve(
         stack.callback(writer.close)  # before the server drains: who is parked is told to come back, not cut off
         await stack.enter_async_context(AdminServer(mesh.quota_admin, lambda: store.problem, registry))
         log.info("serving", address=mesh.quota.listen, port=server.port, version=store.look().version)
+        process.settle()
         await _until(stop, writing)
 
 

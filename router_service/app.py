@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from llmmesh.quota.v1 import quota_pb2_grpc
 
 from catalog.mesh import Mesh
-from meshkit import identity, logs, tracing
+from meshkit import identity, logs, process, tracing
 from meshkit.admin import AdminServer, split_address
 from meshkit.boundary import Boundary
 from meshkit.channel import open_channel
@@ -73,6 +73,7 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
             EdgeServer(mesh.edge.listen, router, authenticate, mesh.timeouts.request)
         )
         log.info("serving", grpc=server.port, http=edge.port)
+        process.settle()
         await stop.wait()
         await server.set_serving(serving=False)
 
