@@ -11,7 +11,7 @@ PRESENT = $(wildcard $(SOURCES)) tests
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-structure \
-	format test test-real nightly product bench chaos trace demo run real-model lock clean
+	format test test-real nightly product bench conformance chaos trace demo run real-model lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,11 @@ check-structure: setup ## report the largest file, longest function, worst compl
 
 test: setup ## unit, contract, mesh, product and deploy tests; Python packages only, no root
 	$(PYTEST) tests -m "not real and not nightly and not bench" -rs
+
+conformance: setup ## compare the dialects with an independent reading of recorded traffic: make conformance RECORDINGS=DIR
+	@mkdir -p var
+	@$(PYTHON) tests/fixtures/naive.py $(RECORDINGS) > var/expected.jsonl
+	$(VENV)/bin/llm-mesh conformance $(RECORDINGS) --expected var/expected.jsonl
 
 test-real: setup ## tests against programs from Debian and npm packages; installs them where it may
 	$(PYTHON) tools/real_programs.py
