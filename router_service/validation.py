@@ -7,7 +7,7 @@ import msgspec
 from llmmesh.chat.v1 import chat_pb2
 
 from meshkit.errors import FieldViolation, MeshError, Reason
-from router_service.nesting import DEEPEST_SCHEMA, depth
+from meshkit.nesting import DEEPEST_SCHEMA, depth
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,100}")
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

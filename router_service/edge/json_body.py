@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from meshkit.errors import MeshError, invalid
-from router_service.nesting import depth
+from meshkit.nesting import depth
 
 DEEPEST = 64
 _OFFSET = re.compile(r" \(byte (\d+)\)$")
