@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from llmmesh.chat.v1 import chat_pb2
 
 from meshkit.errors import invalid
-from router_service.edge.fields import Fields
 from meshkit.nesting import DEEPEST_SCHEMA, depth
+from router_service.edge.fields import Fields
 
 MOST_TOOLS = 512
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
