@@ -63,8 +63,7 @@ class MeshRouter:
                             started = attempt
                             yield _start(journey, attempt)
                         if event.HasField("deltas"):
-                            deltas = router_pb2.StreamGenerateResponse.Deltas(deltas=event.deltas.deltas)
-                            yield router_pb2.StreamGenerateResponse(deltas=deltas)
+                            yield _deltas(event.deltas)
                         else:
                             entry.route = journey.route()
                             yield _finish(event.finish, attempt, entry.route, journey.demand)
@@ -156,6 +155,12 @@ def _priced(completion: chat_pb2.Completion, attempt: Attempt, asked: Demand) ->
 def _start(journey: Journey, attempt: Attempt) -> router_pb2.StreamGenerateResponse:
     start = router_pb2.StreamGenerateResponse.Start(request_id=journey.request_id, offer=attempt.offer_text)
     return router_pb2.StreamGenerateResponse(start=start)
+
+
+def _deltas(told: provider_pb2.StreamGenerateResponse.Deltas) -> router_pb2.StreamGenerateResponse:
+    response = router_pb2.StreamGenerateResponse()
+    response.deltas.deltas.MergeFrom(told.deltas)
+    return response
 
 
 def _finish(

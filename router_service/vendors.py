@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import grpc
 from llmmesh.chat.v1 import chat_pb2
@@ -20,6 +20,7 @@ from meshkit.channel import open_channel
 from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
 from router_service.breakers import OWN_HOP
+from router_service.listening import Listener
 from router_service.offers import LOST, UNDESCRIBED, Offer, VendorState
 
 POLL_UP = 5.0
@@ -46,7 +47,6 @@ NEVER_CONNECTED = (
 SLACK = 0.5
 log = logs.get("vendors")
 Event = provider_pb2.GenerateResponse | provider_pb2.StreamGenerateResponse
-EventT = TypeVar("EventT")
 
 
 @dataclass(slots=True)
@@ -158,16 +158,18 @@ class Vendors:
         with tracing.span("Sent.llmmesh.provider.v1.ProviderService.StreamGenerate", tracing.SpanKind.CLIENT):
             connection = self._connections[offer.ref.vendor]
             call = connection.stub.StreamGenerate(request, timeout=limits.total, metadata=tracing.outgoing())
+            listener = Listener(call)
             try:
-                wait = limits.first_token + SLACK
-                events = aiter(call)
-                while (event := await _next(events, wait)) is not None:
+                patience = limits.first_token + SLACK
+                while (event := await listener.next(patience)) is not None:
                     yield event
-                    wait = limits.idle + SLACK
+                    patience = limits.idle + SLACK
             except grpc.aio.AioRpcError as error:
                 raise connection.fault(error) from None
+            except TimeoutError:
+                raise _silent() from None
             finally:
-                call.cancel()
+                listener.close()
 
     async def _poll(self, connection: _Connection) -> None:
         while True:
@@ -221,14 +223,9 @@ def _own_hop(reason: Reason, message: str, failure: provider_pb2.AttemptFailure)
     return MeshError(reason, message, metadata={OWN_HOP: "provider"}, details=[failure])
 
 
-async def _next(events: AsyncIterator[EventT], wait: float) -> EventT | None:
-    """Return the next event of a stream, None at its end."""
-    try:
-        async with asyncio.timeout(wait):
-            return await anext(events, None)
-    except TimeoutError:
-        failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_UNKNOWN, retryable=True)
-        raise MeshError(Reason.VENDOR_SILENT, "its provider service is silent", details=[failure]) from None
+def _silent() -> MeshError:
+    failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_UNKNOWN, retryable=True)
+    return MeshError(Reason.VENDOR_SILENT, "its provider service is silent", details=[failure])
 
 
 def _target(offer: Offer, limits: Limits) -> provider_pb2.Target:
