@@ -85,6 +85,25 @@ def from_npm(program: str) -> Callable[[], str]:
     return install
 
 
+def python_with(requirements: str, name: str) -> Callable[[], str]:
+    """Make a virtual environment of hashed requirements, and offer its Python under a name of its own."""
+
+    def install() -> str:
+        place = HOME / name
+        problem = _run(sys.executable, "-m", "venv", str(place))
+        python = place / "bin" / "python"
+        pip = (str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes")
+        problem = problem or _run(*pip, "-r", str(ROOT / "requirements" / requirements))
+        if not problem:
+            BIN.mkdir(parents=True, exist_ok=True)
+            script = BIN / name  # a link would lose the environment
+            script.write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
+            script.chmod(0o755)
+        return problem
+
+    return install
+
+
 def _not_ours(hint: str) -> Callable[[], str]:
     return lambda: hint
 
@@ -101,6 +120,7 @@ class Program:
 PROGRAMS = (
     Program("prometheus", "scrapes the running mesh", unpacked("prometheus", "prometheus", "promtool")),
     Program("promtool", "checks the scrape configuration", unpacked("prometheus", "prometheus", "promtool")),
+    Program("sdk-python", "has the types of the vendors' own clients", python_with("sdks.txt", "sdk-python")),
     Program("buf", "lints protos and compares them with the last tag", from_npm("buf")),
     Program(
         "kubectl", "builds the overlays", _not_ours("in no package list here; https://kubernetes.io/docs/tasks/tools/")

@@ -122,7 +122,7 @@ def no_json_schema(draft: Draft) -> None:
 
 def no_forced_tools(draft: Draft) -> None:
     """Refuse to force a tool call."""
-    if draft.body.get("tool_choice", "auto") not in {"auto", "none"}:
+    if draft.body.get("tool_choice", "auto") not in ("auto", "none"):
         raise refuse("tool_choice", "this vendor lets the model decide")
 
 
