@@ -13,6 +13,7 @@ async def test_budgets_exhausted_everywhere_are_named_with_the_time_to_come_back
     for _ in range(2):  # one request each; another test may have used them up before
         with contextlib.suppress(grpc.aio.AioRpcError):
             await callers.generate(f"say: {ANSWERED}", use_case="dry")
+    await callers.settled()
     before = await callers.spend()
     error = await refusal(callers.generate(f"say: {ANSWERED}", use_case="dry"))
     assert (error.code, error.reason.value) == ("RESOURCE_EXHAUSTED", "BUDGET_EXHAUSTED")
