@@ -26,6 +26,8 @@ async def start(*words: str) -> asyncio.subprocess.Process:
         stdout=pipe,
         stderr=pipe,
         env={**os.environ, "NO_COLOR": "1"},
+        # A shell that runs this test in the background has taught it to ignore Ctrl-C; a person's terminal has not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
