@@ -22,11 +22,14 @@ def encode(call: Call, notes: Notes) -> list[dict[str, Any]]:
     """Write all turns; a turn with tool results becomes one message for each result."""
     encoded: list[dict[str, Any]] = []
     for number, message in enumerate(call.prompt.messages):
-        encoded.extend(_turn(call, message, f"messages[{number}]", notes))
+        encoded.extend(_turn(call, message, number, notes))
     return encoded
 
 
-def _turn(call: Call, message: Message, field: str, notes: Notes) -> list[dict[str, Any]]:
+def _turn(call: Call, message: Message, number: int, notes: Notes) -> list[dict[str, Any]]:
+    if (said := _plain(message)) is not None:
+        return [{"role": ROLES[message.role], "content": said}]
+    field = f"messages[{number}]"
     results = [_result(part) for part in message.parts if part.HasField("tool_result")]
     rest = [(f"{field}.parts[{i}]", p) for i, p in enumerate(message.parts) if not p.HasField("tool_result")]
     if message.role == Role.ROLE_TOOL or (results and not rest):
@@ -38,6 +41,13 @@ def _turn(call: Call, message: Message, field: str, notes: Notes) -> list[dict[s
     if message.name:
         encoded["name"] = message.name
     return [*results, encoded]
+
+
+def _plain(message: Message) -> str | None:
+    """Return the text of a message that is nothing else, as most are."""
+    parts = message.parts
+    plain = len(parts) == 1 and parts[0].HasField("text") and not parts[0].HasField("provider_data")
+    return parts[0].text.text if plain and message.role in ROLES and not message.name else None
 
 
 def _result(part: Part) -> dict[str, Any]:
