@@ -1,13 +1,13 @@
 """Prompts, answers and keys are nowhere: not in logs, metrics or the ledger, on success and on every failing path."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from fixtures.acceptance import Isolated
 from fixtures.mesh_callers import ANSWERED, ASKED, Callers, listen, prompt, refusal
+from fixtures.running_mesh import environment_of
 from fixtures.unseen import key_of, made_up_keys, where_found
 from llmmesh.router.v1 import router_pb2
 
@@ -80,10 +80,10 @@ async def test_what_must_be_found_nowhere_would_be_found(callers: Callers) -> No
         planted.unlink()
 
 
-def test_every_process_knows_the_keys_of_its_own_vendors_and_no_others(isolated: Isolated) -> None:
+@pytest.mark.usefixtures("guarded")  # which waits for a process that another test has killed
+async def test_every_process_knows_the_keys_of_its_own_vendors_and_no_others(isolated: Isolated) -> None:
     keys = set(made_up_keys())
     for name in isolated.mesh.names:
-        variables = Path(f"/proc/{isolated.mesh.pid(name)}/environ").read_bytes().split(b"\0")
-        known = {variable.partition(b"=")[2].decode(errors="replace") for variable in variables}
+        known = set(environment_of(isolated.mesh.pid(name)).values())
         assert len(keys & known) == (name.startswith("provider-") and name != "provider-ollama"), name
         assert (isolated.key in known) == (name == "router"), name
