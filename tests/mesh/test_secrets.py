@@ -7,8 +7,8 @@ import grpc
 import pytest
 from fixtures.acceptance import Isolated
 from fixtures.mesh_callers import ANSWERED, ASKED, Callers, listen, prompt, refusal
-from fixtures.running_mesh import environment_of
 from fixtures.unseen import key_of, made_up_keys, where_found
+from fixtures.up_program import environment_of
 from llmmesh.router.v1 import router_pb2
 
 ASKING = f"say: {ANSWERED} {ASKED}"
