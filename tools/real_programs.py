@@ -104,6 +104,23 @@ def python_with(requirements: str, name: str) -> Callable[[], str]:
     return install
 
 
+def beside_ours(requirements: str, name: str) -> Callable[[], str]:
+    """Install hashed requirements into a directory, and offer our own Python with them under a name of its own."""
+
+    def install() -> str:
+        place = HOME / name
+        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes")
+        problem = _run(*pip, "--upgrade", "--target", str(place), "-r", str(ROOT / "requirements" / requirements))
+        if not problem:
+            BIN.mkdir(parents=True, exist_ok=True)
+            script = BIN / name
+            script.write_text(f'#!/bin/sh\nPYTHONPATH="{place}:{ROOT}:{ROOT}/gen" exec "{sys.executable}" "$@"\n')
+            script.chmod(0o755)
+        return problem
+
+    return install
+
+
 def _not_ours(hint: str) -> Callable[[], str]:
     return lambda: hint
 
@@ -121,6 +138,7 @@ PROGRAMS = (
     Program("prometheus", "scrapes the running mesh", unpacked("prometheus", "prometheus", "promtool")),
     Program("promtool", "checks the scrape configuration", unpacked("prometheus", "prometheus", "promtool")),
     Program("sdk-python", "has the types of the vendors' own clients", python_with("sdks.txt", "sdk-python")),
+    Program("fuzz-python", "has the fuzzer of the nightly proofs", beside_ours("fuzz.txt", "fuzz-python")),
     Program("buf", "lints protos and compares them with the last tag", from_npm("buf")),
     Program(
         "kubectl", "builds the overlays", _not_ours("in no package list here; https://kubernetes.io/docs/tasks/tools/")

@@ -144,6 +144,7 @@ class JsonArrayReader:
             sign = mark.group()
             if sign == b"\\":
                 if mark.end() == len(self._held):
+                    self._scanned = mark.start()
                     break  # what is escaped has not arrived
                 self._scanned = mark.end() + 1
                 continue
@@ -151,8 +152,10 @@ class JsonArrayReader:
             begin = self._step(sign, mark.start(), begin, found)
         else:
             self._scanned = len(self._held)
+        if self._depth < 2:
+            begin = self._scanned  # nothing between two elements is kept
         self._held, self._scanned = self._held[begin:], self._scanned - begin
-        if len(self._held) > self._cap:
+        if len(self._held) > self._cap or any(len(element) > self._cap for element in found):
             raise FramingError(f"an element is longer than {self._cap} bytes")
         return found
 

@@ -69,7 +69,7 @@ def _assistant(row: Fields, names: CallNames) -> chat_pb2.Message:
     reasoning = row.text("reasoning_content")
     if reasoning:
         parts.append(chat_pb2.Part(reasoning=chat_pb2.Reasoning(text=reasoning)))
-    if row.raw("content") is not None:
+    if row.raw("content") not in (None, []):  # several clients send an empty list beside tool calls
         parts += _content(row, {"text": _text, "refusal": _refusal})
     if row.text("refusal") is not None:
         parts.append(_refusal(row))

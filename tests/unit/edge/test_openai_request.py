@@ -176,14 +176,16 @@ def test_roles_become_turns_and_an_assistant_turn_keeps_reasoning_words_and_call
         },
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
         {"role": "assistant", "content": None},
+        {"role": "assistant", "content": [], "tool_calls": [call]},
     ]
-    system, user, calling, result, refusing, silent = read(messages=messages).prompt.messages
+    system, user, calling, result, refusing, silent, wordless = read(messages=messages).prompt.messages
     assert (system.role, system.name) == (chat_pb2.ROLE_SYSTEM, "ops")
     assert user.parts[0].WhichOneof("kind") == "text"
     assert [part.WhichOneof("kind") for part in calling.parts] == ["reasoning", "text", "tool_call"]
     assert result.parts[0].tool_result == chat_pb2.ToolResult(tool_call_id="c1", name="add", text="42")
     assert refusing.parts[0].refusal.text == "no"
     assert list(silent.parts) == []
+    assert [part.WhichOneof("kind") for part in wordless.parts] == ["tool_call"]
 
 
 def test_a_list_of_allowed_tools_leaves_only_those() -> None:

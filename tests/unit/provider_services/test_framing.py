@@ -71,3 +71,14 @@ def test_a_line_over_the_cap_is_refused_before_it_fills_the_memory(make: Callabl
 def test_an_event_of_many_short_lines_is_capped_too() -> None:
     with pytest.raises(FramingError):
         read(SseReader(100), b"data: 0123456789\n" * 20, list(range(0, 340, 17)))
+
+
+@pytest.mark.parametrize("size", [1, 7, 400])
+def test_an_element_over_the_cap_is_refused_and_what_is_between_elements_never_is(size: int) -> None:
+    def pieces(body: bytes) -> list[Any]:
+        reader = JsonArrayReader(cap=20)
+        return [one for begin in range(0, len(body), size) for one in reader.feed(body[begin : begin + size])]
+
+    assert pieces(b"[" + b" " * 50 + b'{"a":1}' + b" " * 50 + b"]") == [b'{"a":1}']
+    with pytest.raises(FramingError):
+        pieces(b'[{"a":"' + b"x" * 30 + b'"}]')
