@@ -1,9 +1,9 @@
 """The catalogue as the mesh reads it: vendors, models and use cases, all frozen, and how they are found by name."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from catalog.money import FREE, LongContextPrice, Price, blended, cost_nanos
@@ -215,6 +215,18 @@ class Catalog:
         """Name every model of every vendor, in the order of the rows."""
         return (ModelRef(vendor.id, model) for vendor in self.vendors.values() for model in vendor.models)
 
+    def serving(self, today: dt.date) -> tuple[ModelRef, ...]:
+        """Name the active models that have not ended by that day, in the order of the rows."""
+        return self._serving(today)
+
+    @cached_property
+    def _serving(self) -> Callable[[dt.date], tuple[ModelRef, ...]]:
+        return lru_cache(maxsize=2)(lambda today: tuple(ref for ref in self.refs() if self._serves(ref, today)))
+
+    def _serves(self, ref: ModelRef, today: dt.date) -> bool:
+        model = self.vendors[ref.vendor].models[ref.model]
+        return model.status == "active" and not model.retired_by(today)
+
     def vendor(self, name: str) -> Vendor | None:
         """Find a vendor by id or alias, whatever the case."""
         found = self._vendor_names.get(name.casefold())
@@ -236,6 +248,13 @@ class Catalog:
         Behind a vendor a name is an id, else an alias, else a short name, else a family. Alone it may be any of these
         at any vendor; a short name alone counts only when one vendor has it.
         """
+        return self._resolved(name)
+
+    @cached_property
+    def _resolved(self) -> Callable[[str], tuple[ModelRef, ...]]:
+        return lru_cache(maxsize=4096)(self._resolve)
+
+    def _resolve(self, name: str) -> tuple[ModelRef, ...]:
         head, slash, rest = name.partition("/")
         vendor = self.vendor(head) if slash else None
         if vendor is not None and (found := self._index.at(vendor.id, rest)):

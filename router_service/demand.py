@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llmmesh.router.v1 import router_pb2
@@ -180,18 +180,13 @@ def _named_by_caller(
     return ()
 
 
-def _usual(use_case: UseCase, tier: str, catalog: Catalog, today: dt.date) -> list[ModelRef]:
+def _usual(use_case: UseCase, tier: str, catalog: Catalog, today: dt.date) -> Sequence[ModelRef]:
     """Return the use case's own candidates for a tier; none listed means every model that is alive."""
     listed = use_case.candidates.get(tier)
     if listed is None:
-        return [ref for ref in catalog.refs() if _serves(ref, catalog, today)]
+        return catalog.serving(today)
     untold: list[str] = []  # the caller named none of these
     return [_alive(ref, catalog, today, untold) for name in listed for ref in catalog.resolve(name)]
-
-
-def _serves(ref: ModelRef, catalog: Catalog, today: dt.date) -> bool:
-    model = catalog.vendors[ref.vendor].models[ref.model]
-    return model.status == "active" and not model.retired_by(today)
 
 
 def _named(name: str, field: str, catalog: Catalog) -> tuple[ModelRef, ...]:
@@ -223,11 +218,7 @@ def _alive(ref: ModelRef, catalog: Catalog, today: dt.date, notices: list[str]) 
 
 def _other_hosts(named: list[ModelRef], catalog: Catalog, today: dt.date) -> list[ModelRef]:
     families = {catalog.vendors[ref.vendor].models[ref.model].family for ref in named} - {""}
-    return [
-        ref
-        for ref in catalog.refs()
-        if catalog.vendors[ref.vendor].models[ref.model].family in families and _serves(ref, catalog, today)
-    ]
+    return [ref for ref in catalog.serving(today) if catalog.vendors[ref.vendor].models[ref.model].family in families]
 
 
 def _unique(refs: Iterable[ModelRef]) -> tuple[ModelRef, ...]:

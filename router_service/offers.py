@@ -28,6 +28,11 @@ class Offer:
         return None if self.price is None else blended(self.price)
 
     @cached_property
+    def covered(self) -> bool:
+        """Tell whether the key's plan includes the model."""
+        return self.vendor.plans[self.plan].covers(self.model.id)
+
+    @cached_property
     def model_text(self) -> str:
         """Return "vendor/model"."""
         return f"{self.ref.vendor}/{self.ref.model}"

@@ -179,10 +179,9 @@ def _context(_demand: Demand, planned: Planned) -> Verdict:
 
 def _plan_covers(_demand: Demand, planned: Planned) -> Verdict:
     offer = planned.offer
-    covered = offer.vendor.plans[offer.plan].covers(offer.model.id)
-    return (
-        None if covered else ("plan", f"the {offer.plan} plan of {offer.vendor.id} does not include {offer.model.id}")
-    )
+    if offer.covered:
+        return None
+    return "plan", f"the {offer.plan} plan of {offer.vendor.id} does not include {offer.model.id}"
 
 
 def _price_cap(demand: Demand, planned: Planned) -> Verdict:
