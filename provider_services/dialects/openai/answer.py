@@ -54,7 +54,7 @@ def _choice(call: Call, body: Mapping[str, Any], choice: Mapping[str, Any], numb
     refused = wire.text(message.get("refusal"))
     parts = [*_said(call, message), *([Part(refusal=Refusal(text=refused))] if refused else ()), *calls]
     return Choice(
-        index=choice.get("index", number),
+        index=number if choice.get("index") is None else choice["index"],
         parts=parts,
         finish_reason=pieces.finish(wire.text(choice.get("finish_reason")), called=bool(calls), refused=bool(refused)),
         logprobs=pieces.logprobs(choice),
@@ -88,7 +88,7 @@ def _tool_calls(message: Mapping[str, Any], response_id: str) -> list[Part]:
             tool_call=ToolCall(
                 id=called.get("id") or pieces.made_up_id(response_id, number),
                 name=called["function"]["name"],
-                arguments_json=called["function"].get("arguments") or "{}",
+                arguments_json=pieces.arguments(called["function"]) or "{}",
             )
         )
         for number, called in enumerate(listed)

@@ -99,6 +99,12 @@ def _logprob(token: Mapping[str, Any]) -> TokenLogprob:
     )
 
 
+def arguments(function: Mapping[str, Any]) -> str:
+    """Return a call's arguments as text; some hosts send the JSON itself."""
+    value = function.get("arguments")
+    return value if isinstance(value, str) else wire.encode(value).decode() if value else ""
+
+
 def made_up_id(response_id: str, number: int) -> str:
     """Return an id for a tool call that came without one."""
     return f"call_{response_id or 'mesh'}_{number}"

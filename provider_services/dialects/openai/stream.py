@@ -211,7 +211,7 @@ class _Called:
         """Read one piece of the call."""
         function = chunk.get("function") or {}
         self._id = self._id or chunk.get("id") or ""
-        arguments = function.get("arguments") or ""
+        arguments = pieces.arguments(function)
         if self._part is not None:
             if arguments:
                 deltas.append(Delta(choice_index=self._choice, part_index=self._part, tool_arguments=arguments))

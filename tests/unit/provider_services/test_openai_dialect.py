@@ -620,3 +620,36 @@ def test_models_are_listed() -> None:
     assert DIALECT.encode_models(Subject("acme")).path == "/models"
     listed = DIALECT.decode_models(reply('{"data":[{"id":"a","context_window":8},{"id":3},7]}'))
     assert [(model.id, model.context_window) for model in listed] == [("a", 8)]
+
+
+@pytest.mark.parametrize("arguments", ['{"a":1}', {"a": 1}])
+def test_arguments_may_come_as_json_itself(arguments: Any) -> None:
+    called = {"id": "c1", "function": {"name": "f", "arguments": arguments}}
+    body = {"choices": [{"index": None, "message": {"tool_calls": [called]}, "finish_reason": "tool_calls"}]}
+    (part,) = DIALECT.decode(call(), reply(json.dumps(body))).choices[0].parts
+    assert part.tool_call.arguments_json == '{"a":1}'
+    (delta,) = DIALECT.stream(call()).feed(events(chunk({"tool_calls": [{"index": 0, **called}]})))
+    assert delta.tool_call.arguments_json == '{"a":1}'
+
+
+def test_a_field_of_old_calls_filled_with_nothing_is_no_call() -> None:
+    message = {"content": "hi", "function_call": {"name": "", "arguments": ""}}
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": ""}]}
+    assert len(DIALECT.decode(call(), reply(json.dumps(body))).choices[0].parts) == 1
+
+
+def test_usage_may_be_in_the_first_choice_and_details_may_hold_the_reasoning() -> None:
+    last = chunk(finish="stop")
+    last["choices"][0]["usage"] = {"prompt_tokens": 8, "cached_tokens": 2}
+    decoder = DIALECT.stream(call())
+    (delta,) = decoder.feed(events(chunk({"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]})))
+    assert delta.reasoning == "hm"
+    decoder.feed(events(last))
+    used = decoder.finish().usage
+    assert (used.input_tokens, used.cached_input_tokens) == (8, 2)
+
+
+def test_an_event_that_only_the_end_of_the_stream_completes_counts() -> None:
+    decoder = DIALECT.stream(call())
+    assert decoder.feed(events(chunk({"content": "a"}, finish="stop"), done=False).rstrip(b"\n")) == []
+    assert [delta.text for delta in decoder.finish().deltas] == ["a"]
