@@ -1,6 +1,7 @@
 """Reads requests of the contract into operations, refusing what is malformed, and writes answers back."""
 
 from collections.abc import Callable, Sequence
+from sys import intern
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -75,8 +76,8 @@ def _reserve(said: pb.Reserve, where: str) -> Reserve:
         raise invalid(f"{where}.instead_of.attempt_id", "an attempt cannot replace itself")
     return Reserve(
         attempt_id=_name(said.attempt_id, f"{where}.attempt_id"),
-        tenant=_name(said.tenant, f"{where}.tenant"),
-        use_case=_name(said.use_case, f"{where}.use_case"),
+        tenant=intern(_name(said.tenant, f"{where}.tenant")),
+        use_case=intern(_name(said.use_case, f"{where}.use_case")),
         offers=tuple(_offer(offer, f"{where}.offers[{place}]") for place, offer in enumerate(said.offers)),
         instead_of=_settle(said.instead_of, f"{where}.instead_of") if replaced else None,
         patience=min(_millis(said.patience, f"{where}.patience"), LONGEST_PATIENCE),
@@ -87,7 +88,7 @@ def _reserve(said: pb.Reserve, where: str) -> Reserve:
 
 def _offer(said: pb.OfferAmounts, where: str) -> OfferAmounts:
     return OfferAmounts(
-        _name(said.offer, f"{where}.offer"),
+        intern(_name(said.offer, f"{where}.offer")),  # holds remember the name: one text for all of them
         _amount(said.input_tokens, f"{where}.input_tokens"),
         _amount(said.output_tokens, f"{where}.output_tokens"),
         _amount(said.cost_nanos, f"{where}.cost_nanos"),

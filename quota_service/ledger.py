@@ -182,7 +182,7 @@ class Ledger:
 
     def _take(self, hold: Hold, fit: Fit) -> None:
         changes = self._changes
-        hold.legs = [Leg(cell, line.unit, amount) for line, amount in fit.takes for cell in line.current]
+        hold.legs = tuple(Leg(cell, line.unit, amount) for line, amount in fit.takes for cell in line.current)
         for leg in hold.legs:
             leg.cell.book(0, leg.held)
             leg.cell.holds += 1

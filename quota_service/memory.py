@@ -13,34 +13,38 @@ DENIAL_MEMORY = SECOND
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long ended holds are remembered, in milliseconds, and how many of each kind at most."""
+    """How long ended holds are remembered, in milliseconds, and how many of each kind at most.
+
+    Each takes a little more than a kilobyte of memory. Beyond the bound only an operation repeated after as many others
+    is refused instead of answered as before; routers repeat themselves for seconds.
+    """
 
     ended: int = 900 * SECOND
     lapsed: int = 86_400 * SECOND
-    most: int = 50_000
+    most: int = 15_000
 
 
 class EndedHolds:
-    """Attempt ids in the order their holds ended; lapsed ones are kept longer, for their settle may still come."""
+    """Holds in the order they ended; lapsed ones are kept longer, for their settle may still come."""
 
     def __init__(self, retention: Retention) -> None:
         self._most = retention.most
-        self._ended: deque[tuple[int, str]] = deque()
-        self._lapsed: deque[tuple[int, str]] = deque()
+        self._ended: deque[Hold] = deque()
+        self._lapsed: deque[Hold] = deque()
         self._queues = ((self._ended, retention.ended), (self._lapsed, retention.lapsed))
 
     def add(self, hold: Hold) -> None:
         """Remember a hold that has ended."""
         queue = self._lapsed if hold.state in (State.LAPSED, State.CORRECTED) else self._ended
-        queue.append((hold.ended, hold.attempt_id))
+        queue.append(hold)
 
     def outlived(self, now: int, at_most: int) -> Iterator[str]:
         """Take out up to so many whose time is over, and the oldest ones beyond the bound."""
         for queue, keep in self._queues:
             for _ in range(min(at_most, len(queue))):
-                if queue[0][0] + keep > now and len(queue) <= self._most:
+                if queue[0].ended + keep > now and len(queue) <= self._most:
                     break
-                yield queue.popleft()[1]
+                yield queue.popleft().attempt_id
 
 
 class RecentDenials:
