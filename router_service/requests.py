@@ -17,10 +17,17 @@ RUNNING_RETRY_AFTER = 1.0
 
 @dataclass(slots=True)
 class Entry:
-    """One request id; `route` is set once it has been served, `at` is when that was."""
+    """One request id that runs; `route` is set once it has been served."""
 
-    at: float = 0.0
     route: router_pb2.Route | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """When a request was served, and its route, written down: an eighth of the memory of a message."""
+
+    at: float
+    route: bytes
 
 
 class Requests:
@@ -29,7 +36,7 @@ class Requests:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._running: dict[tuple[str, str], Entry] = {}
-        self._served: OrderedDict[tuple[str, str], Entry] = OrderedDict()
+        self._served: OrderedDict[tuple[str, str], Served] = OrderedDict()
 
     @contextmanager
     def enter(self, tenant: str, request_id: str) -> Iterator[Entry]:
@@ -40,32 +47,33 @@ class Requests:
         """
         self._forget()
         key = (tenant, request_id)
-        known = self._running.get(key) or self._served.get(key)
-        if known is not None:
-            raise _already(request_id, known)
+        if key in self._running:
+            raise _running(request_id)
+        if (known := self._served.get(key)) is not None:
+            raise _repeated(request_id, known)
         entry = self._running[key] = Entry()
         try:
             yield entry
         finally:
             del self._running[key]
             if entry.route is not None:
-                entry.at = self._clock.monotonic()
-                self._served[key] = entry
+                self._served[key] = Served(self._clock.monotonic(), entry.route.SerializeToString())
 
     def _forget(self) -> None:
         oldest_kept = self._clock.monotonic() - REMEMBERED_SECONDS
         while self._served:
-            key, entry = next(iter(self._served.items()))
-            if entry.at >= oldest_kept and len(self._served) <= REMEMBERED:
+            key, served = next(iter(self._served.items()))
+            if served.at >= oldest_kept and len(self._served) <= REMEMBERED:
                 return
             del self._served[key]
 
 
-def _already(request_id: str, known: Entry) -> MeshError:
-    if known.route is None:
-        text = f"request {request_id} is being served"
-        return MeshError(Reason.REQUEST_RUNNING, text, retry_after=RUNNING_RETRY_AFTER)
-    details = [router_pb2.RouteFailure(route=known.route)]
+def _running(request_id: str) -> MeshError:
+    return MeshError(Reason.REQUEST_RUNNING, f"request {request_id} is being served", retry_after=RUNNING_RETRY_AFTER)
+
+
+def _repeated(request_id: str, served: Served) -> MeshError:
+    details = [router_pb2.RouteFailure(route=router_pb2.Route.FromString(served.route))]
     return MeshError(
         Reason.REQUEST_REPEATED, f"request {request_id} was served before; nothing is stored", details=details
     )
