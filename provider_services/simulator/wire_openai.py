@@ -12,7 +12,7 @@ from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, Sa
 from provider_services.simulator.identity import Identity
 from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
-from provider_services.simulator.wire_openai_frames import FINISH, Frames, Quirks, fingerprint
+from provider_services.simulator.wire_openai_frames import FINISH, Frames, Quirks, details, fingerprint
 from provider_services.simulator.wire_openai_requests import hosted, read_chat, read_embedding
 
 INITIALS = {"minute": "M", "day": "D", "month": "MO"}
@@ -187,6 +187,8 @@ class OpenAIWire:
             message["content"] = None if choice.calls else "".join(choice.pieces)
         if choice.reasoning and quirks.reasoning_field and ask.shows_reasoning:
             message[quirks.reasoning_field] = "".join(choice.reasoning)
+            if quirks.reasoning_details:
+                message["reasoning_details"] = details("".join(choice.reasoning))
         if choice.calls:
             message["tool_calls"] = [self._tool_call(call, "".join(call.pieces)) for call in choice.calls]
         return message | quirks.message_fields

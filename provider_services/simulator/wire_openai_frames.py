@@ -24,6 +24,7 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     timing: bool = False
     reasoning_field: str = ""
     reasoning_channel: str = ""
+    reasoning_details: bool = False
     obfuscation: bool = False
     whole_calls: bool = False
     content_with_calls: bool = True
@@ -33,6 +34,11 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     event_errors: bool = False
     lists_windows: bool = False
     refused: Refusals = Refusals()
+
+
+def details(text: str) -> list[dict[str, Any]]:
+    """Return reasoning as the list of details some hosts want back as it was."""
+    return [{"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}]
 
 
 class Frames:
@@ -71,7 +77,9 @@ class Frames:
 
     def reasoning(self, index: int, text: str) -> bytes:
         """Write a piece of reasoning."""
-        delta = {self._quirks.reasoning_field: text}
+        delta: dict[str, Any] = {self._quirks.reasoning_field: text}
+        if self._quirks.reasoning_details:
+            delta["reasoning_details"] = details(text)
         if self._quirks.reasoning_channel:
             delta["channel"] = self._quirks.reasoning_channel
         return self._event(index, _json(delta))

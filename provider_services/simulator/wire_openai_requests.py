@@ -1,7 +1,7 @@
 """Reads chat completions and embeddings requests the way strict vendors of this dialect do."""
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -38,6 +38,8 @@ class Message(Struct):
     role: str
     content: str | list[Part] | None = None
     tool_calls: list[CalledTool] | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[dict[str, Any]] | None = None
 
     def texts(self) -> Iterator[str]:
         """Yield all that counts as text."""
@@ -141,6 +143,7 @@ class Refusals(Struct, frozen=True, kw_only=True):
     always: tuple[str, ...] = ()
     on_reasoning: tuple[str, ...] = ()
     many: bool = False
+    calls_without: Literal["", "reasoning_content", "reasoning_details"] = ""
 
 
 def read_chat(raw: bytes, call: Call, row: VendorRow, refused: Refusals) -> Ask:
@@ -152,6 +155,8 @@ def read_chat(raw: bytes, call: Call, row: VendorRow, refused: Refusals) -> Ask:
     request = _decoded(_chat, raw)
     model = hosted(row, request.model)
     _check(request, model, refused)
+    if refused.calls_without and model.signed:
+        _check_state(request, refused.calls_without)
     tokens = sum(message_tokens(message.texts()) for message in request.messages)
     if tokens > model.context:
         raise RefusalError("context", tokens=tokens, context=model.context, model=model.id)
@@ -232,6 +237,13 @@ def _check(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
         if value is not UNSET and value is not None and not (name == "temperature" and value == 1):
             message = f"Unsupported parameter: '{name}' is not supported with this model."
             raise RefusalError("unsupported", message=message, param=name)
+
+
+def _check_state(request: ChatRequest, field: str) -> None:
+    for index, message in enumerate(request.messages):
+        if message.tool_calls and not getattr(message, field):
+            told = f"{field} is missing in assistant tool call message at index {index}"
+            raise RefusalError("bad_request", message=f"thinking is enabled but {told}", param="messages")
 
 
 def _stops(stop: str | list[str] | UnsetType | None) -> tuple[str, ...]:
