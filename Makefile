@@ -11,7 +11,7 @@ PRESENT = $(wildcard $(SOURCES)) tests
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-structure \
-	format test test-real nightly product bench conformance chaos trace demo run real-model lock clean
+	format test test-real nightly product bench bench-dialects conformance chaos trace demo run real-model lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -73,6 +73,9 @@ product: setup ## one line per promise of tests/product/product.yaml: passed, fa
 
 bench: setup ## measure; the figures depend on the machine
 	$(PYTHON) -m tests.bench
+
+bench-dialects: setup ## measure the CPU each dialect takes for a stream of fifty chunks, beside the openai dialect
+	@$(PYTHON) -m tests.bench.dialects
 
 ROUNDS ?= 30
 SEED ?= 18
