@@ -4,16 +4,12 @@ An unsampled request costs two random numbers and a context variable; a sampled 
 """
 
 import random
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import (
     NonRecordingSpan,
     Span,
@@ -27,29 +23,18 @@ from opentelemetry.util.types import AttributeValue
 
 from meshkit.errors import MeshError
 
+if TYPE_CHECKING:
+    from meshkit.exporting import Exporting
+
 __all__ = ["TRACEPARENT", "SpanKind", "header", "incoming", "outgoing", "parse", "render", "span", "start"]
 
 TRACEPARENT = "traceparent"
-LAST_SECONDS = 2.0
 _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
 _tracer = trace.get_tracer("llm-mesh")
 _ratio = 0.0
 
 
-class Exporting:
-    """Spans on their way to a collector."""
-
-    def __init__(self, provider: TracerProvider) -> None:
-        self._provider = provider
-
-    def shutdown(self) -> None:
-        """Send what is left; a collector that does not take it holds up the end of the process a moment, not longer."""
-        sending = threading.Thread(target=self._provider.shutdown, daemon=True, name="last-spans")
-        sending.start()
-        sending.join(LAST_SECONDS)
-
-
-def start(service: str, *, otlp_endpoint: str | None, sample_ratio: float) -> Exporting | None:
+def start(service: str, *, otlp_endpoint: str | None, sample_ratio: float) -> "Exporting | None":
     """Begin exporting spans; without an endpoint nothing is recorded. Returns what is to be shut down at the end.
 
     Args:
@@ -60,12 +45,10 @@ def start(service: str, *, otlp_endpoint: str | None, sample_ratio: float) -> Ex
     global _ratio  # noqa: PLW0603 - one process, one tracer, set once at start
     if not otlp_endpoint:
         return None
-    provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
-    exporter = OTLPSpanExporter(endpoint=otlp_endpoint, insecure=not otlp_endpoint.startswith("https"))
-    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
-    trace.set_tracer_provider(provider)
+    from meshkit import exporting  # noqa: PLC0415 - seven megabytes that a process without a collector does not need
+
     _ratio = sample_ratio
-    return Exporting(provider)
+    return exporting.begin(service, otlp_endpoint)
 
 
 @contextmanager
