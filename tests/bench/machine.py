@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sysconfig
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -42,9 +43,13 @@ def describe(load_before: float) -> Machine:
     versions = {name: version(name) for name in STACK}
     load = (load_before, os.getloadavg()[0])
     system = f"{platform.system()} {platform.release()}"
-    return Machine(
-        _processor(), os.cpu_count() or 1, memory, system, platform.python_version(), versions, _commit(), load
-    )
+    return Machine(_processor(), os.cpu_count() or 1, memory, system, _python(), versions, _commit(), load)
+
+
+def _python() -> str:
+    """Name the interpreter; one built without profile-guided optimization needs more CPU for everything."""
+    optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return platform.python_version() + ("" if optimized else " (built without profile-guided optimization)")
 
 
 def _processor() -> str:
