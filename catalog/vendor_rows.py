@@ -93,6 +93,8 @@ class ModelRow(StrictModel):
     model_class: ModelClass = "chat"
     context_window: Tokens = 0
     max_output_tokens: Tokens = 0
+    dimensions: Annotated[int, Field(ge=0)] = 0
+    max_texts: Annotated[int, Field(ge=0)] = 0
     price: PriceRow | None = None
     capabilities: list[Capability] = Field(default_factory=list)
     aliases: list[Text] = Field(default_factory=list)
@@ -104,6 +106,13 @@ class ModelRow(StrictModel):
     quirks: list[Text] = Field(default_factory=list)
     source: Text
     date: dt.date
+
+    @model_validator(mode="after")
+    def _vectors_are_of_embeddings(self) -> Self:
+        """Check that only a model that makes vectors says how long they are and of how many texts."""
+        if self.model_class != "embedding" and (self.dimensions or self.max_texts):
+            raise wrong("dimensions and max_texts are of a model that makes vectors", "model_class: embedding")
+        return self
 
     @model_validator(mode="after")
     def _status_is_complete(self) -> Self:
@@ -126,6 +135,8 @@ class ModelRow(StrictModel):
             model_class=self.model_class,
             context_window=self.context_window,
             max_output_tokens=self.max_output_tokens,
+            dimensions=self.dimensions,
+            max_texts=self.max_texts,
             price=self.price.price() if self.price else None,
             capabilities=frozenset(self.capabilities),
             aliases=tuple(self.aliases),

@@ -24,6 +24,11 @@ class Router(Protocol):
     ) -> AsyncGenerator[router_pb2.StreamGenerateResponse]:
         """Answer piece by piece: start, deltas, one finish. Close the iterator to cancel."""
 
+    async def embed(
+        self, request: router_pb2.EmbedRequest, caller: Caller, deadline: float
+    ) -> router_pb2.EmbedResponse:
+        """Turn texts into vectors of one model."""
+
     async def explain(self, request: router_pb2.ExplainRouteRequest, caller: Caller) -> router_pb2.ExplainRouteResponse:
         """Say how a request would be served; send and hold nothing."""
 

@@ -38,6 +38,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             async for event in events:
                 yield event
 
+    async def Embed(self, request: router_pb2.EmbedRequest, context: Context) -> router_pb2.EmbedResponse:
+        """Turn texts into vectors."""
+        return await self._router.embed(request, identity.current.get(), self._deadline(context))
+
     async def ExplainRoute(
         self, request: router_pb2.ExplainRouteRequest, _context: Context
     ) -> router_pb2.ExplainRouteResponse:

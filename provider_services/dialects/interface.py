@@ -48,10 +48,11 @@ class Call(Subject):
 
 @dataclass(frozen=True, slots=True)
 class EmbedCall(Subject):
-    """One request for vectors; `dimensions` 0 means the model's own length."""
+    """One request for vectors; `dimensions` 0 means the model's own length, `kind` says what the texts are for."""
 
     texts: Sequence[str] = ()
     dimensions: int = 0
+    kind: "chat_pb2.InputKind.ValueType" = chat_pb2.INPUT_KIND_UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
