@@ -60,6 +60,13 @@ async def test_texts_become_vectors_and_what_they_really_used_is_settled(two):
     assert settle.amounts == quota_pb2.Amounts(requests=1, input_tokens=7, cost_nanos=7_000)
 
 
+async def test_the_log_line_of_a_request_says_that_it_was_for_vectors(two, capsys):
+    await two.embed("a secret")
+    line = next(line for line in capsys.readouterr().err.splitlines() if '"event":"request"' in line)
+    assert '"operation":"embeddings"' in line
+    assert "secret" not in line
+
+
 async def test_only_input_is_held(two):
     await two.embed("a" * 320)
     (amounts,) = two.quota.reserves[0].offers[:1]
