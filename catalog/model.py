@@ -104,7 +104,8 @@ class Model:
     """One model of one vendor, under the vendor's own id; sizes in tokens, 0 when unknown.
 
     Of a model of class embedding `context_window` is the longest text, `dimensions` the length of its vectors, the
-    longest of several, and `max_texts` how many texts one call takes; 0 when unknown.
+    longest of several, and `max_texts` how many texts one call takes; 0 when unknown. `counts_texts` says that each
+    text counts as a request.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Model:
     max_output_tokens: int = 0
     dimensions: int = 0
     max_texts: int = 0
+    counts_texts: bool = False
     price: Price | None = None
     capabilities: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()

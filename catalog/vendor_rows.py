@@ -95,6 +95,7 @@ class ModelRow(StrictModel):
     max_output_tokens: Tokens = 0
     dimensions: Annotated[int, Field(ge=0)] = 0
     max_texts: Annotated[int, Field(ge=0)] = 0
+    counts_texts: bool = False
     price: PriceRow | None = None
     capabilities: list[Capability] = Field(default_factory=list)
     aliases: list[Text] = Field(default_factory=list)
@@ -110,8 +111,9 @@ class ModelRow(StrictModel):
     @model_validator(mode="after")
     def _vectors_are_of_embeddings(self) -> Self:
         """Check that only a model that makes vectors says how long they are and of how many texts."""
-        if self.model_class != "embedding" and (self.dimensions or self.max_texts):
-            raise wrong("dimensions and max_texts are of a model that makes vectors", "model_class: embedding")
+        if self.model_class != "embedding" and (self.dimensions or self.max_texts or self.counts_texts):
+            text = "dimensions, max_texts and counts_texts are of a model that makes vectors"
+            raise wrong(text, "model_class: embedding")
         return self
 
     @model_validator(mode="after")
@@ -137,6 +139,7 @@ class ModelRow(StrictModel):
             max_output_tokens=self.max_output_tokens,
             dimensions=self.dimensions,
             max_texts=self.max_texts,
+            counts_texts=self.counts_texts,
             price=self.price.price() if self.price else None,
             capabilities=frozenset(self.capabilities),
             aliases=tuple(self.aliases),

@@ -24,12 +24,13 @@ NEVER_PAID = frozenset({"free", "credit", "local"})
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An offer that will be tried, with what it is expected to need."""
+    """An offer that will be tried, with what it is expected to need; `requests` are those the vendor will count."""
 
     offer: Offer
     input_tokens: int
     output_tokens: int
     cost: int
+    requests: int = 1
 
     def amounts(self) -> quota_pb2.OfferAmounts:
         """Return what the ledger must hold for it."""
@@ -38,6 +39,7 @@ class Planned:
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
             cost_nanos=self.cost,
+            requests=self.requests,
         )
 
 
@@ -126,7 +128,9 @@ class Planner:
             demand.facts, demand.use_case.max_output_tokens, model, offer.model.max_output_tokens
         )
         cost = cost_nanos(offer.price or ASSUMED_PRICE, input_tokens, output_tokens)
-        return Planned(offer, input_tokens, output_tokens, cost)
+        vectors = demand.facts.vectors
+        requests = max(1, vectors.texts) if vectors is not None and offer.model.counts_texts else 1
+        return Planned(offer, input_tokens, output_tokens, cost, requests)
 
 
 def _ended(catalog: Catalog, ref: ModelRef, today: dt.date, *, embeds: bool) -> str:

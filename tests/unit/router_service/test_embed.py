@@ -293,3 +293,22 @@ async def test_answers_and_vectors_of_one_key_draw_on_the_budget_of_its_account(
         assert {(error.reason, error.quota[0].subject) for error in refused} == {
             (Reason.BUDGET_EXHAUSTED, "alpha/default/requests/day")
         }
+
+
+async def test_where_each_text_counts_as_a_request_so_many_are_held_and_charged(tmp_path):
+    ten = Limit("requests", parse_window("day"), 10)
+    each = model("small", counts_texts=True, **EMBEDS)
+    known = catalog(
+        vendor("alpha", each, plans={"paid": Plan("paid", limits=(ten,))}), use_cases=KNOWN.use_cases.values()
+    )
+    async with house(known, ledger=tmp_path / "ledger.db") as running:
+        await running.embed(*"abcdefg", model="alpha/small")
+        error = await running.no_vectors(*"abcd", model="alpha/small")
+        assert error.message == "no budget has room: alpha/default/requests/day has 3 of 10 requests left"
+        await running.embed(*"abc", model="alpha/small")
+        assert (await running.no_vectors("a", model="alpha/small")).reason is Reason.BUDGET_EXHAUSTED
+    async with house(known) as running:
+        await running.embed(*"abcdefg", model="alpha/small")
+        await running.settled()
+        (settle,) = running.quota.settles.values()
+        assert settle.amounts.requests == running.quota.reserves[0].offers[0].requests == 7
