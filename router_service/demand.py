@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from llmmesh.router.v1 import router_pb2
 
-from catalog.model import Catalog, ModelRef, UseCase
+from catalog.model import Catalog, ModelRef, UseCase, Vendor
 from meshkit.errors import FieldViolation, MeshError, Reason, invalid
 from router_service.prompt_facts import PromptFacts
 
@@ -179,13 +179,14 @@ def _requirements(names: Iterable[str]) -> frozenset[str]:
 
 
 def _vendors(names: Iterable[str], field: str, catalog: Catalog) -> frozenset[str]:
-    return frozenset(_vendor(name, field, catalog) for name in names)
+    return frozenset(vendor_named(name, field, catalog).id for name in names)
 
 
-def _vendor(name: str, field: str, catalog: Catalog) -> str:
+def vendor_named(name: str, field: str, catalog: Catalog) -> Vendor:
+    """Find a vendor by id or alias; raises MeshError UNKNOWN_VENDOR that names the field."""
     found = catalog.vendor(name)
     if found is not None:
-        return found.id
+        return found
     allowed = ", ".join(sorted(catalog.vendors))
     raise MeshError(
         Reason.UNKNOWN_VENDOR,

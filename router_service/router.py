@@ -14,7 +14,7 @@ from llmmesh.router.v1 import router_pb2
 
 from catalog.mesh import Mesh
 from meshkit.identity import Caller
-from router_service import demand, explain, listing, prompt_facts, report, validation
+from router_service import demand, explain, key_checks, listing, prompt_facts, report, validation
 from router_service.attempt import Attempt
 from router_service.demand import Demand
 from router_service.journey import Journey
@@ -99,6 +99,15 @@ class MeshRouter:
         return listing.vendors(
             self._mesh.catalog, self._tools.vendors, self._tools.breakers, budgets.budgets, self._tools.clock.now()
         )
+
+    async def check_vendors(
+        self, request: router_pb2.CheckVendorsRequest
+    ) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
+        """Ask vendors whether they accept our keys; tell of each slot once, in the order of the answers."""
+        named = key_checks.named(self._mesh.catalog, request.vendors)
+        async with aclosing(key_checks.check(named, self._tools.vendors)) as told:
+            async for result in told:
+                yield result
 
     def serving(self) -> str | None:
         """Return None when requests can be served, else why not."""

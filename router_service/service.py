@@ -60,6 +60,14 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """List vendors."""
         return await self._router.list_vendors(request)
 
+    async def CheckVendors(
+        self, request: router_pb2.CheckVendorsRequest, _context: Context
+    ) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
+        """Ask vendors whether they accept our keys."""
+        async with aclosing(self._router.check_vendors(request)) as results:
+            async for result in results:
+                yield result
+
     def _deadline(self, context: Context) -> float:
         remaining = context.time_remaining()
         return self._default_deadline if remaining is None else remaining

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -30,6 +30,8 @@ POLL_DOWN = 0.5
 POLL_TIMEOUT = 3.0
 # How long to wait at the start for what every provider service says of itself.
 FIRST_POLL = 2.0
+# Longer than a provider service waits for its vendor's word on a key.
+CHECK_TIMEOUT = 20.0
 AWAY = (UNDESCRIBED, LOST)
 STATES = provider_pb2.DescribeResponse
 REASONS: Mapping[int, tuple[str, str]] = {
@@ -189,6 +191,39 @@ class Vendors:
                 raise _silent() from None
             finally:
                 listener.close()
+
+    async def slots(self, vendor: str) -> Sequence[provider_pb2.DescribeResponse.Slot]:
+        """Ask a provider service for its slots, usable or not.
+
+        Raises:
+            MeshError: VENDOR_*; it does not answer, or the vendor is switched off.
+        """
+        connection = self._connection(vendor)
+        try:
+            described = await connection.stub.Describe(provider_pb2.DescribeRequest(), timeout=CHECK_TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            raise connection.fault(error) from None
+        return described.slots
+
+    async def check(self, vendor: str, slot: int) -> provider_pb2.CheckCredentialsResponse.Result:
+        """Have a vendor asked whether it accepts the key of a slot.
+
+        Raises:
+            MeshError: VENDOR_*; its provider service does not answer, or the vendor is switched off.
+        """
+        connection = self._connection(vendor)
+        request = provider_pb2.CheckCredentialsRequest(slot=slot)
+        try:
+            checked = await connection.stub.CheckCredentials(request, timeout=CHECK_TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            raise connection.fault(error) from None
+        return next(iter(checked.results), provider_pb2.CheckCredentialsResponse.Result(slot=slot))
+
+    def _connection(self, vendor: str) -> _Connection:
+        """Return the way to a vendor's provider service; one that is switched off has none."""
+        if vendor in self._switched_off:
+            raise MeshError(Reason.VENDOR_NOT_CONFIGURED, self._switched_off[vendor].detail)
+        return self._connections[vendor]
 
     async def _poll(self, connection: _Connection) -> None:
         while True:

@@ -25,6 +25,7 @@ def test_a_generic_client_lists_the_services_by_reflection_and_calls_generate(sh
             "ExplainRoute",
             "ListModels",
             "ListVendors",
+            "CheckVendors",
         }
         request = {
             "intent": {"useCase": "plain"},

@@ -1165,3 +1165,75 @@ class VendorBudget(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VendorBudget: _TypeAlias = VendorBudget  # noqa: Y015
+
+@_typing.final
+class CheckVendorsRequest(_message.Message):
+    """Asks whether vendors accept our keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VENDORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def vendors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these vendors; aliases are accepted. Empty means all."""
+
+    def __init__(
+        self,
+        *,
+        vendors: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["vendors", b"vendors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckVendorsRequest: _TypeAlias = CheckVendorsRequest  # noqa: Y015
+
+@_typing.final
+class CheckVendorsResponse(_message.Message):
+    """What became of one slot; every slot of every vendor asked about is told once, in the order of the answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VENDOR_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    vendor: _builtins.str
+    """The vendor."""
+    slot: _builtins.int
+    """The slot; 0 when its provider service does not answer or is switched off."""
+    key: _builtins.str
+    """What is known without asking the vendor: "well_formed", "not_needed", "missing", "malformed", "disabled" or "unreachable"."""
+    accepted: _builtins.bool
+    """The vendor accepted it."""
+    reason: _builtins.str
+    """Why not: an ErrorReason without its prefix, such as "VENDOR_AUTH"."""
+    message: _builtins.str
+    """For people; never any part of a key."""
+    @_builtins.property
+    def latency(self) -> _duration_pb2.Duration:
+        """How long the vendor took; unset when it was not asked."""
+
+    def __init__(
+        self,
+        *,
+        vendor: _builtins.str = ...,
+        slot: _builtins.int = ...,
+        key: _builtins.str = ...,
+        accepted: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        latency: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "key", b"key", "latency", b"latency", "message", b"message", "reason", b"reason", "slot", b"slot", "vendor", b"vendor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckVendorsResponse: _TypeAlias = CheckVendorsResponse  # noqa: Y015

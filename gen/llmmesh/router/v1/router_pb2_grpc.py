@@ -66,6 +66,11 @@ class RouterServiceStub:
                 request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsRequest.SerializeToString,
                 response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsResponse.FromString,
                 _registered_method=True)
+        self.CheckVendors = channel.unary_stream(
+                '/llmmesh.router.v1.RouterService/CheckVendors',
+                request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsResponse.FromString,
+                _registered_method=True)
 
 
 class RouterServiceServicer:
@@ -117,6 +122,13 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckVendors(self, request, context):
+        """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +161,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.ListVendors,
                     request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsRequest.FromString,
                     response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsResponse.SerializeToString,
+            ),
+            'CheckVendors': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckVendors,
+                    request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsRequest.FromString,
+                    response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -315,6 +332,33 @@ class RouterService:
             '/llmmesh.router.v1.RouterService/ListVendors',
             llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsRequest.SerializeToString,
             llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckVendors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/llmmesh.router.v1.RouterService/CheckVendors',
+            llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsRequest.SerializeToString,
+            llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,6 +50,8 @@ class RouterServiceStub:
     """Lists models with price, capabilities and status."""
     ListVendors: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListVendorsRequest, _router_pb2.ListVendorsResponse]
     """Lists vendors, active or not and why."""
+    CheckVendors: _grpc.UnaryStreamMultiCallable[_router_pb2.CheckVendorsRequest, _router_pb2.CheckVendorsResponse]
+    """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
@@ -73,6 +75,8 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Lists models with price, capabilities and status."""
     ListVendors: _aio.UnaryUnaryMultiCallable[_router_pb2.ListVendorsRequest, _router_pb2.ListVendorsResponse]  # type: ignore[assignment]
     """Lists vendors, active or not and why."""
+    CheckVendors: _aio.UnaryStreamMultiCallable[_router_pb2.CheckVendorsRequest, _router_pb2.CheckVendorsResponse]  # type: ignore[assignment]
+    """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
     """The one address. Plans over offers, holds budgets, calls vendors, falls back, explains. Who calls is read from the call's credential,
@@ -129,5 +133,13 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ListVendorsResponse, _abc.Awaitable[_router_pb2.ListVendorsResponse]]:
         """Lists vendors, active or not and why."""
+
+    @_abc_1.abstractmethod
+    def CheckVendors(
+        self,
+        request: _router_pb2.CheckVendorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_router_pb2.CheckVendorsResponse], _abc.AsyncIterator[_router_pb2.CheckVendorsResponse]]:
+        """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,67 @@
+"""Has vendors asked whether they accept our keys, all vendors at once, and tells of each slot when its answer is there."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
+
+from llmmesh.provider.v1 import provider_pb2
+from llmmesh.router.v1 import router_pb2
+
+from catalog.model import Catalog, Vendor
+from meshkit.errors import MeshError, Reason
+from router_service.demand import vendor_named
+from router_service.vendors import Vendors
+
+Told = router_pb2.CheckVendorsResponse
+STATES = provider_pb2.DescribeResponse
+# What each state of a slot is called, and why a slot that is not well-formed cannot be asked about.
+WORDS: Mapping[int, tuple[str, str]] = {
+    STATES.STATE_CONFIGURED: ("well_formed", ""),
+    STATES.STATE_MISSING: ("missing", Reason.VENDOR_NOT_CONFIGURED.value),
+    STATES.STATE_MALFORMED: ("malformed", Reason.VENDOR_NOT_CONFIGURED.value),
+    STATES.STATE_DISABLED: ("disabled", Reason.VENDOR_NOT_CONFIGURED.value),
+    STATES.STATE_UNREACHABLE: ("unreachable", Reason.VENDOR_UNREACHABLE.value),
+}
+
+
+def named(catalog: Catalog, names: Iterable[str]) -> tuple[Vendor, ...]:
+    """Return the vendors of these names, all without a name; raises MeshError UNKNOWN_VENDOR."""
+    found = [vendor_named(name, "vendors", catalog) for name in names]
+    return tuple({vendor.id: vendor for vendor in found}.values()) or tuple(catalog.vendors.values())
+
+
+async def check(vendors: Iterable[Vendor], connected: Vendors) -> AsyncGenerator[Told]:
+    """Ask about every slot of these vendors; a provider service that is gone is told of, never raised."""
+    checks = [asyncio.create_task(_vendor(vendor, connected)) for vendor in vendors]
+    try:
+        for done in asyncio.as_completed(checks):
+            for told in await done:
+                yield told
+    finally:
+        for each in checks:
+            each.cancel()
+
+
+async def _vendor(vendor: Vendor, connected: Vendors) -> list[Told]:
+    try:
+        slots = await connected.slots(vendor.id)
+    except MeshError as error:
+        key = "disabled" if error.reason is Reason.VENDOR_NOT_CONFIGURED else "unreachable"
+        return [Told(vendor=vendor.id, key=key, reason=error.reason.value, message=error.message)]
+    return await asyncio.gather(*(_slot(vendor, slot, connected) for slot in slots))
+
+
+async def _slot(vendor: Vendor, slot: provider_pb2.DescribeResponse.Slot, connected: Vendors) -> Told:
+    key, reason = WORDS.get(slot.state, WORDS[STATES.STATE_MISSING])
+    if vendor.auth.kind == "none" and slot.state == STATES.STATE_CONFIGURED:
+        key = "not_needed"
+    told = Told(vendor=vendor.id, slot=slot.slot, key=key, reason=reason, message=slot.reason)
+    if slot.state != STATES.STATE_CONFIGURED:
+        return told
+    try:
+        result = await connected.check(vendor.id, slot.slot)
+    except MeshError as error:
+        told.reason, told.message = error.reason.value, error.message
+        return told
+    told.accepted, told.reason, told.message = result.accepted, result.reason, result.message
+    told.latency.CopyFrom(result.latency)
+    return told
