@@ -38,9 +38,7 @@ class Router(Protocol):
     async def list_vendors(self, request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
         """List vendors with their state and budgets."""
 
-    def check_vendors(
-        self, request: router_pb2.CheckVendorsRequest
-    ) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
+    def check_vendors(self, request: router_pb2.CheckVendorsRequest) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
         """Ask vendors whether they accept our keys; tell of each slot once, in the order of the answers."""
 
     def serving(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Has vendors asked whether they accept our keys, all vendors at once, and tells of each slot when its answer is there."""
+"""Has vendors asked whether they accept our keys, all at once, and tells of each slot when its answer is there."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import typer
 from llmmesh.router.v1 import router_pb2
 from rich.table import Table
 from rich.text import Text
@@ -10,8 +11,12 @@ from llm_mesh.cli import options, outcome, output, session
 from llm_mesh.cli.outcome import Exit
 
 
-def vendors(address: options.RouterAddress = options.ROUTER, as_json: options.Json = False) -> None:
-    """List the vendors."""
+def vendors(
+    context: typer.Context, address: options.RouterAddress = options.ROUTER, as_json: options.Json = False
+) -> None:
+    """List the vendors, or check them."""
+    if options.is_for_subcommand(context):
+        return
     outcome.run(show(address, as_json=as_json), as_json=as_json)
 
 
