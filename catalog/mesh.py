@@ -35,6 +35,7 @@ __all__ = [
     "VendorSettings",
     "default_path",
     "load_mesh",
+    "rows_directory",
 ]
 
 
@@ -72,6 +73,11 @@ def load_mesh(path: Path | None, env: Mapping[str, str], catalog: Catalog | None
         ledger_path=file.ledger.path,
         version=_version(known, file),
     )
+
+
+def rows_directory(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    """Return the directory of rows a configuration names; None means the rows the mesh ships."""
+    return _catalog_directory(read(path) if path is not None else Document("defaults"), env)
 
 
 def _catalog_directory(document: Document, env: Mapping[str, str]) -> Path | None:

@@ -59,10 +59,10 @@ def vendors(
 ) -> None:
     """Ask every model ten questions and compare times, quality and cost; the calls are real and cost what they cost."""
     wish = Wish(tuple(names or ()), rounds, timeout, wait)
-    outcome.run(_run(wish, address, sandboxed=sandbox, as_json=as_json), as_json=as_json)
+    outcome.run(show(wish, address, sandboxed=sandbox, as_json=as_json), as_json=as_json)
 
 
-async def _run(wish: Wish, address: str, *, sandboxed: bool, as_json: bool) -> Exit:
+async def show(wish: Wish, address: str, *, sandboxed: bool, as_json: bool) -> Exit:
     """Measure, and tell of it; an interruption tells of what is done so far."""
     async with check.mesh_at(address, sandboxed=sandboxed) as reached, session.router(reached) as way:
         listed = [model for model in await models.fetch(way, wish.vendors) if models.answers(model)]

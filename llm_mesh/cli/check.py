@@ -71,10 +71,10 @@ def check(
 ) -> None:
     """Check every configured key; of vendors named, one short call to the cheapest model, too."""
     wish = Wish(tuple(vendors or ()), all_models, stream, timeout, wait)
-    outcome.run(_run(wish, report_file, address, sandboxed=sandbox, as_json=as_json), as_json=as_json)
+    outcome.run(show(wish, report_file, address, sandboxed=sandbox, as_json=as_json), as_json=as_json)
 
 
-async def _run(wish: Wish, report_file: Path | None, address: str, *, sandboxed: bool, as_json: bool) -> Exit:
+async def show(wish: Wish, report_file: Path | None, address: str, *, sandboxed: bool, as_json: bool) -> Exit:
     """Check, and tell of it; an interruption tells of what is done so far."""
     if report_file is not None:
         _writable(report_file)

@@ -14,7 +14,7 @@ from llm_mesh.cli.outcome import Exit
 def vendors(
     context: typer.Context, address: options.RouterAddress = options.ROUTER, as_json: options.Json = False
 ) -> None:
-    """List the vendors, or check them."""
+    """List the vendors, check them, or begin a new one."""
     if options.is_for_subcommand(context):
         return
     outcome.run(show(address, as_json=as_json), as_json=as_json)
