@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from fixtures.customer import Customer
 from fixtures.keyed_mesh import key_of, keyed_mesh
+from fixtures.sandbox_mesh import bare_environment
 
 from catalog.loader import load_catalog
 from catalog.model import Catalog, Vendor, blended
@@ -272,6 +275,16 @@ def test_a_vendor_nobody_knows_is_one_line_that_names_the_known(few):
     assert (done.returncode, done.stdout) == (1, "")
     assert "unknown vendor `nonesuch`; known: " in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.product("P-CMD-2")
+def test_a_check_can_be_rehearsed_with_no_mesh_and_no_key(tmp_path):
+    command = [sys.executable, "-m", "llm_mesh", "vendors", "check", "gemini", "--sandbox"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=bare_environment(tmp_path), capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^gemini/\S+: ok$", done.stdout, re.MULTILINE)
 
 
 def test_both_spellings_list_the_same_vendors(few):
