@@ -73,9 +73,21 @@ class Attempts:
             return response
 
     async def models(self, line: Line, subject: Subject, patience: Patience) -> list[DescribeResponse.DiscoveredModel]:
-        """List the vendor's models, which also proves the key; raises MeshError."""
+        """List the vendor's models; raises MeshError."""
         reply, seen = await self._exchange(line, subject, self._dialect.encode_models(subject), patience)
         return _answered(line, lambda: self._dialect.decode_models(reply), seen)
+
+    async def prove(self, line: Line, subject: Subject, patience: Patience) -> None:
+        """Have the key accepted, by the list of models or, where that is open to all, by a path of the row.
+
+        Raises:
+            MeshError: the vendor refuses the key, or does not answer.
+        """
+        path = subject.paths.get("check")
+        if path is None:
+            await self.models(line, subject, patience)
+        else:
+            await self._exchange(line, subject, HttpRequest("GET", path), patience)
 
     async def stream(self, line: Line, call: Call, patience: Patience) -> AsyncIterator[StreamGenerateResponse]:
         """Generate piece by piece; pieces that arrived together travel together."""

@@ -20,8 +20,8 @@ from provider_services.dialects.rules import Rule
 class Subject:
     """Whom a request is for: the vendor, one of its models, and the quirks of both.
 
-    `paths` replace the dialect's own request paths, by name ("chat", "embed", "models"); `errors` are what the vendor
-    means by its errors where it differs from its dialect.
+    `paths` replace the dialect's own request paths, by name ("chat", "embed", "models"), and may add one that proves a
+    key ("check"); `errors` are what the vendor means by its errors where it differs from its dialect.
     """
 
     vendor: str
