@@ -13,13 +13,11 @@ from router_service.vendors import Vendors
 
 Told = router_pb2.CheckVendorsResponse
 STATES = provider_pb2.DescribeResponse
-# What each state of a slot is called, and why a slot that is not well-formed cannot be asked about.
-WORDS: Mapping[int, tuple[str, str]] = {
-    STATES.STATE_CONFIGURED: ("well_formed", ""),
-    STATES.STATE_MISSING: ("missing", Reason.VENDOR_NOT_CONFIGURED.value),
-    STATES.STATE_MALFORMED: ("malformed", Reason.VENDOR_NOT_CONFIGURED.value),
-    STATES.STATE_DISABLED: ("disabled", Reason.VENDOR_NOT_CONFIGURED.value),
-    STATES.STATE_UNREACHABLE: ("unreachable", Reason.VENDOR_UNREACHABLE.value),
+# What each state of a slot is called; a provider service of a newer contract may know more.
+WORDS: Mapping[int, str] = {
+    **{number: name.removeprefix("STATE_").lower() for name, number in STATES.State.items()},
+    STATES.STATE_UNSPECIFIED: "missing",
+    STATES.STATE_CONFIGURED: "well_formed",
 }
 
 
@@ -43,20 +41,21 @@ async def check(vendors: Iterable[Vendor], connected: Vendors) -> AsyncGenerator
 
 async def _vendor(vendor: Vendor, connected: Vendors) -> list[Told]:
     try:
-        slots = await connected.slots(vendor.id)
+        described = await connected.describe(vendor.id)
     except MeshError as error:
         key = "disabled" if error.reason is Reason.VENDOR_NOT_CONFIGURED else "unreachable"
         return [Told(vendor=vendor.id, key=key, reason=error.reason.value, message=error.message)]
-    return await asyncio.gather(*(_slot(vendor, slot, connected) for slot in slots))
+    return await asyncio.gather(*(_slot(vendor, slot, connected) for slot in described.slots))
 
 
 async def _slot(vendor: Vendor, slot: provider_pb2.DescribeResponse.Slot, connected: Vendors) -> Told:
-    key, reason = WORDS.get(slot.state, WORDS[STATES.STATE_MISSING])
-    if vendor.auth.kind == "none" and slot.state == STATES.STATE_CONFIGURED:
-        key = "not_needed"
-    told = Told(vendor=vendor.id, slot=slot.slot, key=key, reason=reason, message=slot.reason)
+    told = Told(vendor=vendor.id, slot=slot.slot, key=WORDS.get(slot.state, "missing"), message=slot.reason)
     if slot.state != STATES.STATE_CONFIGURED:
+        gone = slot.state == STATES.STATE_UNREACHABLE
+        told.reason = (Reason.VENDOR_UNREACHABLE if gone else Reason.VENDOR_NOT_CONFIGURED).value
         return told
+    if vendor.auth.kind == "none":
+        told.key = "not_needed"
     try:
         result = await connected.check(vendor.id, slot.slot)
     except MeshError as error:

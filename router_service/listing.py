@@ -7,8 +7,8 @@ from llmmesh.quota.v1 import quota_pb2
 from llmmesh.router.v1 import router_pb2
 
 from catalog.model import Catalog, Model, ModelRef, Vendor
+from meshkit.errors import FieldViolation, MeshError, Reason
 from router_service.breakers import Breakers
-from router_service.demand import vendor_named
 from router_service.offers import UNDESCRIBED, VendorState
 from router_service.vendors import Vendors
 
@@ -19,7 +19,7 @@ def models(
     catalog: Catalog, states: Mapping[str, VendorState], request: router_pb2.ListModelsRequest
 ) -> router_pb2.ListModelsResponse:
     """List the models of one vendor or of all; without `all` only active ones of usable vendors."""
-    vendors = [vendor_named(request.vendor, "vendor", catalog)] if request.vendor else list(catalog.vendors.values())
+    vendors = [_named(catalog, request.vendor)] if request.vendor else list(catalog.vendors.values())
     told = [
         _model(catalog, vendor, model, usable=bool(states.get(vendor.id, UNDESCRIBED).slots))
         for vendor in vendors
@@ -52,6 +52,15 @@ def vendors(
             row.described_at.FromDatetime(datetime.fromtimestamp(described_at, UTC))
         told.append(row)
     return router_pb2.ListVendorsResponse(vendors=told)
+
+
+def _named(catalog: Catalog, name: str) -> Vendor:
+    vendor = catalog.vendor(name)
+    if vendor is None:
+        known = ", ".join(sorted(catalog.vendors))
+        text = f"unknown vendor `{name[:80]}`; known: {known}"
+        raise MeshError(Reason.UNKNOWN_VENDOR, text, fields=[FieldViolation("vendor", f"must be one of: {known}")])
+    return vendor
 
 
 def _model(catalog: Catalog, vendor: Vendor, model: Model, *, usable: bool) -> router_pb2.Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -192,18 +192,17 @@ class Vendors:
             finally:
                 listener.close()
 
-    async def slots(self, vendor: str) -> Sequence[provider_pb2.DescribeResponse.Slot]:
-        """Ask a provider service for its slots, usable or not.
+    async def describe(self, vendor: str) -> provider_pb2.DescribeResponse:
+        """Ask a provider service what it is now.
 
         Raises:
             MeshError: VENDOR_*; it does not answer, or the vendor is switched off.
         """
         connection = self._connection(vendor)
         try:
-            described = await connection.stub.Describe(provider_pb2.DescribeRequest(), timeout=CHECK_TIMEOUT)
+            return await connection.stub.Describe(provider_pb2.DescribeRequest(), timeout=CHECK_TIMEOUT)
         except grpc.aio.AioRpcError as error:
             raise connection.fault(error) from None
-        return described.slots
 
     async def check(self, vendor: str, slot: int) -> provider_pb2.CheckCredentialsResponse.Result:
         """Have a vendor asked whether it accepts the key of a slot.

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from llm_mesh.cli import output
 from llm_mesh.cli.session import Session
+from meshkit.errors import Reason
 
 TIMEOUT = 60.0
 Told = router_pb2.CheckVendorsResponse
@@ -35,9 +36,9 @@ def matter(told: Told, *, named: bool) -> bool:
 
 
 def works(told: Told, *, named: bool) -> bool:
-    """Tell whether a slot keeps the check from failing; a local server that is down does unless it was asked for."""
+    """Tell whether a slot fails no check: it works, or nobody named a local server that is down or an ended vendor."""
     local_is_down = told.key == "unreachable" and told.slot > 0
-    return told.accepted or (local_is_down and not named)
+    return told.accepted or (not named and (local_is_down or told.reason == Reason.VENDOR_RETIRED))
 
 
 def ordered(told: Iterable[Told]) -> list[Told]:

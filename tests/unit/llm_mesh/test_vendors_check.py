@@ -111,6 +111,15 @@ async def test_a_local_server_that_is_down_is_shown_and_fails_only_when_it_is_na
     assert await checked(mesh, "beta") is Exit.FAILED
 
 
+async def test_a_key_of_a_vendor_that_ended_is_shown_and_fails_only_when_it_is_named(
+    mesh: FakeMesh, capsys: Capture
+) -> None:
+    mesh.keys = [key("alpha", 1), key("beta", 1, reason="VENDOR_RETIRED", message="ended on 2026-07-30")]
+    assert await checked(mesh) is Exit.DONE
+    assert "ended on 2026-07-30" in capsys.readouterr().out
+    assert await checked(mesh, "beta") is Exit.FAILED
+
+
 async def test_no_key_at_all_is_a_failure_that_says_what_to_do(mesh: FakeMesh, capsys: Capture) -> None:
     mesh.keys = [key("alpha", 1, "missing", "VENDOR_NOT_CONFIGURED", "no API key")]
     assert await checked(mesh) is Exit.FAILED
