@@ -1,7 +1,8 @@
-"""Asks one model one question through the mesh, whole or streamed, and keeps what came back and how long it took."""
+"""Asks one model one question through the mesh, or for vectors, and keeps what came back and how long it took."""
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import grpc
@@ -20,7 +21,7 @@ Event = router_pb2.StreamGenerateResponse
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of which model ("vendor/model") and how.
+    """What is asked of which model ("vendor/model") and how; `vectors` asks for that of the prompt's last text.
 
     `timeout` is the longest wait for the answer, `patience` the longest for a quota to have room again, in seconds.
     """
@@ -28,6 +29,7 @@ class Question:
     model: str
     prompt: chat_pb2.Prompt
     streamed: bool = True
+    vectors: bool = False
     timeout: float = 60.0
     patience: float = 0.0
 
@@ -61,8 +63,9 @@ class Reply:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Return the output tokens over the whole time; None without an answer."""
-        return self.usage.output_tokens / self.seconds if self.error is None and self.seconds > 0 else None
+        """Return the output tokens over the whole time; None without an answer, or of vectors."""
+        said = self.error is None and not self.question.vectors
+        return self.usage.output_tokens / self.seconds if said and self.seconds > 0 else None
 
     @property
     def sentence(self) -> str:
@@ -94,11 +97,35 @@ async def ask(way: Session, question: Question) -> Reply:
 async def _ask(way: Session, question: Question) -> Reply:
     began = time.monotonic()
     try:
-        return await (_streamed if question.streamed else _whole)(way, question, began)
+        return await _way_of(question)(way, question, began)
     except MeshError as error:
         failure = error.detail(router_pb2.RouteFailure)
         cost = failure.route.total_cost_nanos if failure else 0
         return Reply(question, time.monotonic() - began, cost_nanos=cost, error=error)
+
+
+def _way_of(question: Question) -> Callable[[Session, Question, float], Awaitable[Reply]]:
+    if question.vectors:
+        return _embedded
+    return _streamed if question.streamed else _whole
+
+
+async def _embedded(way: Session, question: Question, began: float) -> Reply:
+    texts = [question.prompt.messages[-1].parts[0].text.text]
+    request = router_pb2.EmbedRequest(intent=_intent(question), texts=texts)
+    call = way.stub.Embed(request, timeout=question.timeout, metadata=way.metadata)
+    try:
+        response: router_pb2.EmbedResponse = await way.answer(call)
+    finally:
+        call.cancel()
+    return Reply(
+        question=question,
+        seconds=time.monotonic() - began,
+        usage=response.usage,
+        cost_nanos=response.route.total_cost_nanos,
+        vendor_model=response.vendor_model,
+        faults=tuple(form.of_vectors(question.model, response)),
+    )
 
 
 async def _whole(way: Session, question: Question, began: float) -> Reply:

@@ -1,7 +1,8 @@
-"""Says what is wrong with the form of an answer: whole, or as the events of a stream."""
+"""Says what is wrong with the form of an answer: whole, as the events of a stream, or as vectors."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.router.v1 import router_pb2
@@ -36,6 +37,19 @@ def of_stream(model: str, events: Sequence[Event], content: Content) -> Iterator
     offers = {event.start.offer for event in events if event.HasField("start")} | {finish.route.offer}
     if len(offers) > 1:
         yield f"the stream names several offers: {', '.join(sorted(offers))}"
+
+
+def of_vectors(model: str, response: router_pb2.EmbedResponse) -> Iterator[str]:
+    """Name each fault of the vector of one text."""
+    if len(response.embeddings) != 1:
+        yield f"{len(response.embeddings)} vectors for one text"
+    for embedding in response.embeddings:
+        if not any(embedding.values):
+            yield f"a vector of {len(embedding.values)} numbers that are all zero"
+        elif not all(map(isfinite, embedding.values)):
+            yield "a vector with something in it that is no number"
+    yield from _usage(response.usage, Content())
+    yield from _route(model, response.route)
 
 
 def _order(kinds: list[str]) -> Iterator[str]:

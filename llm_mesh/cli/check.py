@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -116,14 +116,15 @@ async def _survey(wish: Wish, way: session.Session, survey: Survey) -> None:
 
 
 async def _every_model(wish: Wish, way: session.Session, survey: Survey) -> list[Question]:
-    listed = await models.fetch(way, wish.vendors)
-    survey.left_out = {model.id: "it makes vectors" for model in listed if not models.answers(model)}
-    return [
-        _question(model.id, wish, streamed=streamed)
-        for model in listed
-        if models.answers(model)
-        for streamed in wish.streams.kinds
-    ]
+    questions = []
+    for model in await models.fetch(way, wish.vendors):
+        if models.answers(model):
+            questions += [_question(model.id, wish, streamed=streamed) for streamed in wish.streams.kinds]
+        elif False in wish.streams.kinds:
+            questions.append(replace(_question(model.id, wish, streamed=False), vectors=True))
+        else:
+            survey.left_out[model.id] = "it makes vectors, which are never streamed"
+    return questions
 
 
 async def _cheapest(wish: Wish, way: session.Session, survey: Survey) -> list[Question]:

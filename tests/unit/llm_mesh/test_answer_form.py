@@ -130,3 +130,29 @@ GOOD = fake_mesh.stream("Blue as ever.", MODEL)
 )
 def test_a_stream_is_faulty_when(events: Events, fault: str) -> None:
     assert fault in faults_of_stream(events)
+
+
+def test_a_good_vector_has_no_faults() -> None:
+    assert list(form.of_vectors(MODEL, fake_mesh.vectors(MODEL))) == []
+
+
+def vectors(change: Callable[[Any], Any]) -> router_pb2.EmbedResponse:
+    response = fake_mesh.vectors(MODEL)
+    change(response)
+    return response
+
+
+@pytest.mark.parametrize(
+    ("response", "fault"),
+    [
+        (vectors(lambda r: r.ClearField("embeddings")), "0 vectors for one text"),
+        (vectors(lambda r: r.embeddings.add(values=[1.0])), "2 vectors for one text"),
+        (fake_mesh.vectors(MODEL, 0.0, 0.0, 0.0), "a vector of 3 numbers that are all zero"),
+        (vectors(lambda r: r.embeddings[0].ClearField("values")), "a vector of 0 numbers that are all zero"),
+        (fake_mesh.vectors(MODEL, 0.1, float("nan")), "a vector with something in it that is no number"),
+        (vectors(lambda r: r.usage.Clear()), "usage: 0 input tokens for a prompt"),
+        (fake_mesh.vectors("beta/b-1"), "the route names beta/b-1"),
+    ],
+)
+def test_a_vector_is_faulty_when(response: router_pb2.EmbedResponse, fault: str) -> None:
+    assert fault in list(form.of_vectors(MODEL, response))

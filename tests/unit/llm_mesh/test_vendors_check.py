@@ -157,13 +157,30 @@ async def test_a_vendor_whose_keys_are_rejected_is_not_called(mesh: FakeMesh, ca
 
 
 async def test_every_model_is_asked_both_ways_and_told_in_two_summaries(mesh: FakeMesh, capsys: Capture) -> None:
-    mesh.models.append(model("alpha/a-vectors", 0.1, "embedding"))
     assert await checked(mesh, all_models=True) is Exit.DONE
     lines = capsys.readouterr().out.splitlines()
     for name in ("non-streaming", "streaming"):
         at = lines.index(f"{name}: 3 of 3 models ok")
         assert lines[at + 1 : at + 4] == ["alpha/a-1: ok", "alpha/a-2: ok", "beta/b-1: ok"]
-    assert "alpha/a-vectors: not asked: it makes vectors" in lines
+
+
+async def test_a_model_that_makes_vectors_is_asked_for_one_and_never_streamed(mesh: FakeMesh, capsys: Capture) -> None:
+    mesh.models = [model("alpha/vectors", 0.1, "embedding")]
+    assert await checked(mesh, all_models=True) is Exit.DONE
+    told = capsys.readouterr().out
+    assert "non-streaming: 1 of 1 model ok\nalpha/vectors: ok\n" in told
+    assert "\nstreaming: " not in told
+    (asked,) = [request for request in mesh.asked if isinstance(request, router_pb2.EmbedRequest)]
+    assert (asked.intent.model, asked.intent.strict, len(asked.texts)) == ("alpha/vectors", True, 1)
+    await checked(mesh, all_models=True, streams=Streams.STREAM)
+    assert "alpha/vectors: not asked: it makes vectors, which are never streamed\n" in capsys.readouterr().out
+
+
+async def test_a_vector_of_zeros_is_a_fault_of_form(mesh: FakeMesh, capsys: Capture) -> None:
+    mesh.models = [model("alpha/vectors", 0.1, "embedding")]
+    mesh.scripts["alpha/vectors"] = fake_mesh.vectors("alpha/vectors", 0.0)
+    assert await checked(mesh, all_models=True) is Exit.FAILED
+    assert "alpha/vectors: wrong form: a vector of 1 numbers that are all zero" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("streams", "kinds"), [(Streams.WHOLE, {False}), (Streams.STREAM, {True})])
