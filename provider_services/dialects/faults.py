@@ -124,12 +124,13 @@ def closure(subject: Subject, reason: Reason, after: float | None) -> Observatio
 
 def duration(length: float) -> Duration:
     """Turn seconds into a protobuf Duration."""
-    return Duration(seconds=int(length), nanos=int(length % 1 * 1e9))
+    seconds, nanos = divmod(round(length * 1e9), 10**9)
+    return Duration(seconds=seconds, nanos=nanos)
 
 
 def _told(reply: HttpReply, error: VendorError, reason: Reason) -> float | None:
-    # A retry-after beside any other reason was seen on plain successes: it means nothing there.
-    if reason not in CLOSED_FOR and reason is not Reason.VENDOR_OVERLOAD:
+    # A retry-after was seen on plain successes: where another attempt is of no use it means nothing.
+    if reason not in CLOSED_FOR and reason not in RETRYABLE:
         return None
     after = spans.retry_after(reply.headers)
     return spans.mentioned(error.message) if after is None else after

@@ -69,22 +69,45 @@ class LineReader:
 
 
 class SseReader:
-    """Reads server-sent events; comments and empty events are no events."""
+    """Reads server-sent events; comments and events without data are no events.
+
+    What begins like a JSON object is no stream, whatever its headers say: vendors explain errors so. It is one event
+    without a name, complete when the answer is.
+    """
 
     def __init__(self, cap: int = LINE_CAP) -> None:
         self._lines = LineReader(cap)
         self._cap = cap
+        self._begun = b""
+        self._framed = False
         self._name = b""
         self._data: list[bytes] = []
         self._size = 0
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """Take bytes, return the events they complete."""
+        if not self._framed:
+            self._begun += data
+            if self._undecided():
+                return []
+            self._framed, data, self._begun = True, self._begun, b""
         return self._events(self._lines.feed(data))
 
     def close(self) -> list[SseEvent]:
         """Return the last event, if the stream ended without a blank line."""
+        if not self._framed:
+            plain = self._begun.removeprefix(BYTE_ORDER_MARK).strip()
+            return [SseEvent(b"", plain)] if plain else []
         return self._events([*self._lines.close(), b""])
+
+    def _undecided(self) -> bool:
+        """Say whether what has come may be, or is, something else than events; raises FramingError over the cap."""
+        begun = self._begun.removeprefix(BYTE_ORDER_MARK).lstrip()
+        if begun and not begun.startswith(b"{") and not BYTE_ORDER_MARK.startswith(begun):
+            return False
+        if len(self._begun) > self._cap:
+            raise FramingError(f"an answer that is no stream is longer than {self._cap} bytes")
+        return True
 
     def _events(self, lines: list[bytes]) -> list[SseEvent]:
         events = []
@@ -92,7 +115,8 @@ class SseReader:
             if not line:
                 if self._data:
                     data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                    events.append(SseEvent(self._name, data))
+                    if data and not data.isspace():
+                        events.append(SseEvent(self._name, data))
                     self._data, self._size = [], 0
                 self._name = b""
             elif line.startswith(b"data:"):

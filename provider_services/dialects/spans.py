@@ -9,7 +9,13 @@ from zoneinfo import ZoneInfo
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
 _WHOLE = re.compile(rf"(?:{_PIECE.pattern})+")
-_AGAIN = re.compile(rf"(?:try again|retry|resets?) (?:in|after) ({_WHOLE.pattern})", re.IGNORECASE)
+_WORDS = {"second": 1.0, "sec": 1.0, "minute": 60.0, "min": 60.0, "hour": 3600.0, "hr": 3600.0, "day": 86400.0}
+_WORDED = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(_WORDS)})s?\b", re.IGNORECASE)
+_AGAIN = re.compile(
+    rf"(?:(?:try again|retry|resets?) (?:in|after)|wait)(?: for)? ({_WHOLE.pattern}(?!\w)|{_WORDED.pattern})",
+    re.IGNORECASE,
+)
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?![\d.+Z-])")
 LONGEST = 400 * 86400.0  # seconds; anything longer is a defect
 
 
@@ -27,9 +33,13 @@ def seconds(text: str) -> float | None:
 
 
 def mentioned(message: str) -> float | None:
-    """Find "try again in 2m59.56s" in a sentence; seconds, or None."""
+    """Find "try again in 2m59.56s" or "retry after 26 seconds" in a sentence; seconds, or None."""
     found = _AGAIN.search(message)
-    return seconds(found.group(1)) if found else None
+    if found is None:
+        return None
+    if worded := _WORDED.fullmatch(found.group(1)):
+        return seconds(str(float(worded.group(1)) * _WORDS[worded.group(2).lower()]))
+    return seconds(found.group(1))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -69,12 +79,27 @@ def until_midnight(headers: Mapping[str, str], zone: str) -> float | None:
     return tomorrow.timestamp() - now.timestamp()
 
 
-def until_epoch(milliseconds: str, headers: Mapping[str, str]) -> float | None:
-    """Return the seconds from the answer's own date to a Unix time in milliseconds; None when either is missing."""
+def until_reset(moment: str, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to a reset: a Unix time in milliseconds or seconds, from the answer's own date, or a length.
+
+    None when the text is neither, or no answer's date tells how far away the time is.
+    """
+    if not moment.isdecimal() or len(moment) < len("1000000000"):
+        return seconds(moment)
     now = _date(headers.get("date", ""))
-    if now is None or not milliseconds.isdecimal() or not 12 <= len(milliseconds) <= 14:
+    if now is None or len(moment) > len("1000000000000"):
         return None
-    return min(LONGEST, max(0.0, int(milliseconds) / 1000 - now.timestamp()))
+    then = int(moment) / (1 if len(moment) == len("1000000000") else 1000)
+    return min(LONGEST, max(0.0, then - now.timestamp()))
+
+
+def until_written(message: str, headers: Mapping[str, str], zone: str) -> float | None:
+    """Return the seconds from the answer's own date to a local time that a sentence names; None without either."""
+    found, now = _MOMENT.search(message), _date(headers.get("date", ""))
+    if found is None or now is None:
+        return None
+    then = datetime.fromisoformat(found.group()).replace(tzinfo=ZoneInfo(zone))
+    return min(LONGEST, max(0.0, then.timestamp() - now.timestamp()))
 
 
 def _date(text: str) -> datetime | None:

@@ -1,5 +1,6 @@
-"""JSON in and out, for every dialect: fast, tolerant of nothing but JSON, and schemas in their own order."""
+"""JSON in and out, for every dialect: fast, strict with callers, forgiving with vendors, schemas in their own order."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +18,11 @@ _decode = msgspec.json.Decoder().decode
 
 
 def decode(data: bytes) -> Json:
-    """Read JSON; raises VendorFault VENDOR_SERVER when it is none."""
+    """Read a vendor's JSON; raises VendorFault VENDOR_SERVER when it is none."""
     try:
         return _decode(data)
     except (ValueError, RecursionError):
-        raise nonsense("the vendor's answer is not JSON") from None
+        return _forgiven(data)
 
 
 def decode_object(data: bytes) -> dict[str, Json]:
@@ -38,6 +39,15 @@ def try_decode(data: bytes | str) -> Json:
         return _decode(data)
     except (ValueError, RecursionError):
         return None
+
+
+def _forgiven(data: bytes) -> Json:
+    """Read what is JSON but for raw control characters, halves of a character, or numbers that are none."""
+    try:
+        value = json.loads(data.decode(errors="replace"), strict=False)
+        return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError):
+        raise nonsense("the vendor's answer is not JSON") from None
 
 
 def nonsense(message: str) -> VendorFault:

@@ -52,9 +52,9 @@ class Block:
             case "input_json_delta":
                 self._argue(delta.get("partial_json") or "", deltas)
             case "signature_delta":
-                self._start["signature"] = delta["signature"]
+                self._start["signature"] = delta.get("signature")
             case "citations_delta":
-                source = delta["citation"]
+                source = wire.mapping(delta.get("citation"))
                 self._start["citations"] = [*(self._start.get("citations") or ()), source]
                 self._cite(source, deltas)
 

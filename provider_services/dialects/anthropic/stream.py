@@ -14,7 +14,7 @@ from meshkit.errors import Reason
 from provider_services.dialects import estimate, wire
 from provider_services.dialects.anthropic import errors, finishes, usage
 from provider_services.dialects.anthropic.blocks import Block, Parts
-from provider_services.dialects.framing import LINE_CAP, FramingError, SseEvent, SseReader
+from provider_services.dialects.framing import SseEvent, SseReader
 from provider_services.dialects.held import Held
 from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
 
@@ -28,10 +28,8 @@ class MessageStream:
         self._call = call
         self._reader = SseReader()
         self._held = Held()
-        self._begun = b""
-        self._framing = False
         self._parts = Parts(call)
-        self._blocks: dict[int, Block] = {}
+        self._blocks: dict[int | None, Block] = {}
         self._open = False
         self._counted: dict[str, Any] = {}
         self._told = False
@@ -52,7 +50,7 @@ class MessageStream:
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take the next bytes."""
-        deltas = self._held.read(lambda: self._framed(data), self._event)
+        deltas = self._held.read(lambda: self._reader.feed(data), self._event)
         self._received.add(deltas)
         return deltas
 
@@ -60,8 +58,6 @@ class MessageStream:
         """Take the end of the stream."""
         last = self._held.read(self._last, self._event)
         self._held.check()
-        if body := wire.mapping(wire.try_decode(self._begun)):
-            raise VendorFault(errors.inside(self._call, body))
         if not self._ended:
             raise _incomplete("the vendor's stream ended without its finish")
         reason = finishes.read(self._stop, called=self._parts.called)
@@ -93,19 +89,6 @@ class MessageStream:
         guess.input_tokens = estimate.prompt_tokens(self._call.prompt)
         return guess
 
-    def _framed(self, data: bytes) -> list[SseEvent]:
-        """Return the events; an error may come as plain JSON, whatever the headers say."""
-        if self._framing:
-            return self._reader.feed(data)
-        self._begun += data
-        first = self._begun.lstrip()[:1]
-        if not first or first == b"{":
-            if len(self._begun) > LINE_CAP:
-                raise FramingError(f"an answer that is no stream is longer than {LINE_CAP} bytes")
-            return []
-        self._framing, data, self._begun = True, self._begun, b""
-        return self._reader.feed(data)
-
     def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
         if event.data.strip() == b"[DONE]":
             return
@@ -114,7 +97,7 @@ class MessageStream:
         known = self._events.get(kind)
         if known is not None:
             known(body, deltas)
-        elif body.get("error"):
+        elif body.get("error") or not (kind or self._id):  # an error may come as plain JSON, whatever the headers say
             self._fail(body, deltas)
 
     def _start_message(self, body: Event, deltas: list[Delta]) -> None:
@@ -132,13 +115,13 @@ class MessageStream:
         self._end(message.get("stop_reason"))
 
     def _start_block(self, body: Event, deltas: list[Delta]) -> None:
-        self._blocks[body["index"]] = Block(self._parts, body["content_block"], deltas)
+        self._blocks[body.get("index")] = Block(self._parts, body["content_block"], deltas)
 
     def _grow_block(self, body: Event, deltas: list[Delta]) -> None:
-        self._blocks[body["index"]].grow(body["delta"], deltas)
+        self._blocks[body.get("index")].grow(wire.mapping(body.get("delta")), deltas)
 
     def _stop_block(self, body: Event, deltas: list[Delta]) -> None:
-        block = self._blocks.pop(body["index"], None)
+        block = self._blocks.pop(body.get("index"), None)
         if block is not None:
             block.stop(deltas)
 

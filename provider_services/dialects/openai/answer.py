@@ -22,7 +22,7 @@ from provider_services.dialects.openai import errors, pieces, usage
 def decode(call: Call, reply: HttpReply) -> Completion:
     """Read a completion; raises VendorFault for an error or nonsense inside a success."""
     body = wire.decode_object(reply.body)
-    if body.get("error"):
+    if errors.told(body):
         raise VendorFault(errors.inside(call, body))
     try:
         return _completion(call, body)
@@ -87,8 +87,8 @@ def _tool_calls(message: Mapping[str, Any], response_id: str) -> list[Part]:
         Part(
             tool_call=ToolCall(
                 id=called.get("id") or pieces.made_up_id(response_id, number),
-                name=called["function"]["name"],
-                arguments_json=pieces.arguments(called["function"]) or "{}",
+                name=pieces.function(called)["name"],
+                arguments_json=pieces.arguments(pieces.function(called)) or "{}",
             )
         )
         for number, called in enumerate(listed)

@@ -1,9 +1,10 @@
 """Reads the many shapes of a chat-completions error, and says what each means."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from meshkit.errors import Reason
-from provider_services.dialects import faults, spans, wire
+from provider_services.dialects import faults, rate_headers, spans, wire
 from provider_services.dialects.faults import Rule, VendorError
 from provider_services.dialects.interface import Fault, HttpReply, Subject
 
@@ -27,6 +28,8 @@ RULES = (
         ("per day", "(rpd)", "(tpd)", "per month", "-per-day"),
     ),
     Rule(Reason.VENDOR_THROTTLED, frozenset({429})),
+    # An error inside a stream names no status.
+    Rule(Reason.VENDOR_THROTTLED, frozenset({0}), ("rate_limit", "rate limit", "too many requests")),
     Rule(
         Reason.VENDOR_RETIRED,
         frozenset({400, 404, 410}),
@@ -38,6 +41,7 @@ RULES = (
         (
             "context_length_exceeded",
             "maximum context length",
+            "maximum prompt length",
             "context window",
             "context length",
             "reduce the length",
@@ -62,7 +66,7 @@ RULES = (
     Rule(
         Reason.VENDOR_AUTH,
         frozenset({400, 401, 403}),
-        ("invalid_api_key", "incorrect api key", "invalid api key", "invalid_authentication"),
+        ("invalid_api_key", "incorrect api key", "invalid api key", "api key not valid", "invalid_authentication"),
     ),
     Rule(
         Reason.VENDOR_NOT_FOUND,
@@ -70,30 +74,36 @@ RULES = (
         ("model_not_found", "model_not_exist", "does not exist", "unknown model", "model not found", "model not exist"),
     ),
     Rule(Reason.VENDOR_OVERLOAD, words=("capacity_exceeded", "overloaded", "engine_overloaded")),
-    # An error inside a stream names no status.
-    Rule(Reason.VENDOR_THROTTLED, frozenset({0}), ("rate_limit", "rate limit", "too many requests")),
     Rule(Reason.VENDOR_BAD_REQUEST, frozenset({0}), ("invalid_request",)),
 )
 # What ends when the window the headers speak of does.
 PASSING = frozenset({Reason.VENDOR_THROTTLED, Reason.VENDOR_QUOTA})
-# The model stumbled over its own tool call or JSON: the same request may well succeed.
-STUMBLES = ("tool_use_failed", "json_validate_failed")
+# What stumbled over its own tool call or JSON, or over calls not yet paid for: the same request may well succeed.
+STUMBLES = ("tool_use_failed", "json_validate_failed", "in_flight_budget_exhausted")
+CHINA_TIME = "resets_in_china_time"  # a quirk: a sentence names the day and hour its quota comes back, over there
+
+
+def told(body: Any, name: bytes = b"") -> bool:
+    """Say whether a body, or an event of that name, is or holds an error; `error` may be empty in good ones."""
+    return bool(body.get("error")) or body.get("object") == "error" or name == b"error" or bool(_aside(body))
 
 
 def classify(subject: Subject, reply: HttpReply) -> Fault:
     """Say what an error answer means."""
-    error = read(wire.try_decode(reply.body), reply.status, reply.body)
+    body = wire.try_decode(reply.body)
+    error = read(body, reply.status, reply.body)
     reason = faults.judge(error, RULES, subject)
-    reset = spans.until_epoch(reply.headers.get("x-ratelimit-reset", ""), reply.headers)
-    after = reset if reason in PASSING and spans.retry_after(reply.headers) is None else None
-    return faults.fault(subject, reply, error, reason, retry_after=after, retryable=error.code in STUMBLES)
+    if reason is Reason.VENDOR_THROTTLED and rate_headers.lasting(reply.headers):
+        reason = Reason.VENDOR_QUOTA
+    after = _reset(subject, reply, body, error) if reason in PASSING else None
+    return faults.fault(subject, reply, error, reason, retry_after=after, retryable=_stumbled(error))
 
 
 def inside(subject: Subject, body: Any) -> Fault:
     """Say what an error object inside a successful answer means."""
     error = read(body, 0, b"")
     reply = HttpReply(error.status, {}, b"")
-    return faults.fault(subject, reply, error, faults.judge(error, RULES, subject), retryable=error.code in STUMBLES)
+    return faults.fault(subject, reply, error, faults.judge(error, RULES, subject), retryable=_stumbled(error))
 
 
 def read(body: Any, status: int, raw: bytes) -> VendorError:
@@ -102,17 +112,52 @@ def read(body: Any, status: int, raw: bytes) -> VendorError:
         body = body[0]
     if not isinstance(body, dict):
         return VendorError(status, raw.decode(errors="replace"))
-    error = body.get("error", body)
+    error = body.get("error") or _first(body.get("errors")) or _aside(body) or body
     if not isinstance(error, dict):
         return VendorError(status, _text(error), _text(body.get("code")))
     message = error.get("message") or _detail(error.get("detail")) or body.get("message")
-    code, named = error.get("code"), error.get("status_code")
-    if not status:
-        status = next((value for value in (named, code) if isinstance(value, int) and 400 <= value < 600), 0)
+    code = error.get("code")
+    named = (error.get("status_code"), code, error.get("status"))
+    status = status or next((number for value in named if (number := _status(value))), 0)
     # A go-between tells the other vendor's own words apart from its own; a cloud hides a refusal's true code inside.
-    told = wire.mapping(error.get("metadata")).get("raw"), wire.mapping(error.get("innererror")).get("code")
-    kind = " ".join(filter(None, (_text(error.get("type")), *map(_text, told))))
-    return VendorError(status, _text(message), _text(code), kind)
+    between, inner = wire.mapping(error.get("metadata")), wire.mapping(error.get("innererror"))
+    more = (error.get("type"), between.get("raw"), between.get("error_type"), inner.get("code"))
+    return VendorError(status, _text(message), _text(code), " ".join(filter(None, map(_text, more))))
+
+
+def _reset(subject: Subject, reply: HttpReply, body: Any, error: VendorError) -> float | None:
+    """Return the seconds until a window ends, where no retry-after tells: headers, a copy of them, or a sentence."""
+    if spans.retry_after(reply.headers) is not None:
+        return None
+    if CHINA_TIME in subject.quirks and (after := spans.until_written(error.message, reply.headers, "Asia/Shanghai")):
+        return after
+    copied = wire.mapping(wire.mapping(wire.mapping(wire.mapping(body).get("error")).get("metadata")).get("headers"))
+    lowered = {name.lower(): wire.text(value) for name, value in copied.items()}
+    for told_by in (reply.headers, lowered):
+        for name in ("x-ratelimit-reset", "ratelimit-reset"):
+            if (after := spans.until_reset(told_by.get(name, ""), reply.headers)) is not None:
+                return after
+    return None
+
+
+def _stumbled(error: VendorError) -> bool:
+    return any(stumble in error.words for stumble in STUMBLES)
+
+
+def _status(value: Any) -> int:
+    """Return a status a body names as a number or in digits; 0 for anything else, such as a vendor's own code."""
+    if isinstance(value, str) and len(value) == 3 and value.isdecimal():
+        value = int(value)
+    return value if isinstance(value, int) and 400 <= value < 600 else 0
+
+
+def _aside(body: Mapping[str, Any]) -> Any:
+    """Return why a stream stopped early, which a vendor may tell in a field of its own, beside good choices."""
+    return next((wire.mapping(body[name]).get("error") for name in body if name.startswith("x_")), None)
+
+
+def _first(listed: Any) -> Mapping[str, Any]:
+    return wire.mapping(listed[0]) if listed and isinstance(listed, list) else {}
 
 
 def _detail(detail: Any) -> Any:

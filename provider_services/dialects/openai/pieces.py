@@ -7,21 +7,27 @@ from llmmesh.chat.v1.chat_pb2 import Citation, FinishReason, TokenLogprob
 
 from provider_services.dialects import wire
 
-# Every spelling seen at any vendor of this wire; what ends an answer in an error is not here.
+# Every spelling seen at any vendor of this wire, and those of other wires that a go-between may pass on; what is not
+# here is a stop, and what ends an answer in an error is below.
 FINISHES: Mapping[str, FinishReason.ValueType] = {
-    "stop": FinishReason.FINISH_REASON_STOP,
-    "eos": FinishReason.FINISH_REASON_STOP,
-    "stop_sequence": FinishReason.FINISH_REASON_STOP,
     "length": FinishReason.FINISH_REASON_LENGTH,
     "max_tokens": FinishReason.FINISH_REASON_LENGTH,
     "model_length": FinishReason.FINISH_REASON_LENGTH,
     "model_context_window_exceeded": FinishReason.FINISH_REASON_LENGTH,
+    "max_output_tokens": FinishReason.FINISH_REASON_LENGTH,
     "tool_calls": FinishReason.FINISH_REASON_TOOL_CALLS,
     "tool_call": FinishReason.FINISH_REASON_TOOL_CALLS,
     "function_call": FinishReason.FINISH_REASON_TOOL_CALLS,
+    "tool_use": FinishReason.FINISH_REASON_TOOL_CALLS,
     "content_filter": FinishReason.FINISH_REASON_CONTENT_FILTER,
     "sensitive": FinishReason.FINISH_REASON_CONTENT_FILTER,
+    "refusal": FinishReason.FINISH_REASON_CONTENT_FILTER,
+    "safety": FinishReason.FINISH_REASON_CONTENT_FILTER,
+    "recitation": FinishReason.FINISH_REASON_CONTENT_FILTER,
+    "prohibited_content": FinishReason.FINISH_REASON_CONTENT_FILTER,
 }
+# A finish reason that is none yet: one host writes the word where others write no value.
+UNENDED = frozenset({None, "", "null"})
 BROKEN = frozenset({"error", "network_error", "insufficient_system_resource"})
 # Fields of a message that a vendor wants back as they were.
 OPAQUE_FIELDS = ("reasoning_details",)
@@ -29,9 +35,9 @@ OPAQUE_FIELDS = ("reasoning_details",)
 
 def finish(said: str, *, called: bool, refused: bool) -> FinishReason.ValueType:
     """Return why a choice ended; a forced call and a refusal end with a mere "stop" at some vendors."""
-    if said in BROKEN:
+    if said.lower() in BROKEN:
         raise wire.nonsense(f"the vendor ended the answer with {said}")
-    reason = FINISHES.get(said, FinishReason.FINISH_REASON_STOP)
+    reason = FINISHES.get(said.lower(), FinishReason.FINISH_REASON_STOP)
     if reason == FinishReason.FINISH_REASON_STOP:
         if called:
             return FinishReason.FINISH_REASON_TOOL_CALLS
@@ -48,11 +54,21 @@ def content(value: Any) -> tuple[str, str]:
         return "", wire.encode(value).decode()
     thought, said = [], []
     for piece in value or ():
-        if piece.get("type") == "thinking":
-            thought.append("".join(wire.text(inner.get("text")) for inner in piece.get("thinking") or ()))
-        else:
-            said.append(wire.text(piece.get("text")))
+        match piece.get("type"):
+            case "thinking":
+                thought.append(_inner(piece.get("thinking")))
+            case "reasoning":
+                thought.append(_inner(piece.get("summary")) or _inner(piece.get("content")) or _inner(piece.get("text")))
+            case _:
+                said.append(wire.text(piece.get("text")))
     return "".join(thought), "".join(said)
+
+
+def _inner(value: Any) -> str:
+    """Return the text of a piece's own pieces, or of a piece that is a text itself."""
+    if isinstance(value, str):
+        return value
+    return "".join(wire.text(wire.mapping(piece).get("text")) for piece in value or ())
 
 
 def reasoning(message: Mapping[str, Any]) -> str:
@@ -97,6 +113,14 @@ def _logprob(token: Mapping[str, Any]) -> TokenLogprob:
             TokenLogprob(token=other["token"], logprob=other["logprob"]) for other in token.get("top_logprobs") or ()
         ],
     )
+
+
+def function(called: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a tool call calls; a custom tool's input is a text of its own, no JSON."""
+    custom = wire.mapping(called.get("custom"))
+    if any(custom.values()):  # some hosts fill the field with nothing
+        return {"name": custom.get("name"), "arguments": custom.get("input")}
+    return called.get("function") or {}
 
 
 def arguments(function: Mapping[str, Any]) -> str:

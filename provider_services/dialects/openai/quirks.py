@@ -18,6 +18,8 @@ READING = frozenset(
         "limits_per_model",  # rate limits count each model of the account apart
         "requests_window_day",  # x-ratelimit-*-requests speak of a day, not of a minute
         "reasoning_outside_output",  # completion_tokens leave reasoning tokens out
+        "more_reasoning_is_outside",  # ... when they count less than the reasoning tokens
+        "resets_in_china_time",  # an error names the local time at which a quota comes back
         "think_tags",  # reasoning opens the text, between <think> and </think>
         "reasoning_returns_as_reasoning",  # reasoning text goes back in this field
         "reasoning_returns_as_reasoning_content",

@@ -6,7 +6,7 @@ The stream ends well when every choice that began has ended, or with `[DONE]`, w
 from collections.abc import Mapping
 from typing import Any
 
-from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, ProviderData, ToolCall, Usage
+from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, ProviderData, Usage
 
 from meshkit.errors import Reason
 from provider_services.dialects import estimate, wire
@@ -14,6 +14,7 @@ from provider_services.dialects.framing import SseEvent, SseReader
 from provider_services.dialects.held import Held
 from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
 from provider_services.dialects.openai import errors, pieces, usage
+from provider_services.dialects.openai.calls import Calls
 from provider_services.dialects.think_tags import ThinkTags
 
 DONE = b"[DONE]"
@@ -45,6 +46,8 @@ class ChatStream:
         if open_choices or not self._choices:
             fault = Fault(Reason.VENDOR_INCOMPLETE, "the vendor's stream ended without its finish", retryable=True)
             raise VendorFault(fault)
+        for _, choice in sorted(self._choices.items()):
+            choice.close(last)
         return Finish(
             choices=tuple(choice.finish() for _, choice in sorted(self._choices.items())),
             usage=self._usage or self._estimate(),
@@ -73,7 +76,7 @@ class ChatStream:
             self._done = True
             return
         body = wire.decode_object(event.data)
-        if body.get("error"):
+        if errors.told(body, event.name):
             raise VendorFault(errors.inside(self._call, body))
         self._id = body.get("id") or self._id
         self._model = body.get("model") or self._model
@@ -83,12 +86,14 @@ class ChatStream:
             self._usage = usage.read(self._call, counted)
 
     def _choice(self, chunk: Mapping[str, Any], deltas: list[Delta]) -> None:
+        if chunk.get("error"):
+            raise VendorFault(errors.inside(self._call, chunk))
         index = chunk.get("index") or 0
         choice = self._choices.get(index)
         if choice is None:
             choice = self._choices[index] = _Choice(index, self._call, self._id)
         before = len(deltas)
-        if delta := chunk.get("delta"):
+        if delta := chunk.get("delta", chunk.get("message")):  # a vendor that does not stream answers whole
             choice.grow(delta, deltas)
         if chunk.get("logprobs"):
             choice.weigh(chunk, deltas, before)
@@ -103,9 +108,8 @@ class _Choice:
     def __init__(self, index: int, call: Call, response_id: str) -> None:
         self._index = index
         self._call = call
-        self._response_id = response_id
         self._parts: dict[str, int] = {}
-        self._calls: dict[int, _Called] = {}
+        self._calls = Calls(index, response_id, self.part)
         self._ended: str | None = None
         self._opaque: dict[str, list[Any]] = {}
         self._tags = ThinkTags() if "think_tags" in call.quirks else None
@@ -119,13 +123,15 @@ class _Choice:
         if refused := delta.get("refusal"):
             deltas.append(self._delta("refusal", refusal=refused))
         for called in delta.get("tool_calls") or ():
-            self._call_tool(called, deltas)
-        if len(delta) > 1:
+            self._calls.grow(called, deltas)
+        if len(delta) > 1 or "content" not in delta:
             self._grow_rarely(delta, deltas)
 
     def _grow_rarely(self, delta: Mapping[str, Any], deltas: list[Delta]) -> None:
         if (legacy := delta.get("function_call")) and any(legacy.values()):
-            self._call_tool({"index": 0, "function": legacy}, deltas)
+            self._calls.grow({"index": 0, "function": legacy}, deltas)
+        if spoken := wire.text(wire.mapping(delta.get("audio")).get("transcript")):
+            deltas.append(self._delta("text", text=spoken))
         deltas.extend(self._delta("text", citation=citation) for citation in pieces.citations(delta))
         for field in pieces.OPAQUE_FIELDS:
             if found := delta.get(field):
@@ -142,16 +148,23 @@ class _Choice:
 
     def end(self, reason: str, deltas: list[Delta]) -> None:
         """Read why the choice ended; a repeated reason changes nothing."""
-        if self._ended:
+        if self._ended or reason in pieces.UNENDED:
             return
         self._ended = reason
+        self._complete(deltas)
+
+    def close(self, deltas: list[Delta]) -> None:
+        """Take the end of the stream, which may be the only end the choice has."""
+        if not self._ended:
+            self._complete(deltas)
+        self._calls.close(deltas)
+
+    def _complete(self, deltas: list[Delta]) -> None:
         if self._tags:
             self._tagged(self._tags.close(), deltas)
         if self._opaque:
             data = ProviderData(vendor=self._call.vendor, model=self._call.model, data=wire.encode(self._opaque))
             deltas.append(self._delta("reasoning", reasoning="", provider_data=data))
-        for called in self._calls.values():
-            called.begin(self, deltas)
 
     def ended(self, done: bool) -> bool:
         """Say whether the choice ended; some vendors give no reason and only say that the stream is done."""
@@ -185,46 +198,3 @@ class _Choice:
             deltas.append(self._delta("reasoning", reasoning=thought))
         if said:
             deltas.append(self._delta("text", text=said))
-
-    def _call_tool(self, chunk: Mapping[str, Any], deltas: list[Delta]) -> None:
-        number = chunk.get("index")
-        if number is None:  # some vendors send no index: an id begins a call
-            number = len(self._calls) if chunk.get("id") or not self._calls else len(self._calls) - 1
-        called = self._calls.get(number)
-        if called is None:
-            called = self._calls[number] = _Called(self._index, pieces.made_up_id(self._response_id, number))
-        called.grow(chunk, self, deltas)
-
-
-class _Called:
-    """The state of one growing tool call; it begins for the reader once its name is known."""
-
-    def __init__(self, choice: int, made_up_id: str) -> None:
-        self._choice = choice
-        self._id = ""
-        self._made_up_id = made_up_id
-        self._name = ""
-        self._held = ""
-        self._part: int | None = None
-
-    def grow(self, chunk: Mapping[str, Any], owner: _Choice, deltas: list[Delta]) -> None:
-        """Read one piece of the call."""
-        function = chunk.get("function") or {}
-        self._id = self._id or chunk.get("id") or ""
-        arguments = pieces.arguments(function)
-        if self._part is not None:
-            if arguments:
-                deltas.append(Delta(choice_index=self._choice, part_index=self._part, tool_arguments=arguments))
-            return
-        self._name = self._name or function.get("name") or ""
-        self._held += arguments
-        if self._name:
-            self.begin(owner, deltas)
-
-    def begin(self, owner: _Choice, deltas: list[Delta]) -> None:
-        """Send the beginning of the call, if it has not been sent."""
-        if self._part is not None:
-            return
-        self._part = owner.part(f"tool call {self._made_up_id}")
-        call = ToolCall(id=self._id or self._made_up_id, name=self._name, arguments_json=self._held)
-        deltas.append(Delta(choice_index=self._choice, part_index=self._part, tool_call=call))

@@ -12,13 +12,19 @@ from provider_services.dialects.interface import Subject
 def read(subject: Subject, body: Mapping[str, Any]) -> Usage:
     """Read a usage object.
 
-    Some vendors leave reasoning out of completion_tokens: known by their quirk, or because their total says so.
+    Some vendors leave reasoning out of completion_tokens: known by their quirk, or because their total says so. Some
+    do so for hosted models of others, and their total lies.
     """
-    prompt, completion = wire.count(body.get("prompt_tokens")), wire.count(body.get("completion_tokens"))
+    prompt = wire.count(body.get("prompt_tokens")) or wire.count(body.get("input_tokens"))
+    completion = wire.count(body.get("completion_tokens")) or wire.count(body.get("output_tokens"))
     details = wire.mapping(body.get("completion_tokens_details"))
     reasoning = wire.count(details.get("reasoning_tokens")) or wire.count(body.get("reasoning_tokens"))
     total = wire.count(body.get("total_tokens"))
-    outside = "reasoning_outside_output" in subject.quirks or total == prompt + completion + reasoning
+    outside = (
+        "reasoning_outside_output" in subject.quirks
+        or total == prompt + completion + reasoning
+        or ("more_reasoning_is_outside" in subject.quirks and reasoning > completion)
+    )
     output = completion + reasoning if reasoning and outside else completion
     return Usage(
         input_tokens=prompt,

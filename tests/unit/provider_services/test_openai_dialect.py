@@ -492,7 +492,7 @@ def test_calls_without_index_id_or_whole_name_are_told_apart() -> None:
     assert [(made.id, made.name, made.arguments_json) for made in calls] == [
         ("a", "f", "{}"),
         ("b", "g", "{}"),
-        ("call_r1_7", "h", ""),
+        ("call_r1_2", "h", ""),
     ]
 
 
