@@ -74,7 +74,7 @@ class EventStream:
         self._id = wire.text(body.get("id"))
 
     def _content(self, body: Mapping[str, Any], deltas: list[Delta]) -> None:
-        number, content = body["index"], body["delta"]["message"]["content"]
+        number, content = body.get("index") or 0, body["delta"]["message"]["content"] or {}
         if thought := content.get("thinking"):
             deltas.append(Delta(part_index=self._part(f"content {number}"), reasoning=thought))
         elif said := content.get("text"):
@@ -98,7 +98,8 @@ class EventStream:
             deltas.extend(Delta(part_index=part, citation=citation) for citation in citations.read(cited, said))
 
     def _call_begins(self, body: Mapping[str, Any], deltas: list[Delta]) -> None:
-        number, told = body["index"], body["delta"]["message"]["tool_calls"]
+        told = body["delta"]["message"]["tool_calls"]
+        number = body["index"] if body.get("index") is not None else len(self._calls)
         self._keep_plan(deltas)
         begun = answer.tool_call(self._call, told, self._id, number)
         begun.arguments_json = ""
@@ -107,11 +108,16 @@ class EventStream:
         called.grow(told["function"].get("arguments") or "", deltas)
 
     def _call_grows(self, body: Mapping[str, Any], deltas: list[Delta]) -> None:
-        piece = body["delta"]["message"]["tool_calls"]["function"]["arguments"]
-        self._calls[body["index"]].grow(piece, deltas)
+        piece = body["delta"]["message"]["tool_calls"]["function"].get("arguments") or ""
+        self._called(body).grow(piece, deltas)
 
     def _call_ends(self, body: Mapping[str, Any], deltas: list[Delta]) -> None:
-        self._calls[body["index"]].end(deltas)
+        self._called(body).end(deltas)
+
+    def _called(self, body: Mapping[str, Any]) -> "_Called":
+        """Return the call an event is about: the one it names, else the last begun."""
+        index = body.get("index")
+        return self._calls[max(self._calls) if index is None else index]
 
     def _end(self, body: Mapping[str, Any], deltas: list[Delta]) -> None:
         delta = body["delta"]

@@ -61,7 +61,7 @@ def _choice(call: Call, body: Mapping[str, Any], candidate: Mapping[str, Any], n
 
 
 def _part(call: Call, part: Mapping[str, Any], response_id: str, number: int) -> Part:
-    if "functionCall" in part:
+    if part.get("functionCall") is not None:
         read = Part(tool_call=tool_call(part["functionCall"], response_id, number))
     elif part.get("thought"):
         read = Part(reasoning=Reasoning(text=wire.text(part.get("text"))))

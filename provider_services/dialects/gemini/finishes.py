@@ -5,6 +5,7 @@ from typing import Any
 from llmmesh.chat.v1.chat_pb2 import FinishReason, Usage
 
 from meshkit.errors import Reason
+from provider_services.dialects import wire
 from provider_services.dialects.interface import Fault, VendorFault
 
 STOP = FinishReason.FINISH_REASON_STOP
@@ -26,6 +27,8 @@ FINISHES = {
             "IMAGE_PROHIBITED_CONTENT",
             "IMAGE_RECITATION",
             "MODEL_ARMOR",
+            "ESCALATION",
+            "PUP_LIMITED_DISABLED",
         ),
         FILTER,
     ),
@@ -55,6 +58,14 @@ NUMBERS = {
     9: "SPII",
     10: "MALFORMED_FUNCTION_CALL",
     11: "IMAGE_SAFETY",
+    12: "UNEXPECTED_TOOL_CALL",
+    13: "TOO_MANY_TOOL_CALLS",
+    14: "IMAGE_PROHIBITED_CONTENT",
+    15: "IMAGE_OTHER",
+    16: "NO_IMAGE",
+    17: "IMAGE_RECITATION",
+    18: "MISSING_THOUGHT_SIGNATURE",
+    19: "MALFORMED_RESPONSE",
 }
 
 
@@ -75,8 +86,11 @@ def read(said: str, detail: str, usage: Usage | None, *, called: bool) -> Finish
 
 
 def blocked(feedback: Any, usage: Usage | None) -> VendorFault:
-    """Make the fault of a prompt the vendor would not answer."""
-    why = feedback.get("blockReason", "no candidate") if isinstance(feedback, dict) else "no candidate"
-    said = feedback.get("blockReasonMessage") if isinstance(feedback, dict) else None
-    message = f"the vendor blocked the prompt: {why}" + (f": {said}" if said else "")
+    """Make the fault of an answer without a candidate: the prompt was blocked, or nobody knows why there is none."""
+    told = wire.mapping(feedback)
+    if not told.get("blockReason"):
+        message = "the vendor's answer holds no candidate"
+        return VendorFault(Fault(Reason.VENDOR_SERVER, message, usage=usage, retryable=True, answered=True))
+    said = told.get("blockReasonMessage")
+    message = f"the vendor blocked the prompt: {told['blockReason']}" + (f": {said}" if said else "")
     return VendorFault(Fault(Reason.VENDOR_CONTENT_FILTER, message[:500], usage=usage, answered=True))

@@ -43,9 +43,10 @@ class ContentStream:
         """Take the end of the stream."""
         last = self._held.read(self._last, self._event)
         self._held.check()
-        if not self._candidates and self._feedback:
+        ended = bool(self._candidates) and all(candidate.finished for candidate in self._candidates.values())
+        if not ended and wire.mapping(self._feedback).get("blockReason"):
             raise finishes.blocked(self._feedback, self._usage)
-        if not self._candidates or not all(candidate.finished for candidate in self._candidates.values()):
+        if not ended:
             raise VendorFault(
                 Fault(Reason.VENDOR_INCOMPLETE, "the vendor's stream ended without its finish", retryable=True)
             )
@@ -84,6 +85,8 @@ class ContentStream:
         return [event.data for event in self._reader.close() if wire.try_decode(event.data) is not None]
 
     def _event(self, data: bytes, deltas: list[Delta]) -> None:
+        if data.strip() == b"[DONE]":  # a go-between's
+            return
         body = wire.decode_object(data)
         if body.get("error"):
             raise VendorFault(errors.inside(self._call, body))
@@ -151,7 +154,7 @@ class _Candidate:
 
     def _piece(self, part: Mapping[str, Any], deltas: list[Delta]) -> None:
         kept = state.keep(self._call, part)
-        if "functionCall" in part:
+        if part.get("functionCall") is not None:
             self._call_tool(part["functionCall"], kept, deltas)
             return
         text = wire.text(part.get("text"))

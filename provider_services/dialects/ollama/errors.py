@@ -10,6 +10,7 @@ from provider_services.dialects.interface import Fault, HttpReply, Subject
 
 RULES = (
     Rule(Reason.VENDOR_AUTH, frozenset({401, 403})),
+    Rule(Reason.VENDOR_THROTTLED, frozenset({429}), ("concurrent",)),
     Rule(Reason.VENDOR_QUOTA, frozenset({402, 429}), ("usage limit", "upgrade", "credits")),
     Rule(Reason.VENDOR_NOT_FOUND, frozenset({400, 404}), ("not found",)),
     Rule(Reason.VENDOR_CONTEXT, frozenset({400}), ("context length", "exceeds the available context", "context size")),

@@ -1,5 +1,6 @@
 """Asks the local model server for vectors, and reads them and the list of its models."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Embedding, Usage
@@ -28,13 +29,21 @@ def decode(call: EmbedCall, reply: HttpReply) -> EmbedResponse:
     if body.get("error"):
         raise VendorFault(errors.inside(call, body))
     try:
-        embeddings = [Embedding(values=row) for row in body["embeddings"]]
+        embeddings = [Embedding(values=row) for row in _rows(body)]
     except wire.MALFORMED:
         raise wire.nonsense("the server's vectors have an unknown shape") from None
     counted = wire.count(body.get("prompt_eval_count"))
+    counted = counted or wire.count(wire.mapping(body.get("usage")).get("prompt_tokens"))
     guess = estimate.tokens(sum(len(text.encode()) for text in call.texts))
     used = Usage(input_tokens=counted) if counted else Usage(input_tokens=guess, estimated=True)
     return EmbedResponse(embeddings=embeddings, usage=used, vendor_model=wire.text(body.get("model")))
+
+
+def _rows(body: Mapping[str, Any]) -> list[Any]:
+    """Return the vectors; older servers, and the server's other face, name them otherwise."""
+    if "embeddings" in body:
+        return list(body["embeddings"])
+    return [body["embedding"]] if "embedding" in body else [row["embedding"] for row in body["data"]]
 
 
 def listed(reply: HttpReply) -> list[DescribeResponse.DiscoveredModel]:

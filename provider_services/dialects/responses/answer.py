@@ -70,12 +70,12 @@ class _Output:
         self._cite()
 
     def _item(self, item: Mapping[str, Any]) -> None:
-        kind = item.get("type")
+        kind = wire.text(item.get("type"))
         if kind == "message":
             self._message(item)
-        elif kind == "function_call":
+        elif kind in pieces.CALLS:
             called = ToolCall(
-                id=pieces.call_id(item, self.called), name=item["name"], arguments_json=item.get("arguments") or "{}"
+                id=pieces.call_id(item, self.called), name=item["name"], arguments_json=pieces.arguments(kind, item) or "{}"
             )
             self.called += 1
             self._add(Part(tool_call=called), self._keeper.call(item))

@@ -61,7 +61,7 @@ class Growing:
     def begin(self, item: Mapping[str, Any], number: int) -> Delta | None:
         """Take the item's first event; a tool call begins with it, once, when its name is there."""
         self.kind = self.kind or wire.text(item.get("type"))
-        if self.kind != "function_call" or ("call", 0) in self._parts or not item.get("name"):
+        if self.kind not in pieces.CALLS or ("call", 0) in self._parts or not item.get("name"):
             return None
         call = ToolCall(id=pieces.call_id(item, number), name=item["name"], arguments_json=self._said(0))
         return Delta(part_index=self._part("call", 0), tool_call=call)
@@ -71,9 +71,12 @@ class Growing:
         self.done = True
         if self.kind == "message":
             yield from self._end_message(item, keeper.message(item))
-        elif self.kind == "function_call":
+        elif self.kind in pieces.CALLS:
             part = self._parts["call", 0]
-            rest, kept = self._rest(0, wire.text(item.get("arguments"))), keeper.call(item)
+            rest = self._rest(0, pieces.arguments(self.kind, item))
+            if not rest and not self._said(0):
+                rest = "{}"
+            kept = keeper.call(item)
             if rest or kept is not None:
                 yield _with(Delta(part_index=part, tool_arguments=rest), kept)
         else:

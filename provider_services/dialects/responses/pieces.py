@@ -12,6 +12,8 @@ from provider_services.dialects.interface import Fault, VendorFault
 # What a response says of its own end; "requires_action" waits for tool results.
 ENDED = frozenset({"completed", "requires_action"})
 RUNNING = frozenset({"queued", "in_progress"})
+# Calls of tools of ours, by the field that holds what they are called with; a custom tool's input is no JSON.
+CALLS: Mapping[str, str] = {"function_call": "arguments", "custom_tool_call": "input"}
 
 
 def reasoning(item: Mapping[str, Any]) -> str:
@@ -82,6 +84,11 @@ def logprobs(listed: Sequence[Mapping[str, Any]]) -> list[TokenLogprob]:
         )
         for token in listed
     ]
+
+
+def arguments(kind: str, item: Mapping[str, Any]) -> str:
+    """Return what a call of a kind is called with."""
+    return wire.text(item.get(CALLS[kind]))
 
 
 def call_id(item: Mapping[str, Any], number: int) -> str:

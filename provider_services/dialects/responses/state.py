@@ -13,7 +13,7 @@ from provider_services.dialects import wire
 from provider_services.dialects.interface import Call
 
 PLAIN = "plain_input"  # the vendor takes messages, calls and results, and of those no more than what they say
-CALL_FIELDS = frozenset({"type", "id", "status", "call_id", "name", "arguments"})
+CALL_FIELDS = frozenset({"type", "id", "status", "call_id", "name", "arguments", "input"})
 
 
 class Keeper:

@@ -27,6 +27,7 @@ UNREAD = frozenset(
         b"response.content_part.done",
         b"response.output_text.done",
         b"response.function_call_arguments.done",
+        b"response.custom_tool_call_input.done",
         b"response.reasoning_summary_part.added",
         b"response.reasoning_summary_part.done",
         b"response.reasoning_summary_text.done",
@@ -186,7 +187,11 @@ class ResponseStream:
         if response.get("error") or response.get("status") == "failed":
             raise VendorFault(errors.inside(self._call, body))
         self._ended = True
-        self._response = {**self._response, **{name: value for name, value in response.items() if value is not None}}
+        self._response = {
+            **self._response,
+            "status": body["type"].removeprefix("response."),  # which its response may leave out
+            **{name: value for name, value in response.items() if value is not None},
+        }
         for place, item in enumerate(response.get("output") or ()):
             key: int | str = item.get("id") if item.get("id") in self._items else place
             self._end_item(self._items.setdefault(key, Growing(self._next_part)), item, deltas)
@@ -203,6 +208,7 @@ class ResponseStream:
         "response.reasoning_text.delta": _reasoning,
         "response.reasoning_summary_text.delta": _reasoning,
         "response.function_call_arguments.delta": _arguments,
+        "response.custom_tool_call_input.delta": _arguments,
         "response.output_text.annotation.added": _annotation,
         "response.output_item.added": _added,
         "response.output_item.done": _done,
