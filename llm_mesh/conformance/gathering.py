@@ -37,7 +37,7 @@ class Gathering:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, list[str]] = {}
-        self._warnings: list[str] = []
+        self._refusal: list[str] = []
 
     def deltas(self, deltas: Iterable[chat_pb2.Delta]) -> None:
         """Take pieces of a stream."""
@@ -46,8 +46,7 @@ class Gathering:
                 continue
             self._text.append(delta.text)
             self._reasoning.append(delta.reasoning)
-            if delta.refusal:
-                self._warnings.append(f"refusal: {delta.refusal}")
+            self._refusal.append(delta.refusal)
             if delta.HasField("tool_call"):
                 call = delta.tool_call
                 self._calls[delta.part_index] = [call.id, call.name, call.arguments_json]
@@ -59,8 +58,7 @@ class Gathering:
         for number, part in enumerate(parts):
             self._text.append(part.text.text)
             self._reasoning.append(part.reasoning.text)
-            if part.HasField("refusal"):
-                self._warnings.append(f"refusal: {part.refusal.text}")
+            self._refusal.append(part.refusal.text)
             if part.HasField("tool_call"):
                 call = part.tool_call
                 self._calls[number] = [call.id, call.name, call.arguments_json]
@@ -90,6 +88,7 @@ class Gathering:
     def _outcome(
         self, kind: str, finish: str, used: Tokens, failure: Failure | None, warnings: Iterable[str]
     ) -> Outcome:
+        refusal = "".join(self._refusal)
         return Outcome(
             kind=kind,
             text="".join(self._text),
@@ -98,7 +97,7 @@ class Gathering:
             finish_reason=finish,
             usage=used,
             failure=failure,
-            warnings=(*self._warnings, *warnings),
+            warnings=(*([f"refusal: {refusal}"] if refusal else ()), *warnings),
         )
 
 

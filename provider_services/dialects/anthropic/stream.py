@@ -90,7 +90,7 @@ class MessageStream:
         return guess
 
     def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
-        if event.data.strip() == b"[DONE]":
+        if event.data.startswith(b"[DONE]"):
             return
         body = wire.decode_object(event.data)
         kind = body.get("type") or event.name.decode(errors="replace")

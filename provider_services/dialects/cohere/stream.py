@@ -61,7 +61,7 @@ class EventStream:
         return guess
 
     def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
-        if event.data.strip() == DONE:
+        if event.data.startswith(DONE):
             return
         body = wire.decode_object(event.data)
         read = self._readers.get(body.get("type") or "")

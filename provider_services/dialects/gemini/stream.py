@@ -85,7 +85,7 @@ class ContentStream:
         return [event.data for event in self._reader.close() if wire.try_decode(event.data) is not None]
 
     def _event(self, data: bytes, deltas: list[Delta]) -> None:
-        if data.strip() == b"[DONE]":  # a go-between's
+        if data.startswith(b"[DONE]"):  # a go-between's
             return
         body = wire.decode_object(data)
         if body.get("error"):

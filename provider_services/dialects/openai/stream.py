@@ -63,7 +63,9 @@ class ChatStream:
     def _last(self) -> list[SseEvent]:
         """Return the event that only the end of the stream completed, unless it was cut off."""
         return [
-            event for event in self._reader.close() if event.data == DONE or wire.try_decode(event.data) is not None
+            event
+            for event in self._reader.close()
+            if event.data.startswith(DONE) or wire.try_decode(event.data) is not None
         ]
 
     def _estimate(self) -> Usage:
@@ -72,9 +74,11 @@ class ChatStream:
         return guess
 
     def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
-        if event.data.strip() == DONE:
+        if event.data.startswith(DONE):
             self._done = True
             return
+        if self._done and wire.try_decode(event.data) is None:
+            return  # what comes after the end is no part of the answer
         body = wire.decode_object(event.data)
         if errors.told(body, event.name):
             raise VendorFault(errors.inside(self._call, body))

@@ -92,7 +92,7 @@ class ResponseStream:
         return guess
 
     def _event(self, event: SseEvent, deltas: list[Delta]) -> None:
-        if event.name in UNREAD or event.data.strip() == DONE:
+        if event.name in UNREAD or event.data.startswith(DONE):
             return
         body = wire.decode_object(event.data)
         read = self._READERS.get(body.get("type") or "")
