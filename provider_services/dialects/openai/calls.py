@@ -66,7 +66,7 @@ class _Called:
         self._name = ""
         self._arguments = ""  # none once any have been sent
         self._sent = False
-        self._part: int | None = None
+        self._part = -1  # until the call has begun
         self.id = ""
 
     def grow(self, chunk: Mapping[str, Any], deltas: list[Delta]) -> None:
@@ -74,7 +74,7 @@ class _Called:
         function = pieces.function(chunk)
         self.id = self.id or chunk.get("id") or ""
         arguments = pieces.arguments(function)
-        if self._part is not None:
+        if self._part >= 0:
             self._argue(arguments, deltas)
             return
         self._name = self._name or function.get("name") or ""
@@ -84,7 +84,7 @@ class _Called:
 
     def close(self, deltas: list[Delta]) -> None:
         """Send the beginning, if it has not been sent, and the arguments of a call that has none."""
-        if self._part is None:
+        if self._part < 0:
             self._begin(deltas)
         if not self._sent:
             self._argue("{}", deltas)

@@ -58,7 +58,9 @@ def content(value: Any) -> tuple[str, str]:
             case "thinking":
                 thought.append(_inner(piece.get("thinking")))
             case "reasoning":
-                thought.append(_inner(piece.get("summary")) or _inner(piece.get("content")) or _inner(piece.get("text")))
+                thought.append(
+                    _inner(piece.get("summary")) or _inner(piece.get("content")) or _inner(piece.get("text"))
+                )
             case _:
                 said.append(wire.text(piece.get("text")))
     return "".join(thought), "".join(said)

@@ -75,7 +75,9 @@ class _Output:
             self._message(item)
         elif kind in pieces.CALLS:
             called = ToolCall(
-                id=pieces.call_id(item, self.called), name=item["name"], arguments_json=pieces.arguments(kind, item) or "{}"
+                id=pieces.call_id(item, self.called),
+                name=item["name"],
+                arguments_json=pieces.arguments(kind, item) or "{}",
             )
             self.called += 1
             self._add(Part(tool_call=called), self._keeper.call(item))
