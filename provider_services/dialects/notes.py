@@ -43,6 +43,11 @@ def unused_kind(kind: "chat_pb2.InputKind.ValueType") -> tuple[chat_pb2.Warning,
     return notes.warnings
 
 
+def bad(field: str, description: str) -> MeshError:
+    """Make the error for a field that no vendor could take."""
+    return MeshError(Reason.VENDOR_BAD_REQUEST, f"{field}: {description}", fields=[FieldViolation(field, description)])
+
+
 def refuse(field: str, description: str) -> MeshError:
     """Make the error for a field the vendor cannot take and that must not be left out."""
     return MeshError(Reason.VENDOR_UNSUPPORTED, f"{field}: {description}", fields=[FieldViolation(field, description)])

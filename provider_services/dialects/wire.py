@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from meshkit.errors import FieldViolation, MeshError, Reason
+from meshkit.errors import Reason
 from provider_services.dialects.interface import Fault, VendorFault
+from provider_services.dialects.notes import bad
 
 # What reading a value of the wrong shape raises; a dialect turns them into one VendorFault at its own border.
 MALFORMED = (TypeError, AttributeError, KeyError, IndexError, ValueError, RecursionError)
@@ -82,6 +83,5 @@ def schema(text: str, field: str) -> msgspec.Raw | None:
         return None
     value = try_decode(text)
     if not isinstance(value, dict):
-        wrong = FieldViolation(field, "must be the text of a JSON object")
-        raise MeshError(Reason.VENDOR_BAD_REQUEST, f"{field}: {wrong.description}", fields=[wrong])
+        raise bad(field, "must be the text of a JSON object")
     return msgspec.Raw(text) if value else None

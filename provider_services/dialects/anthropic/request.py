@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import msgspec
 from llmmesh.chat.v1.chat_pb2 import Prompt, Tool, ToolChoice
 
-from provider_services.dialects import wire
+from provider_services.dialects import contract, schemas, wire
 from provider_services.dialects.anthropic import thinking
 from provider_services.dialects.anthropic.thinking import Thinking
 from provider_services.dialects.anthropic.turns import Conversation
@@ -29,11 +28,12 @@ SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 UNTAKEN = ("seed", "frequency_penalty", "presence_penalty", "top_logprobs")
 # Beside thinking the vendor takes top_p from here on, and no temperature.
 LEAST_TOP_P = 0.95
-_NOT_AT_ROOT = ("anyOf", "oneOf", "allOf")
+NOT_AT_ROOT = ("anyOf", "oneOf", "allOf")
 
 
 def encode(call: Call) -> HttpRequest:
     """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED or VENDOR_BAD_REQUEST."""
+    contract.check(call.prompt)
     notes = Notes()
     conversation = Conversation(call, notes)
     conversation.write()
@@ -125,25 +125,10 @@ def _tool(call: Call, field: str, tool: Tool) -> dict[str, Any]:
     written: dict[str, Any] = {"name": tool.name}
     if tool.description:
         written["description"] = tool.description
-    written["input_schema"] = _parameters(tool, f"{field}.parameters_json")
+    written["input_schema"] = schemas.parameters(tool, field, untaken=NOT_AT_ROOT) or schemas.NO_PARAMETERS
     if tool.strict and "no_strict_tools" not in call.quirks:
         written["strict"] = True
     return written
-
-
-def _parameters(tool: Tool, field: str) -> msgspec.Raw | dict[str, Any]:
-    """Return the schema as it was written; its root must be said to be an object, and nothing but one."""
-    schema = wire.schema(tool.parameters_json, field)
-    if schema is None:
-        return {"type": "object", "properties": {}}
-    root = wire.mapping(wire.try_decode(tool.parameters_json))
-    for word in _NOT_AT_ROOT:
-        if word in root:
-            raise refuse(field, f"this vendor takes no {word} at the root of a tool's schema")
-    if "type" in root:
-        return schema
-    inner = tool.parameters_json.strip().removeprefix("{")
-    return msgspec.Raw(f'{{"type":"object",{inner}'.encode())
 
 
 def _output(call: Call, planned: Thinking, notes: Notes) -> dict[str, Any]:

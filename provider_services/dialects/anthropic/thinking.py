@@ -5,6 +5,7 @@ from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import ReasoningEffort, ToolChoice
 
+from provider_services.dialects import room
 from provider_services.dialects.interface import Call
 from provider_services.dialects.notes import Notes
 
@@ -46,25 +47,17 @@ class Thinking:
 def plan(call: Call, turns: list[dict[str, Any]], notes: Notes) -> Thinking:
     """Return what to ask for; `turns` as they will be sent."""
     wanted = EFFORTS.get(call.prompt.reasoning_effort, "")
-    room = _room(call, notes)
+    limit = room.asked(call, notes)
     if wanted and wanted != "none" and (why := _hindrance(call, turns)):
         notes.drop("reasoning_effort", why)
         wanted = ""
     if not wanted or (wanted == "none" and call.reasons is False):
-        return Thinking(room or call.max_output_tokens or ANSWER)
+        return Thinking(limit or call.max_output_tokens or ANSWER)
     if "adaptive_thinking" in call.quirks:
-        return _adaptive(call, wanted, room or call.max_output_tokens or ANSWER + BUDGETS["medium"], notes)
+        return _adaptive(call, wanted, limit or call.max_output_tokens or ANSWER + BUDGETS["medium"], notes)
     if wanted == "none":
-        return Thinking(room or call.max_output_tokens or ANSWER)
-    return _budgeted(call, wanted, room, notes)
-
-
-def _room(call: Call, notes: Notes) -> int:
-    asked, most = call.prompt.sampling.max_output_tokens, call.max_output_tokens
-    if most and asked > most:
-        notes.note("clamped", "sampling.max_output_tokens", f"this model writes at most {most} tokens")
-        return most
-    return asked
+        return Thinking(limit or call.max_output_tokens or ANSWER)
+    return _budgeted(call, wanted, limit, notes)
 
 
 def _hindrance(call: Call, turns: list[dict[str, Any]]) -> str:
@@ -95,10 +88,10 @@ def _begun_without_thinking(turns: list[dict[str, Any]]) -> bool:
     return first["content"][0]["type"] not in {"thinking", "redacted_thinking"}
 
 
-def _adaptive(call: Call, wanted: str, room: int, notes: Notes) -> Thinking:
+def _adaptive(call: Call, wanted: str, limit: int, notes: Notes) -> Thinking:
     if wanted == "none":
         if "thinking_always" not in call.quirks:
-            return Thinking(room, {"thinking": {"type": "disabled"}})
+            return Thinking(limit, {"thinking": {"type": "disabled"}})
         notes.note("clamped", "reasoning_effort", "this model always thinks: none → low")
         wanted = "low"
     elif wanted == "minimal":
@@ -106,14 +99,14 @@ def _adaptive(call: Call, wanted: str, room: int, notes: Notes) -> Thinking:
         wanted = "low"
     elif wanted == "xhigh" and "xhigh_is_max" in call.quirks:
         wanted = "max"
-    return Thinking(room, {"thinking": {"type": "adaptive", "display": "summarized"}}, wanted)
+    return Thinking(limit, {"thinking": {"type": "adaptive", "display": "summarized"}}, wanted)
 
 
-def _budgeted(call: Call, wanted: str, room: int, notes: Notes) -> Thinking:
-    if not room:
-        room = call.max_output_tokens or ANSWER + BUDGETS[wanted]
-    if room <= LEAST_BUDGET:
-        notes.drop("reasoning_effort", f"thinking takes {LEAST_BUDGET} tokens at least, and the answer may have {room}")
-        return Thinking(room)
-    budget = min(BUDGETS[wanted], max(LEAST_BUDGET, room // 2))
-    return Thinking(room, {"thinking": {"type": "enabled", "budget_tokens": budget}})
+def _budgeted(call: Call, wanted: str, limit: int, notes: Notes) -> Thinking:
+    if not limit:
+        limit = call.max_output_tokens or ANSWER + BUDGETS[wanted]
+    if limit <= LEAST_BUDGET:
+        notes.drop("reasoning_effort", f"thinking takes {LEAST_BUDGET} tokens at least, and the answer may have {limit}")
+        return Thinking(limit)
+    budget = min(BUDGETS[wanted], max(LEAST_BUDGET, limit // 2))
+    return Thinking(limit, {"thinking": {"type": "enabled", "budget_tokens": budget}})

@@ -1,6 +1,5 @@
 """Writes the turns of a conversation as messages of blocks; system text goes apart, before them."""
 
-import base64
 import hashlib
 import re
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import msgspec
 from llmmesh.chat.v1.chat_pb2 import Image, Message, Part, Role, ToolResult
 
-from provider_services.dialects import wire
+from provider_services.dialects import images, wire
 from provider_services.dialects.anthropic import state
 from provider_services.dialects.anthropic.caching import CacheMarks
 from provider_services.dialects.interface import Call
@@ -17,8 +16,7 @@ from provider_services.dialects.notes import Notes, refuse
 Block = dict[str, Any]
 Turn = dict[str, Any]
 # https://docs.anthropic.com/en/api/messages
-PICTURES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-DOCUMENT = "application/pdf"
+LOOKED_AT = images.PICTURES | {images.PDF}
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -111,17 +109,11 @@ class Conversation:
     def _image(self, image: Image, field: str) -> Block:
         if image.detail:
             self._notes.drop(f"{field}.image.detail", "this vendor looks at all images alike")
-        if image.WhichOneof("source") == "data":
-            return _source(image.mime_type, base64.b64encode(image.data).decode(), field)
-        if image.uri.startswith("data:"):
-            described, _, data = image.uri[5:].partition(",")
-            if not described.endswith(";base64"):
-                raise refuse(f"{field}.image.uri", "this vendor takes data in base64 only")
-            return _source(described.partition(";")[0] or image.mime_type, data, field)
-        if not image.uri.startswith(("https://", "http://")):
-            raise refuse(f"{field}.image.uri", "this vendor fetches links of the web only")
-        kind = "document" if image.mime_type == DOCUMENT else "image"
-        return {"type": kind, "source": {"type": "url", "url": image.uri}}
+        if (held := images.inline(image, field, LOOKED_AT)) is None:
+            kind, source = image.mime_type, {"type": "url", "url": images.link(image, field, LOOKED_AT)}
+        else:
+            kind, source = held[0], {"type": "base64", "media_type": held[0], "data": held[1]}
+        return {"type": "document" if kind == images.PDF else "image", "source": source}
 
     def _trim(self, last: Turn) -> None:
         """Cut white space after an answer to be continued, which the vendor refuses."""
@@ -148,10 +140,3 @@ def _result(result: ToolResult) -> Block:
     if result.is_error:
         block["is_error"] = True
     return block
-
-
-def _source(kind: str, data: str, field: str) -> Block:
-    if kind not in PICTURES and kind != DOCUMENT:
-        raise refuse(f"{field}.image.mime_type", f"this vendor looks at {', '.join(sorted(PICTURES))} and {DOCUMENT}")
-    source = {"type": "base64", "media_type": kind, "data": data}
-    return {"type": "document" if kind == DOCUMENT else "image", "source": source}

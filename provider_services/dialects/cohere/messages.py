@@ -1,11 +1,10 @@
 """Writes the turns of a conversation as v2 chat messages."""
 
-import base64
 from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Image, ImageDetail, Message, Part, Role, ToolCall, ToolResult
 
-from provider_services.dialects import wire
+from provider_services.dialects import images, wire
 from provider_services.dialects.cohere import state, tool_names
 from provider_services.dialects.interface import Call
 from provider_services.dialects.notes import Notes, refuse
@@ -64,9 +63,9 @@ def _result(result: ToolResult) -> dict[str, Any]:
 
 def _user(parts: list[tuple[str, Part]]) -> str | list[dict[str, Any]]:
     content: list[dict[str, Any]] = []
-    for _, part in parts:
+    for field, part in parts:
         if part.HasField("image"):
-            content.append({"type": "image_url", "image_url": _image(part.image)})
+            content.append({"type": "image_url", "image_url": _image(part.image, field)})
         elif said := part.text.text or part.refusal.text:
             content.append({"type": "text", "text": said})
     if len(content) <= 1 and not any(part.HasField("image") for _, part in parts):
@@ -74,8 +73,8 @@ def _user(parts: list[tuple[str, Part]]) -> str | list[dict[str, Any]]:
     return content
 
 
-def _image(image: Image) -> dict[str, str]:
-    encoded = {"url": image.uri or f"data:{image.mime_type};base64,{base64.b64encode(image.data).decode()}"}
+def _image(image: Image, field: str) -> dict[str, str]:
+    encoded = {"url": images.url(image, field)}
     if image.detail in DETAILS:
         encoded["detail"] = DETAILS[image.detail]
     return encoded

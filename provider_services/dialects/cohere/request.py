@@ -4,7 +4,7 @@ from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Prompt, ReasoningEffort
 
-from provider_services.dialects import wire
+from provider_services.dialects import contract, wire
 from provider_services.dialects.cohere import messages, sampling, tools
 from provider_services.dialects.interface import Call, HttpRequest
 from provider_services.dialects.notes import Notes, refuse
@@ -23,10 +23,11 @@ BUDGETS = {
 
 def encode(call: Call) -> HttpRequest:
     """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED or VENDOR_BAD_REQUEST."""
+    contract.check(call.prompt)
     notes = Notes()
     prompt = call.prompt
     body: dict[str, Any] = {"model": call.model, "messages": messages.encode(call, notes), "stream": call.stream}
-    body.update(sampling.encode(prompt.sampling, notes))
+    body.update(sampling.encode(call, notes))
     body.update(tools.encode(call, notes))
     body.update(_format(prompt, notes))
     body.update(_thinking(call, notes))

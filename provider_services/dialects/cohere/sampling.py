@@ -4,6 +4,8 @@ from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Sampling
 
+from provider_services.dialects import room
+from provider_services.dialects.interface import Call
 from provider_services.dialects.notes import Notes, refuse
 
 MOST_STOPS = 5
@@ -17,16 +19,17 @@ RANGES = (
 )
 
 
-def encode(sampling: Sampling, notes: Notes) -> dict[str, Any]:
+def encode(call: Call, notes: Notes) -> dict[str, Any]:
     """Return the fields about sampling; raises MeshError VENDOR_UNSUPPORTED."""
+    sampling = call.prompt.sampling
     if sampling.n > 1:
         raise refuse("sampling.n", "this vendor gives one answer")
     if len(sampling.stop) > MOST_STOPS:
         raise refuse("sampling.stop", f"this vendor takes at most {MOST_STOPS} stop texts")
     encoded = _clamped(sampling, notes)
     _one_penalty(encoded, notes)
-    if sampling.HasField("max_output_tokens"):
-        encoded["max_tokens"] = sampling.max_output_tokens
+    if limit := room.asked(call, notes):
+        encoded["max_tokens"] = limit
     if sampling.stop:
         encoded["stop_sequences"] = list(sampling.stop)
     return encoded | _seed(sampling, notes) | _logprobs(sampling, notes)

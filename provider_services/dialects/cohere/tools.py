@@ -5,7 +5,7 @@ from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Prompt, Tool, ToolChoice
 
-from provider_services.dialects import wire
+from provider_services.dialects import schemas, wire
 from provider_services.dialects.cohere import tool_names
 from provider_services.dialects.interface import Call
 from provider_services.dialects.notes import Notes, refuse
@@ -34,8 +34,6 @@ def encode(call: Call, notes: Notes) -> dict[str, Any]:
         notes.drop("parallel_tool_calls", "this vendor's models may always call several tools at once")
     names = tool_names.theirs(prompt)
     kept = [(number, tool) for number, tool in enumerate(prompt.tools) if _kept(tool, prompt.tool_choice)]
-    if not kept:
-        raise refuse("tool_choice.name", "no such tool is offered")
     body: dict[str, Any] = {"tools": [_tool(f"tools[{number}]", tool, names[tool.name]) for number, tool in kept]}
     if choice := _choice(call):
         body["tool_choice"] = choice
@@ -65,8 +63,7 @@ def _tool(field: str, tool: Tool, name: str) -> dict[str, Any]:
     function: dict[str, Any] = {"name": name}
     if tool.description:
         function["description"] = tool.description
-    parameters = wire.schema(tool.parameters_json, f"{field}.parameters_json")
-    function["parameters"] = parameters or {"type": "object", "properties": {}}
+    function["parameters"] = schemas.parameters(tool, field) or schemas.NO_PARAMETERS
     return {"type": "function", "function": function}
 
 

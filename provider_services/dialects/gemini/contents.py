@@ -1,18 +1,21 @@
 """Writes the turns of a conversation as generate-content contents, which alternate between user and model."""
 
-import base64
 import mimetypes
 from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Image, Message, Part, Role, ToolResult
 
-from provider_services.dialects import wire
+from provider_services.dialects import images, wire
 from provider_services.dialects.gemini import state
 from provider_services.dialects.interface import Call
 from provider_services.dialects.notes import Notes, refuse
 
 # Where the vendor fetches files from; any other link it would refuse, and the mesh fetches none.
 FETCHED = ("gs://", "https://generativelanguage.googleapis.com/", "https://www.youtube.com/", "https://youtu.be/")
+# https://ai.google.dev/gemini-api/docs/image-understanding
+LOOKED_AT = frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif", images.PDF})
+# A conversation begins with the user here; this is said in the user's place when it does not.
+NOTHING_SAID = "."
 # The vendor's own word for "this call was not made by you": lets a conversation begun elsewhere go on.
 NO_SIGNATURE = "skip_thought_signature_validator"
 
@@ -32,6 +35,11 @@ def encode(call: Call, notes: Notes) -> list[dict[str, Any]]:
             encoded[-1]["parts"].extend(parts)
         elif parts:
             encoded.append({"role": role, "parts": parts})
+    if not encoded:
+        raise refuse("messages", "this vendor wants a turn in which something is said, besides system text")
+    if encoded[0]["role"] == "model":
+        notes.note("added", "messages", "this vendor wants the user to speak first: a turn was put before the model's")
+        encoded.insert(0, {"role": "user", "parts": [{"text": NOTHING_SAID}]})
     return encoded
 
 
@@ -106,11 +114,8 @@ def _arguments(text: str) -> dict[str, Any]:
 
 
 def _image(image: Image, field: str) -> dict[str, Any]:
-    if image.WhichOneof("source") == "data":
-        return {"inlineData": {"mimeType": image.mime_type, "data": base64.b64encode(image.data).decode()}}
-    if image.uri.startswith("data:"):
-        described, _, data = image.uri[5:].partition(",")
-        return {"inlineData": {"mimeType": described.partition(";")[0] or image.mime_type, "data": data}}
+    if (held := images.inline(image, field, LOOKED_AT)) is not None:
+        return {"inlineData": {"mimeType": held[0], "data": held[1]}}
     if not image.uri.startswith(FETCHED):
         raise refuse(f"{field}.image.uri", "this vendor fetches no links; send the image's bytes")
     kind = image.mime_type or mimetypes.guess_type(image.uri)[0]

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from llmmesh.chat.v1.chat_pb2 import Prompt, Role, Tool, ToolChoice
 
-from provider_services.dialects import wire
+from provider_services.dialects import contract, room, schemas, wire
 from provider_services.dialects.gemini import contents, thinking
 from provider_services.dialects.interface import Call, HttpRequest
 from provider_services.dialects.notes import Notes, refuse
@@ -24,11 +24,14 @@ MODES = {
     ToolChoice.MODE_REQUIRED: "ANY",
     ToolChoice.MODE_NAMED: "ANY",
 }
+# https://ai.google.dev/api/generate-content#GenerationConfig
 MOST_STOPS = 5
+MOST_ANSWERS = 8
 
 
 def encode(call: Call) -> HttpRequest:
     """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED or VENDOR_BAD_REQUEST."""
+    contract.check(call.prompt)
     notes = Notes()
     prompt = call.prompt
     body: dict[str, Any] = {"contents": contents.encode(call, notes)}
@@ -85,7 +88,7 @@ def _declaration(field: str, tool: Tool) -> dict[str, Any]:
     declaration: dict[str, Any] = {"name": tool.name}
     if tool.description:
         declaration["description"] = tool.description
-    if parameters := wire.schema(tool.parameters_json, f"{field}.parameters_json"):
+    if parameters := schemas.parameters(tool, field):
         declaration["parametersJsonSchema"] = parameters
     return declaration
 
@@ -114,7 +117,6 @@ def _sampling(call: Call, notes: Notes) -> dict[str, Any]:
         ("temperature", "temperature"),
         ("top_p", "topP"),
         ("top_k", "topK"),
-        ("max_output_tokens", "maxOutputTokens"),
         ("n", "candidateCount"),
         ("seed", "seed"),
         ("frequency_penalty", "frequencyPenalty"),
@@ -122,6 +124,10 @@ def _sampling(call: Call, notes: Notes) -> dict[str, Any]:
     ):
         if sampling.HasField(ours):  # type: ignore[arg-type]
             config[theirs] = getattr(sampling, ours)
+    if limit := room.asked(call, notes):
+        config["maxOutputTokens"] = limit
+    if sampling.n > MOST_ANSWERS:
+        raise refuse("sampling.n", f"this vendor gives at most {MOST_ANSWERS} answers")
     if len(sampling.stop) > MOST_STOPS:
         raise refuse("sampling.stop", f"this vendor takes at most {MOST_STOPS} stop texts")
     if sampling.stop:

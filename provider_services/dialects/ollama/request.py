@@ -1,11 +1,10 @@
 """Writes a prompt for the local model server."""
 
-import base64
 from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Image, Message, Part, Prompt, ReasoningEffort, Role, ToolChoice
 
-from provider_services.dialects import estimate, wire
+from provider_services.dialects import contract, estimate, images, schemas, wire
 from provider_services.dialects.interface import Call, HttpRequest
 from provider_services.dialects.notes import Notes, refuse
 
@@ -23,10 +22,14 @@ LEVELS = {
 # always said, in steps that double.
 LEAST_CONTEXT = 4096
 ROOM_TO_ANSWER = 2048
+MOST_TO_ANSWER = 131072
+# What the server's image readers know: https://github.com/ollama/ollama
+LOOKED_AT = frozenset({"image/jpeg", "image/png", "image/webp"})
 
 
 def encode(call: Call) -> HttpRequest:
     """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED or VENDOR_BAD_REQUEST."""
+    contract.check(call.prompt)
     notes = Notes()
     prompt = call.prompt
     body: dict[str, Any] = {"model": call.model, "messages": _messages(call, notes), "stream": call.stream}
@@ -63,7 +66,7 @@ def _options(call: Call) -> dict[str, Any]:
 
 
 def _context(call: Call) -> int:
-    answer = call.prompt.sampling.max_output_tokens or ROOM_TO_ANSWER
+    answer = min(call.prompt.sampling.max_output_tokens or ROOM_TO_ANSWER, MOST_TO_ANSWER)
     needed = estimate.prompt_tokens(call.prompt) + answer
     room = LEAST_CONTEXT
     while room < needed:
@@ -81,18 +84,20 @@ def _tools(prompt: Prompt, notes: Notes) -> dict[str, Any]:
     tools = []
     for number, tool in enumerate(prompt.tools):
         function: dict[str, Any] = {"name": tool.name, "description": tool.description}
-        parameters = wire.schema(tool.parameters_json, f"tools[{number}].parameters_json")
-        function["parameters"] = parameters or {"type": "object", "properties": {}}
+        parameters = schemas.parameters(tool, f"tools[{number}]", untaken=schemas.UNIONS)
+        function["parameters"] = parameters or schemas.NO_PARAMETERS
         tools.append({"type": "function", "function": function})
     return {"tools": tools}
 
 
 def _format(prompt: Prompt) -> dict[str, Any]:
     kind = prompt.response_format.WhichOneof("kind")
+    if kind not in {"json_object", "json_schema"}:
+        return {}
+    if prompt.tools and prompt.tool_choice.mode != ToolChoice.MODE_NONE:
+        raise refuse("response_format", "a model here that must answer in JSON can call no tools")
     if kind == "json_object":
         return {"format": "json"}
-    if kind != "json_schema":
-        return {}
     wanted = prompt.response_format.json_schema
     return {"format": wire.schema(wanted.schema_json, "response_format.json_schema.schema_json") or {}}
 
@@ -170,9 +175,6 @@ def _turn(call: Call, message: Message, names: dict[str, str], field: str, notes
 
 
 def _image(image: Image, field: str) -> str:
-    if image.WhichOneof("source") == "data":
-        return base64.b64encode(image.data).decode()
-    head, _, data = image.uri.partition(",")
-    if head.startswith("data:") and head.endswith(";base64"):
-        return data
+    if (held := images.inline(image, field, LOOKED_AT)) is not None:
+        return held[1]
     raise refuse(f"{field}.image.uri", "this server fetches no links; send the image's bytes")

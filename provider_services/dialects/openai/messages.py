@@ -1,11 +1,10 @@
 """Writes the turns of a conversation as chat-completions messages."""
 
-import base64
 from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Image, ImageDetail, Message, Part, Role
 
-from provider_services.dialects import wire
+from provider_services.dialects import images, wire
 from provider_services.dialects.interface import Call
 from provider_services.dialects.notes import Notes
 
@@ -37,7 +36,7 @@ def _turn(call: Call, message: Message, number: int, notes: Notes) -> list[dict[
     if message.role == Role.ROLE_ASSISTANT:
         encoded = _assistant(call, rest, notes)
     else:
-        encoded = {"role": ROLES.get(message.role, "user"), "content": _content([part for _, part in rest])}
+        encoded = {"role": ROLES.get(message.role, "user"), "content": _content(rest)}
     if message.name:
         encoded["name"] = message.name
     return [*results, encoded]
@@ -54,21 +53,20 @@ def _result(part: Part) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": part.tool_result.tool_call_id, "content": part.tool_result.text}
 
 
-def _content(parts: list[Part]) -> str | list[dict[str, Any]]:
-    if len(parts) == 1 and parts[0].HasField("text"):
-        return parts[0].text.text
+def _content(parts: list[tuple[str, Part]]) -> str | list[dict[str, Any]]:
+    if len(parts) == 1 and parts[0][1].HasField("text"):
+        return parts[0][1].text.text
     content: list[dict[str, Any]] = []
-    for part in parts:
+    for field, part in parts:
         if part.HasField("image"):
-            content.append({"type": "image_url", "image_url": _image(part.image)})
+            content.append({"type": "image_url", "image_url": _image(part.image, field)})
         elif said := part.text.text or part.refusal.text:
             content.append({"type": "text", "text": said})
     return content or ""
 
 
-def _image(image: Image) -> dict[str, str]:
-    url = image.uri or f"data:{image.mime_type};base64,{base64.b64encode(image.data).decode()}"
-    encoded = {"url": url}
+def _image(image: Image, field: str) -> dict[str, str]:
+    encoded = {"url": images.url(image, field)}
     if image.detail in DETAILS:
         encoded["detail"] = DETAILS[image.detail]
     return encoded
@@ -86,6 +84,8 @@ def _assistant(call: Call, parts: list[tuple[str, Part]], notes: Notes) -> dict[
     elif not said and not refused:
         encoded["content"] = ""
     for field, part in parts:
+        if part.HasField("image"):
+            notes.drop(field, "this wire takes images from the user only")
         _replay(call, part, field, encoded, notes)
     return encoded
 

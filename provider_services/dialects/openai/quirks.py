@@ -277,7 +277,7 @@ BENDING: Mapping[str, Quirk] = {
         tool_ids_of_nine,
     )
 }
-TAKES = frozenset({"takes_top_k"})
+TAKES = frozenset({"takes_top_k", "object_schemas"})  # ... and a tool schema that is one object, no union, at its root
 VECTORS = frozenset({"base64_vectors"})  # asks for vectors as bytes, a third of what numbers take as text
 ALL = frozenset(BENDING) | READING | TAKES | VECTORS
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from llmmesh.chat.v1.chat_pb2 import Prompt, ReasoningEffort, ResponseFormat, Tool, ToolChoice
+from llmmesh.chat.v1.chat_pb2 import ReasoningEffort, ResponseFormat, Tool, ToolChoice
 
-from provider_services.dialects import wire
+from provider_services.dialects import contract, room, schemas, wire
 from provider_services.dialects.interface import Call, HttpRequest
 from provider_services.dialects.notes import Notes
 from provider_services.dialects.openai import messages, quirks
@@ -23,11 +23,12 @@ CHOICES = {ToolChoice.MODE_AUTO: "auto", ToolChoice.MODE_NONE: "none", ToolChoic
 
 def encode(call: Call) -> HttpRequest:
     """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED or VENDOR_BAD_REQUEST."""
+    contract.check(call.prompt)
     notes = Notes()
     prompt = call.prompt
     body: dict[str, Any] = {"model": call.model, "messages": messages.encode(call, notes)}
-    body.update(_sampling(prompt))
-    body.update(_tools(prompt))
+    body.update(_sampling(call, notes))
+    body.update(_tools(call))
     body.update(_format(prompt.response_format))
     if effort := EFFORTS.get(prompt.reasoning_effort):
         body["reasoning_effort"] = effort
@@ -41,14 +42,13 @@ def encode(call: Call) -> HttpRequest:
     return HttpRequest("POST", call.paths.get("chat", PATH), wire.encode(body), accept, notes.warnings)
 
 
-def _sampling(prompt: Prompt) -> dict[str, Any]:
-    sampling = prompt.sampling
+def _sampling(call: Call, notes: Notes) -> dict[str, Any]:
+    sampling = call.prompt.sampling
     body: dict[str, Any] = {}
     for ours, theirs in (
         ("temperature", "temperature"),
         ("top_p", "top_p"),
         ("top_k", "top_k"),
-        ("max_output_tokens", "max_tokens"),
         ("seed", "seed"),
         ("frequency_penalty", "frequency_penalty"),
         ("presence_penalty", "presence_penalty"),
@@ -56,6 +56,8 @@ def _sampling(prompt: Prompt) -> dict[str, Any]:
     ):
         if sampling.HasField(ours):  # type: ignore[arg-type]
             body[theirs] = getattr(sampling, ours)
+    if limit := room.asked(call, notes):
+        body["max_tokens"] = limit
     if sampling.stop:
         body["stop"] = list(sampling.stop)
     if sampling.HasField("top_logprobs"):
@@ -65,10 +67,12 @@ def _sampling(prompt: Prompt) -> dict[str, Any]:
     return body
 
 
-def _tools(prompt: Prompt) -> dict[str, Any]:
+def _tools(call: Call) -> dict[str, Any]:
+    prompt = call.prompt
     if not prompt.tools:
         return {}
-    body: dict[str, Any] = {"tools": [_tool(f"tools[{number}]", tool) for number, tool in enumerate(prompt.tools)]}
+    tools = [_tool(call, f"tools[{number}]", tool) for number, tool in enumerate(prompt.tools)]
+    body: dict[str, Any] = {"tools": tools}
     mode = prompt.tool_choice.mode
     if mode == ToolChoice.MODE_NAMED:
         body["tool_choice"] = {"type": "function", "function": {"name": prompt.tool_choice.name}}
@@ -79,11 +83,12 @@ def _tools(prompt: Prompt) -> dict[str, Any]:
     return body
 
 
-def _tool(field: str, tool: Tool) -> dict[str, Any]:
+def _tool(call: Call, field: str, tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    if parameters := wire.schema(tool.parameters_json, f"{field}.parameters_json"):
+    untaken = schemas.UNIONS if "object_schemas" in call.quirks else ()
+    if parameters := schemas.parameters(tool, field, untaken=untaken):
         function["parameters"] = parameters
     if tool.HasField("strict"):
         function["strict"] = tool.strict

@@ -1,10 +1,10 @@
 """Writes the turns of a conversation as input items: messages, reasoning, tool calls and their results."""
 
-import base64
 from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Image, ImageDetail, Message, Part, Role
 
+from provider_services.dialects import images
 from provider_services.dialects.interface import Call
 from provider_services.dialects.notes import Notes
 from provider_services.dialects.responses import state
@@ -25,7 +25,7 @@ def encode(call: Call, notes: Notes) -> list[Item]:
         written.extend(_result(call, part, called) for part in message.parts if part.HasField("tool_result"))
         if message.role == Role.ROLE_ASSISTANT:
             written.extend(_Assistant(call, notes, called).encode(message, field))
-        elif message.role != Role.ROLE_TOOL and (content := _content(call, message)):
+        elif message.role != Role.ROLE_TOOL and (content := _content(call, message, field)):
             written.append({"type": "message", "role": ROLES.get(message.role, "user"), "content": content})
     return written
 
@@ -39,22 +39,21 @@ def _result(call: Call, part: Part, called: dict[str, Item]) -> Item:
     return item | called.get(result.tool_call_id, {}) | named
 
 
-def _content(call: Call, message: Message) -> str | list[Item]:
-    parts = [part for part in message.parts if not part.HasField("tool_result")]
-    if len(parts) == 1 and parts[0].HasField("text"):
-        return parts[0].text.text
+def _content(call: Call, message: Message, field: str) -> str | list[Item]:
+    parts = [(n, part) for n, part in enumerate(message.parts) if not part.HasField("tool_result")]
+    if len(parts) == 1 and parts[0][1].HasField("text"):
+        return parts[0][1].text.text
     content: list[Item] = []
-    for part in parts:
+    for number, part in parts:
         if part.HasField("image"):
-            content.append(_image(call, part.image))
+            content.append(_image(call, part.image, f"{field}.parts[{number}]"))
         elif said := part.text.text or part.refusal.text:
             content.append({"type": "input_text", "text": said})
     return content
 
 
-def _image(call: Call, image: Image) -> Item:
-    url = image.uri or f"data:{image.mime_type};base64,{base64.b64encode(image.data).decode()}"
-    written = {"type": "input_image", "image_url": url}
+def _image(call: Call, image: Image, field: str) -> Item:
+    written = {"type": "input_image", "image_url": images.url(image, field)}
     return written if state.PLAIN in call.quirks else written | {"detail": DETAILS.get(image.detail, "auto")}
 
 

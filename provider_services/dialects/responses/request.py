@@ -7,7 +7,7 @@ from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Prompt, ReasoningEffort, ResponseFormat, Sampling, Tool, ToolChoice
 
-from provider_services.dialects import wire
+from provider_services.dialects import contract, room, schemas, wire
 from provider_services.dialects.interface import Call, HttpRequest
 from provider_services.dialects.notes import Notes, refuse
 from provider_services.dialects.responses import items, quirks, state
@@ -22,14 +22,17 @@ EFFORTS = {
     ReasoningEffort.REASONING_EFFORT_EXTRA_HIGH: "xhigh",
 }
 CHOICES = {ToolChoice.MODE_AUTO: "auto", ToolChoice.MODE_NONE: "none", ToolChoice.MODE_REQUIRED: "required"}
-NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
 def encode(call: Call) -> HttpRequest:
     """Write the request of a call; raises MeshError VENDOR_UNSUPPORTED or VENDOR_BAD_REQUEST."""
+    contract.check(call.prompt)
     notes = Notes()
     prompt = call.prompt
-    body: dict[str, Any] = {"model": call.model, "input": items.encode(call, notes)}
+    written = items.encode(call, notes)
+    if not written:
+        raise refuse("messages", "nothing is said in them")
+    body: dict[str, Any] = {"model": call.model, "input": written}
     body.update(_sampling(call, notes))
     body.update(_tools(prompt))
     body.update(_format(prompt.response_format))
@@ -60,13 +63,16 @@ def _included(call: Call, effort: str | None) -> list[str]:
 def _sampling(call: Call, notes: Notes) -> dict[str, Any]:
     sampling = call.prompt.sampling
     _refuse(sampling)
-    taken = ["temperature", "top_p", "max_output_tokens", "top_logprobs"]
+    taken = ["temperature", "top_p", "top_logprobs"]
     left_out = ["top_k", "seed"]
     (taken if "takes_penalties" in call.quirks else left_out).extend(("frequency_penalty", "presence_penalty"))
     for name in left_out:
         if sampling.HasField(name):  # type: ignore[arg-type]
             notes.drop(f"sampling.{name}", "this wire has no such field")
-    return {name: getattr(sampling, name) for name in taken if sampling.HasField(name)}  # type: ignore[arg-type]
+    body = {name: getattr(sampling, name) for name in taken if sampling.HasField(name)}  # type: ignore[arg-type]
+    if limit := room.asked(call, notes):
+        body["max_output_tokens"] = limit
+    return body
 
 
 def _refuse(sampling: Sampling) -> None:
@@ -98,7 +104,7 @@ def _tool(field: str, tool: Tool) -> dict[str, Any]:
     written: dict[str, Any] = {"type": "function", "name": tool.name}
     if tool.description:
         written["description"] = tool.description
-    written["parameters"] = wire.schema(tool.parameters_json, f"{field}.parameters_json") or NO_PARAMETERS
+    written["parameters"] = schemas.parameters(tool, field, untaken=schemas.UNIONS) or schemas.NO_PARAMETERS
     written["strict"] = tool.strict
     return written
 

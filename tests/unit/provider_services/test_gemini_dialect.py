@@ -125,6 +125,7 @@ def test_system_text_stands_apart_and_turns_alternate() -> None:
 
 def test_calls_and_results_are_written_as_objects_and_matched_by_name() -> None:
     asked = prompt(
+        user("hi"),
         Message(
             role=Role.ROLE_ASSISTANT,
             parts=[Part(tool_call=ToolCall(id=f"c{n}", name=f"f{n}", arguments_json='{"a":1}')) for n in (1, 2, 3)],
@@ -138,7 +139,7 @@ def test_calls_and_results_are_written_as_objects_and_matched_by_name() -> None:
             ],
         ),
     )
-    model, results = body(asked)["contents"]
+    _, model, results = body(asked)["contents"]
     assert model["parts"][0] == {"functionCall": {"name": "f1", "args": {"a": 1}, "id": "c1"}}
     assert results == {
         "role": "user",
@@ -157,6 +158,7 @@ def kept(vendor: str, **state: Any) -> ProviderData:
 def test_signatures_go_back_on_the_part_they_came_with() -> None:
     executed = {"executableCode": {"code": "1+1"}, "thoughtSignature": "e"}
     asked = prompt(
+        user("hi"),
         Message(
             role=Role.ROLE_ASSISTANT,
             parts=[
@@ -166,9 +168,9 @@ def test_signatures_go_back_on_the_part_they_came_with() -> None:
                 Part(text=Text(text=""), provider_data=kept("acme", thoughtSignature="t")),
                 Part(tool_call=ToolCall(name="f"), provider_data=kept("acme", thoughtSignature="c")),
             ],
-        )
+        ),
     )
-    assert body(asked, quirks=["signatures_required"])["contents"][0]["parts"] == [
+    assert body(asked, quirks=["signatures_required"])["contents"][1]["parts"] == [
         {"text": "hm", "thought": True, "thoughtSignature": "r"},
         executed,
         {"text": "", "thoughtSignature": "t"},
@@ -179,19 +181,21 @@ def test_signatures_go_back_on_the_part_they_came_with() -> None:
 def test_a_call_another_vendor_made_stands_without_its_state_and_is_no_400() -> None:
     called = Part(tool_call=ToolCall(id="c", name="f"), provider_data=kept("other", secret=1))
     request = DIALECT.encode(
-        call(prompt(Message(role=Role.ROLE_ASSISTANT, parts=[called, called])), quirks=["signatures_required"])
+        call(
+            prompt(user("hi"), Message(role=Role.ROLE_ASSISTANT, parts=[called, called])), quirks=["signatures_required"]
+        )
     )
-    first, second = json.loads(request.body)["contents"][0]["parts"]
+    first, second = json.loads(request.body)["contents"][1]["parts"]
     assert first["thoughtSignature"] == "skip_thought_signature_validator"
     assert "thoughtSignature" not in second
-    assert ("foreign_state", "messages[0].parts[0].provider_data") in warned(request)
+    assert ("foreign_state", "messages[1].parts[0].provider_data") in warned(request)
 
 
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
         (Image(mime_type="image/png", data=b"\x89P"), {"inlineData": {"mimeType": "image/png", "data": "iVA="}}),
-        (Image(uri="data:image/gif;base64,AAAA"), {"inlineData": {"mimeType": "image/gif", "data": "AAAA"}}),
+        (Image(uri="data:image/jpg;base64,AAAA"), {"inlineData": {"mimeType": "image/jpeg", "data": "AAAA"}}),
         (Image(uri="gs://bucket/a.jpg"), {"fileData": {"fileUri": "gs://bucket/a.jpg", "mimeType": "image/jpeg"}}),
     ],
 )
@@ -329,8 +333,8 @@ def test_what_the_vendor_wants_back_survives_a_round_trip() -> None:
         {"functionCall": {"name": "f", "args": {}, "id": "c1"}, "thoughtSignature": "c"},
     ]
     read = DIALECT.decode(call(), reply(json.dumps(answer(*parts)))).choices[0]
-    again = prompt(Message(role=Role.ROLE_ASSISTANT, parts=read.parts))
-    assert body(again)["contents"][0]["parts"] == parts
+    again = prompt(user("hi"), Message(role=Role.ROLE_ASSISTANT, parts=read.parts))
+    assert body(again)["contents"][1]["parts"] == parts
 
 
 def test_sources_are_placed_by_characters_though_the_vendor_counts_bytes() -> None:

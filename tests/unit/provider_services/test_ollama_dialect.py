@@ -87,7 +87,7 @@ def test_room_for_the_whole_prompt_is_always_asked_for(size: int, window: int, r
 def test_every_kind_of_turn_is_written() -> None:
     asked = prompt(
         Message(role=Role.ROLE_SYSTEM, parts=[Part(text=Text(text="Be brief."))]),
-        Message(role=Role.ROLE_USER, parts=[Part(text=Text(text="look")), Part(image=Image(data=b"\x89P"))]),
+        Message(role=Role.ROLE_USER, parts=[Part(text=Text(text="look")), Part(image=Image(mime_type="image/png", data=b"\x89P"))]),
         Message(
             role=Role.ROLE_ASSISTANT,
             parts=[

@@ -65,7 +65,7 @@ def body(asked: Prompt, **fields: Any) -> dict[str, Any]:
             },
         ),
         ({"tools": [TOOL]}, {"tools": [{"type": "function", "function": FUNCTION}]}),
-        ({"tool_choice": {"mode": "MODE_REQUIRED"}, "parallel_tool_calls": False}, {}),
+        ({"tool_choice": {"mode": "MODE_NONE"}, "parallel_tool_calls": False}, {}),
         ({}, {}),
     ],
 )
