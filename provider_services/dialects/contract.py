@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from llmmesh.chat.v1.chat_pb2 import Message, Prompt, Role, Sampling, Tool, ToolChoice
+from llmmesh.chat.v1.chat_pb2 import Message, Prompt, ResponseFormat, Role, Sampling, Tool, ToolChoice
 
 from meshkit.errors import FieldViolation, MeshError, Reason
 
-TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NAMED = "must be 1 to 64 letters, digits, underscores and hyphens"
 # Bounds of sampling fields, both inclusive.
 BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -31,7 +32,13 @@ Violations = Iterator[FieldViolation]
 
 def check(prompt: Prompt) -> None:
     """Raise MeshError VENDOR_BAD_REQUEST with every violation; return when there is none."""
-    violations = [*_messages(prompt.messages), *_tools(prompt.tools), *_choice(prompt), *_sampling(prompt.sampling)]
+    violations = [
+        *_messages(prompt.messages),
+        *_tools(prompt.tools),
+        *_choice(prompt),
+        *_format(prompt.response_format),
+        *_sampling(prompt.sampling),
+    ]
     if violations:
         first = violations[0]
         raise MeshError(Reason.VENDOR_BAD_REQUEST, f"{first.field}: {first.description}", fields=violations)
@@ -58,7 +65,9 @@ def _message(message: Message, field: str, called: set[str]) -> Violations:
     for number, part in enumerate(message.parts):
         place, kind = f"{field}.parts[{number}]", part.WhichOneof("kind")
         if kind not in kinds:
-            yield FieldViolation(f"{place}.{kind or 'kind'}", f"a turn of this role holds only {', '.join(sorted(kinds))}")
+            yield FieldViolation(
+                f"{place}.{kind or 'kind'}", f"a turn of this role holds only {', '.join(sorted(kinds))}"
+            )
         elif kind == "tool_call":
             called.add(part.tool_call.id)
         elif kind == "tool_result" and part.tool_result.tool_call_id not in called:
@@ -70,9 +79,8 @@ def _message(message: Message, field: str, called: set[str]) -> Violations:
 def _tools(tools: Sequence[Tool]) -> Violations:
     seen: set[str] = set()
     for number, tool in enumerate(tools):
-        if not TOOL_NAME.fullmatch(tool.name):
-            described = "must be 1 to 64 letters, digits, underscores and hyphens"
-            yield FieldViolation(f"tools[{number}].name", described)
+        if not NAME.fullmatch(tool.name):
+            yield FieldViolation(f"tools[{number}].name", NAMED)
         elif tool.name in seen:
             yield FieldViolation(f"tools[{number}].name", "must be unique")
         seen.add(tool.name)
@@ -86,11 +94,16 @@ def _choice(prompt: Prompt) -> Violations:
         yield FieldViolation("tool_choice", "requires a tool, and the prompt has none")
 
 
+def _format(wanted: ResponseFormat) -> Violations:
+    if wanted.json_schema.name and not NAME.fullmatch(wanted.json_schema.name):
+        yield FieldViolation("response_format.json_schema.name", NAMED)
+
+
 def _sampling(sampling: Sampling) -> Violations:
     for known, figure in sampling.ListFields():
         bounds = BOUNDS.get(known.name)
         if bounds and not bounds[0] <= figure <= bounds[1]:
-            yield FieldViolation(f"sampling.{known.name}", f"must be from {bounds[0]:g} to {bounds[1]:g}")
+            yield FieldViolation(f"sampling.{known.name}", f"must be from {bounds[0]} to {bounds[1]}")
     for number, stop in enumerate(sampling.stop):
         if not stop:
             yield FieldViolation(f"sampling.stop[{number}]", "must not be empty")

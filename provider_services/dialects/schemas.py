@@ -1,4 +1,4 @@
-"""JSON Schemas of callers, as they were written: of a tool's arguments, which are an object at every vendor, and of an answer."""
+"""JSON Schemas of tools as their callers wrote them; what they describe is an object at every vendor."""
 
 from collections.abc import Iterable
 
@@ -16,8 +16,7 @@ NO_PARAMETERS = {"type": "object", "properties": {}}
 def parameters(tool: Tool, field: str, *, untaken: Iterable[str] = ()) -> msgspec.Raw | None:
     """Return the schema of a tool's arguments, its root said to be an object; None when it says nothing.
 
-    Args:
-        untaken: words that the vendor takes below the root only.
+    The vendor takes the `untaken` words below the root only.
 
     Raises:
         MeshError: VENDOR_BAD_REQUEST when it is none or of something else than an object, VENDOR_UNSUPPORTED for a

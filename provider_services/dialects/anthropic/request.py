@@ -62,12 +62,12 @@ def _sampling(call: Call, planned: Thinking, notes: Notes) -> dict[str, Any]:
             notes.drop(f"sampling.{name}", "this vendor does not take it")
     names = ("temperature", "top_p", "top_k")
     body = {name: getattr(sampling, name) for name in names if sampling.HasField(name)}  # type: ignore[arg-type]
-    if body.get("temperature", 0) > 1:
-        body["temperature"] = 1
-        notes.note("clamped", "sampling.temperature", "this vendor takes at most 1")
     for name, why in _unwanted(call, planned, body):
         del body[name]
         notes.drop(f"sampling.{name}", why)
+    if body.get("temperature", 0) > 1:
+        body["temperature"] = 1
+        notes.note("clamped", "sampling.temperature", "this vendor takes at most 1")
     if sampling.stop:
         body["stop_sequences"] = _stops(sampling.stop)
     return body

@@ -106,7 +106,9 @@ def _budgeted(call: Call, wanted: str, limit: int, notes: Notes) -> Thinking:
     if not limit:
         limit = call.max_output_tokens or ANSWER + BUDGETS[wanted]
     if limit <= LEAST_BUDGET:
-        notes.drop("reasoning_effort", f"thinking takes {LEAST_BUDGET} tokens at least, and the answer may have {limit}")
+        notes.drop(
+            "reasoning_effort", f"thinking takes {LEAST_BUDGET} tokens at least, and the answer may have {limit}"
+        )
         return Thinking(limit)
     budget = min(BUDGETS[wanted], max(LEAST_BUDGET, limit // 2))
     return Thinking(limit, {"thinking": {"type": "enabled", "budget_tokens": budget}})

@@ -4,10 +4,9 @@ import hashlib
 import re
 from typing import Any
 
-import msgspec
 from llmmesh.chat.v1.chat_pb2 import Image, Message, Part, Role, ToolResult
 
-from provider_services.dialects import images, wire
+from provider_services.dialects import images
 from provider_services.dialects.anthropic import state
 from provider_services.dialects.anthropic.caching import CacheMarks
 from provider_services.dialects.interface import Call
@@ -99,11 +98,7 @@ class Conversation:
 
     def _call_block(self, part: Part, field: str) -> Block:
         called = part.tool_call
-        given = called.arguments_json or "{}"
-        arguments: Any = msgspec.Raw(given.encode())
-        if not isinstance(wire.try_decode(given), dict):
-            self._notes.drop(f"{field}.tool_call.arguments_json", "this vendor takes an object only")
-            arguments = {}
+        arguments = self._notes.arguments(called, field)
         return {"type": "tool_use", "id": identity(called.id), "name": called.name, "input": arguments}
 
     def _image(self, image: Image, field: str) -> Block:

@@ -22,6 +22,8 @@ def encode(call: Call, notes: Notes) -> list[dict[str, Any]]:
             notes.drop(f"{field}.name", "this vendor takes no names")
         if message.role != Role.ROLE_SYSTEM:
             encoded.extend(_turn(call, message, field, names, notes))
+    if all(turn["role"] == "system" for turn in encoded):
+        raise refuse("messages", "this vendor wants a turn in which something is said, besides system text")
     return encoded
 
 
@@ -48,8 +50,10 @@ def _turn(call: Call, message: Message, field: str, names: dict[str, str], notes
     if message.role == Role.ROLE_TOOL or (encoded and not rest):
         return encoded
     if message.role != Role.ROLE_ASSISTANT:
-        return [*encoded, {"role": "user", "content": _user(rest)}]
-    turn = _assistant(call, rest, names, notes)
+        said = _user(rest)
+        turn: dict[str, Any] = {"role": "user"} | ({"content": said} if said else {})
+    else:
+        turn = _assistant(call, rest, names, notes)
     if len(turn) == 1:
         notes.drop(field, "this vendor takes no turn in which nothing was said")
         return encoded

@@ -86,7 +86,8 @@ class _Turn:
                 return self._reasoning(part, field, own)
             case "tool_call":
                 self._names[part.tool_call.id] = part.tool_call.name
-                call: dict[str, Any] = {"name": part.tool_call.name, "args": _arguments(part.tool_call.arguments_json)}
+                arguments = self._notes.arguments(part.tool_call, field)
+                call: dict[str, Any] = {"name": part.tool_call.name, "args": arguments}
                 return {"functionCall": call | ({"id": part.tool_call.id} if part.tool_call.id else {})}
             case "tool_result":
                 return self._result(part.tool_result)
@@ -107,10 +108,6 @@ class _Turn:
             response = {"error": result.text}
         written: dict[str, Any] = {"name": name, "response": response}
         return {"functionResponse": written | ({"id": result.tool_call_id} if result.tool_call_id else {})}
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    return dict(wire.mapping(wire.try_decode(text or "{}")))
 
 
 def _image(image: Image, field: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from llmmesh.chat.v1.chat_pb2 import Prompt, Role, Tool, ToolChoice
+from llmmesh.chat.v1.chat_pb2 import Prompt, Role, Sampling, Tool, ToolChoice
 
 from provider_services.dialects import contract, room, schemas, wire
 from provider_services.dialects.gemini import contents, thinking
@@ -112,6 +112,7 @@ def _generation(call: Call, notes: Notes) -> dict[str, Any]:
 
 def _sampling(call: Call, notes: Notes) -> dict[str, Any]:
     sampling = call.prompt.sampling
+    _refuse(sampling)
     config: dict[str, Any] = {}
     for ours, theirs in (
         ("temperature", "temperature"),
@@ -126,10 +127,6 @@ def _sampling(call: Call, notes: Notes) -> dict[str, Any]:
             config[theirs] = getattr(sampling, ours)
     if limit := room.asked(call, notes):
         config["maxOutputTokens"] = limit
-    if sampling.n > MOST_ANSWERS:
-        raise refuse("sampling.n", f"this vendor gives at most {MOST_ANSWERS} answers")
-    if len(sampling.stop) > MOST_STOPS:
-        raise refuse("sampling.stop", f"this vendor takes at most {MOST_STOPS} stop texts")
     if sampling.stop:
         config["stopSequences"] = list(sampling.stop)
     if sampling.HasField("top_logprobs"):
@@ -138,6 +135,13 @@ def _sampling(call: Call, notes: Notes) -> dict[str, Any]:
             config["logprobs"] = sampling.top_logprobs
     _bend(call, config, notes)
     return config
+
+
+def _refuse(sampling: Sampling) -> None:
+    if sampling.n > MOST_ANSWERS:
+        raise refuse("sampling.n", f"this vendor gives at most {MOST_ANSWERS} answers")
+    if len(sampling.stop) > MOST_STOPS:
+        raise refuse("sampling.stop", f"this vendor takes at most {MOST_STOPS} stop texts")
 
 
 def _bend(call: Call, config: dict[str, Any], notes: Notes) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Image, Message, Part, Prompt, ReasoningEffort, Role, ToolChoice
 
-from provider_services.dialects import contract, estimate, images, schemas, wire
+from provider_services.dialects import contract, estimate, images, room, schemas, wire
 from provider_services.dialects.interface import Call, HttpRequest
 from provider_services.dialects.notes import Notes, refuse
 
@@ -33,7 +33,7 @@ def encode(call: Call) -> HttpRequest:
     notes = Notes()
     prompt = call.prompt
     body: dict[str, Any] = {"model": call.model, "messages": _messages(call, notes), "stream": call.stream}
-    body["options"] = _options(call)
+    body["options"] = _options(call, notes)
     body.update(_tools(prompt, notes))
     body.update(_format(prompt))
     body.update(_think(call, notes))
@@ -44,7 +44,7 @@ def encode(call: Call) -> HttpRequest:
     return HttpRequest("POST", call.paths.get("chat", PATH), wire.encode(body), accept, notes.warnings)
 
 
-def _options(call: Call) -> dict[str, Any]:
+def _options(call: Call, notes: Notes) -> dict[str, Any]:
     sampling = call.prompt.sampling
     if sampling.n > 1:
         raise refuse("sampling.n", "this server gives one answer")
@@ -53,13 +53,14 @@ def _options(call: Call) -> dict[str, Any]:
         ("temperature", "temperature"),
         ("top_p", "top_p"),
         ("top_k", "top_k"),
-        ("max_output_tokens", "num_predict"),
         ("seed", "seed"),
         ("frequency_penalty", "frequency_penalty"),
         ("presence_penalty", "presence_penalty"),
     ):
         if sampling.HasField(ours):  # type: ignore[arg-type]
             options[theirs] = getattr(sampling, ours)
+    if limit := room.asked(call, notes):
+        options["num_predict"] = limit
     if sampling.stop:
         options["stop"] = list(sampling.stop)
     return options
@@ -68,10 +69,10 @@ def _options(call: Call) -> dict[str, Any]:
 def _context(call: Call) -> int:
     answer = min(call.prompt.sampling.max_output_tokens or ROOM_TO_ANSWER, MOST_TO_ANSWER)
     needed = estimate.prompt_tokens(call.prompt) + answer
-    room = LEAST_CONTEXT
-    while room < needed:
-        room *= 2
-    return min(room, call.context_window) if call.context_window else room
+    context = LEAST_CONTEXT
+    while context < needed:
+        context *= 2
+    return min(context, call.context_window) if call.context_window else context
 
 
 def _tools(prompt: Prompt, notes: Notes) -> dict[str, Any]:
@@ -135,6 +136,8 @@ def _messages(call: Call, notes: Notes) -> list[dict[str, Any]]:
         encoded.extend(_result(part, names) for part in message.parts if part.HasField("tool_result"))
         if message.role != Role.ROLE_TOOL and not _only_results(message):
             encoded.append(_turn(call, message, names, field, notes))
+    if not any(turn.get(kind) for turn in encoded for kind in ("content", "images", "thinking", "tool_calls")):
+        raise refuse("messages", "nothing is said in them, and the server would only load the model")
     return encoded
 
 
@@ -164,8 +167,7 @@ def _turn(call: Call, message: Message, names: dict[str, str], field: str, notes
             thoughts.append(part.reasoning.text)
         elif part.HasField("tool_call"):
             names[part.tool_call.id] = part.tool_call.name
-            arguments = wire.mapping(wire.try_decode(part.tool_call.arguments_json or "{}"))
-            function = {"name": part.tool_call.name, "arguments": arguments}
+            function = {"name": part.tool_call.name, "arguments": notes.arguments(part.tool_call, place)}
             encoded.setdefault("tool_calls", []).append({"function": function})
         elif part.HasField("image"):
             encoded.setdefault("images", []).append(_image(part.image, place))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from provider_services.dialects import wire
 from provider_services.dialects.interface import Call
-from provider_services.dialects.notes import Notes, refuse
+from provider_services.dialects.notes import SPEAK_OF_JSON, Notes, refuse
 
 READING = frozenset(
     {
@@ -120,6 +121,15 @@ def no_json_schema(draft: Draft) -> None:
     """Refuse a schema for the answer; without it the answer would be another."""
     if draft.body.get("response_format", {}).get("type") == "json_schema":
         raise refuse("response_format.json_schema", "this vendor or model takes no schema")
+
+
+def json_needs_its_word(draft: Draft) -> None:
+    """Speak of JSON where a JSON answer is wanted and the conversation does not: the vendor refuses it otherwise."""
+    if draft.body.get("response_format", {}).get("type") != "json_object":
+        return
+    if b"json" not in wire.encode(draft.body["messages"]).lower():
+        draft.body["messages"].insert(0, {"role": "system", "content": SPEAK_OF_JSON})
+        draft.notes.speak_of_json()
 
 
 def no_forced_tools(draft: Draft) -> None:
@@ -270,6 +280,7 @@ BENDING: Mapping[str, Quirk] = {
         no_strict_tools,
         no_message_names,
         no_json_schema,
+        json_needs_its_word,
         no_forced_tools,
         required_is_any,
         web_search_options,

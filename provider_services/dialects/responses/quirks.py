@@ -119,7 +119,7 @@ def no_strict_tools(draft: Draft) -> None:
 
 def no_forced_tools(draft: Draft) -> None:
     """Refuse to force a tool call."""
-    if draft.body.get("tool_choice", "auto") not in {"auto", "none"}:
+    if draft.body.get("tool_choice", "auto") not in ("auto", "none"):  # or an object
         raise refuse("tool_choice", "this vendor lets the model decide")
 
 

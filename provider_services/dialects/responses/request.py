@@ -9,7 +9,7 @@ from llmmesh.chat.v1.chat_pb2 import Prompt, ReasoningEffort, ResponseFormat, Sa
 
 from provider_services.dialects import contract, room, schemas, wire
 from provider_services.dialects.interface import Call, HttpRequest
-from provider_services.dialects.notes import Notes, refuse
+from provider_services.dialects.notes import SPEAK_OF_JSON, Notes, refuse
 from provider_services.dialects.responses import items, quirks, state
 
 PATH = "/responses"
@@ -36,6 +36,9 @@ def encode(call: Call) -> HttpRequest:
     body.update(_sampling(call, notes))
     body.update(_tools(prompt))
     body.update(_format(prompt.response_format))
+    if prompt.response_format.HasField("json_object") and b"json" not in wire.encode(written).lower():
+        written.insert(0, {"type": "message", "role": "system", "content": SPEAK_OF_JSON})
+        notes.speak_of_json()
     effort = EFFORTS.get(prompt.reasoning_effort)
     if effort:
         body["reasoning"] = {"effort": effort}

@@ -182,7 +182,8 @@ def test_a_call_another_vendor_made_stands_without_its_state_and_is_no_400() -> 
     called = Part(tool_call=ToolCall(id="c", name="f"), provider_data=kept("other", secret=1))
     request = DIALECT.encode(
         call(
-            prompt(user("hi"), Message(role=Role.ROLE_ASSISTANT, parts=[called, called])), quirks=["signatures_required"]
+            prompt(user("hi"), Message(role=Role.ROLE_ASSISTANT, parts=[called, called])),
+            quirks=["signatures_required"],
         )
     )
     first, second = json.loads(request.body)["contents"][1]["parts"]

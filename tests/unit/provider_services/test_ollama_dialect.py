@@ -87,7 +87,10 @@ def test_room_for_the_whole_prompt_is_always_asked_for(size: int, window: int, r
 def test_every_kind_of_turn_is_written() -> None:
     asked = prompt(
         Message(role=Role.ROLE_SYSTEM, parts=[Part(text=Text(text="Be brief."))]),
-        Message(role=Role.ROLE_USER, parts=[Part(text=Text(text="look")), Part(image=Image(mime_type="image/png", data=b"\x89P"))]),
+        Message(
+            role=Role.ROLE_USER,
+            parts=[Part(text=Text(text="look")), Part(image=Image(mime_type="image/png", data=b"\x89P"))],
+        ),
         Message(
             role=Role.ROLE_ASSISTANT,
             parts=[
@@ -112,9 +115,9 @@ def test_every_kind_of_turn_is_written() -> None:
 
 def test_reasoning_of_another_vendor_is_left_out_with_a_warning() -> None:
     part = Part(reasoning=Reasoning(text="hm"), provider_data=ProviderData(vendor="other", data=b"x"))
-    request = DIALECT.encode(call(prompt(Message(role=Role.ROLE_ASSISTANT, parts=[part]))))
-    assert "thinking" not in json.loads(request.body)["messages"][0]
-    assert warned(request) == {("foreign_state", "messages[0].parts[0].provider_data")}
+    request = DIALECT.encode(call(prompt(user("hi"), Message(role=Role.ROLE_ASSISTANT, parts=[part]))))
+    assert "thinking" not in json.loads(request.body)["messages"][1]
+    assert warned(request) == {("foreign_state", "messages[1].parts[0].provider_data")}
 
 
 @pytest.mark.parametrize(

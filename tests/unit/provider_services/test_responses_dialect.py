@@ -76,7 +76,6 @@ def text(said: str, **state: Any) -> Part:
             {"temperature": 0.5, "top_p": 0.9, "max_output_tokens": 70},
         ),
         ({"sampling": {"top_logprobs": 0}}, {"top_logprobs": 0, "include": ["message.output_text.logprobs"]}),
-        ({"response_format": {"json_object": {}}}, {"text": {"format": {"type": "json_object"}}}),
         (
             {"response_format": {"json_schema": {"name": "day", "schema_json": SCHEMA_JSON, "strict": True}}},
             {"text": {"format": {"type": "json_schema", "name": "day", "schema": SCHEMA, "strict": True}}},
