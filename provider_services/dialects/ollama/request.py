@@ -23,7 +23,7 @@ LEVELS = {
 LEAST_CONTEXT = 4096
 ROOM_TO_ANSWER = 2048
 MOST_TO_ANSWER = 131072
-# What the server's image readers know: https://github.com/ollama/ollama
+# What the server's image readers know: https://docs.ollama.com/capabilities/vision
 LOOKED_AT = frozenset({"image/jpeg", "image/png", "image/webp"})
 
 
