@@ -135,6 +135,14 @@ def no_json_schema(draft: Draft) -> None:
         raise refuse("response_format.json_schema", "this vendor or model takes no schema")
 
 
+def schema_as_response_format(draft: Draft) -> None:
+    """Send a schema for the answer in the field that chat completions has for it."""
+    wanted = draft.body.pop("text", {}).get("format")
+    if wanted:
+        named = {name: value for name, value in wanted.items() if name != "type"}
+        draft.body["response_format"] = {"type": "json_schema", "json_schema": named}
+
+
 def no_web_search(draft: Draft) -> None:
     """Leave the vendor's search out."""
     tools = draft.body.get("tools", [])
@@ -178,6 +186,7 @@ BENDING: Mapping[str, Quirk] = {
         no_forced_tools,
         no_json_object,
         no_json_schema,
+        schema_as_response_format,
         no_web_search,
         no_store,
         no_encrypted_reasoning,
