@@ -3,6 +3,7 @@
 import array
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,11 @@ from provider_services.dialects.interface import HttpReply, VendorFault
 from provider_services.subjects import Subjects
 
 DIALECT = DIALECTS["responses"]
-SUBJECTS = Subjects(rows.vendor_of("perplexity", "openai_responses", "responses"))
+QUIRKS = (
+    *("plain_input", "results_named", "schema_as_response_format"),
+    *("no_json_object", "no_forced_tools", "no_parallel_tool_calls", "no_logprobs"),
+)
+SUBJECTS = Subjects(replace(rows.vendor_of("perplexity", "openai_responses", "responses"), quirks=QUIRKS))
 MODEL = Target(model="perplexity/sonar")
 FOUND = {
     "id": 1,
