@@ -30,6 +30,10 @@ REASONS = {
 }
 
 
+# How a provider service says that it guessed the prompt's tokens alone.
+GUESSED_INPUT = ("estimated", "usage.input_tokens")
+
+
 class Gathering:
     """The pieces of one answer, in their order."""
 
@@ -68,9 +72,12 @@ class Gathering:
     ) -> Outcome:
         """Return the outcome of an answer that ended well."""
         told = [f"{warning.code}: {warning.field}: {warning.message}" for warning in warnings]
-        if usage.estimated:
+        used = tokens(usage)
+        if any((warning.code, warning.field) == GUESSED_INPUT for warning in warnings):
+            used = Tokens(output=usage.output_tokens, reasoning=usage.reasoning_tokens)
+        elif usage.estimated:
             told.append("estimated: usage: the vendor did not count")
-        return self._outcome("ok", FINISHES.get(finish, ""), tokens(usage), None, told)
+        return self._outcome("ok", FINISHES.get(finish, ""), used, None, told)
 
     def fail(self, error: MeshError) -> Outcome:
         """Return the outcome of an answer that was or held an error."""

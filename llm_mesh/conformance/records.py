@@ -61,7 +61,7 @@ def _lines(file: Path) -> Iterator[Record]:
 def _record(row: Mapping[str, Any]) -> Record:
     response, request = row["response"], row.get("request") or {}
     kinds = frozenset(row.get("kind") or ())
-    body = response["body"].encode()
+    body = (response["body"] or "").encode()
     return Record(
         id=row["id"],
         vendor=row["vendor"],

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from llmmesh.chat.v1 import chat_pb2
 from llmmesh.chat.v1.chat_pb2 import (
     Choice,
     Completion,
@@ -48,7 +49,12 @@ def _completion(call: Call, body: Mapping[str, Any]) -> Completion:
     ]
     spoken = estimate.tokens(sum(part.ByteSize() for part in parts))
     choice = Choice(parts=parts, finish_reason=finish(body, called=bool(calls)), logprobs=logprobs(body))
-    return Completion(choices=[choice], usage=usage(call, body, spoken), vendor_model=wire.text(body.get("model")))
+    return Completion(
+        choices=[choice],
+        usage=usage(call, body, spoken),
+        vendor_model=wire.text(body.get("model")),
+        warnings=uncounted(body),
+    )
 
 
 def finish(body: Mapping[str, Any], *, called: bool) -> FinishReason.ValueType:
@@ -74,6 +80,14 @@ def usage(call: Call, body: Mapping[str, Any], spoken: int) -> Usage:
         output_tokens=output if "eval_count" in body else spoken,
         estimated=estimated,
     )
+
+
+def uncounted(body: Mapping[str, Any]) -> list[chat_pb2.Warning]:
+    """Note that the prompt's tokens alone are a guess."""
+    if wire.count(body.get("prompt_eval_count")) or "eval_count" not in body:
+        return []
+    message = "the server had the prompt in its cache"
+    return [chat_pb2.Warning(code="estimated", field="usage.input_tokens", message=message)]
 
 
 def tool_call(body: Mapping[str, Any], called: Mapping[str, Any], number: int) -> ToolCall:

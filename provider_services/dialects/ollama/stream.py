@@ -47,6 +47,7 @@ class LineStream:
             choices=(ChoiceFinish(choice_index=0, reason=reason),),
             usage=answer.usage(self._call, self._last, spoken),
             vendor_model=wire.text(self._last.get("model")),
+            warnings=tuple(answer.uncounted(self._last)),
             deltas=tuple(last),
         )
 

@@ -434,6 +434,17 @@ def test_the_local_servers_vectors_are_read_from_each_of_its_faces(body: Any) ->
     assert (read.usage.input_tokens, read.usage.estimated) == (4, False)
 
 
+@pytest.mark.parametrize("counted", [{}, {"prompt_eval_count": 0}])
+def test_a_prompt_nobody_counted_leaves_the_answers_count_alone(counted: dict[str, int]) -> None:
+    line = {"message": {"content": "Hi"}, "done": True, "done_reason": "stop", "eval_count": 7} | counted
+    outcome = streamed("ollama", json.dumps(line).encode())
+    assert (outcome.usage.input, outcome.usage.output) == (0, 7)
+    assert outcome.warnings == ("estimated: usage.input_tokens: the server had the prompt in its cache",)
+    whole = DIALECTS["ollama"].decode(call(prompt(user("Hi"))), reply(line))
+    assert whole.usage.estimated
+    assert [one.field for one in whole.warnings] == ["usage.input_tokens"]
+
+
 def test_too_many_calls_at_once_are_throttled_and_used_up_hours_a_quota() -> None:
     assert (
         fault("ollama", 429, {"error": "too many concurrent requests, upgrade for more"}).reason == "VENDOR_THROTTLED"
