@@ -6,7 +6,8 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
-ROWS_FILE = Path(__file__).with_name("vendors.yaml")
+# One file for each vendor: a new vendor is a new file. Quotas are those vendors publish for the plan named beside them.
+ROWS = Path(__file__).with_name("vendors")
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -127,17 +128,16 @@ class VendorRow(Row, frozen=True):
 
 
 def load_rows(overrides: Path | None = None) -> tuple[VendorRow, ...]:
-    """Read the rows that ship with the simulator, with a file of overrides laid over them.
+    """Read the rows that ship with the simulator, with a file of overrides (`vendors: {<name>: {...}}`) laid over them.
 
     `more_models` of a row are hosted too, unless the row has that id already; a vendor without a row stays unknown.
 
     Raises:
         msgspec.ValidationError: a row does not follow the schema above.
     """
-    document = _read(ROWS_FILE)
+    vendors: dict[str, Any] = {path.stem: _read(path) for path in sorted(ROWS.glob("*.yaml"))}
     if overrides is not None:
-        document = _laid_over(document, _read(overrides))
-    vendors: dict[str, Any] = document.get("vendors", {})
+        vendors = _laid_over({"vendors": vendors}, _read(overrides)).get("vendors", {})
     known = {name: row for name, row in vendors.items() if set(row) != {"more_models"}}
     return tuple(msgspec.convert({"name": name, **_hosting(row)}, VendorRow) for name, row in known.items())
 
@@ -152,7 +152,7 @@ def _hosting(row: dict[str, Any]) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(loaded, dict):
-        raise msgspec.ValidationError(f"{path}: expected a mapping with the key 'vendors'")
+        raise msgspec.ValidationError(f"{path}: expected a mapping")
     return loaded
 
 
