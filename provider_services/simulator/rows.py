@@ -10,26 +10,34 @@ import yaml
 ROWS = Path(__file__).with_name("vendors")
 
 
+Period = Literal["second", "minute", "day", "month"]
+
+
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What every row has in common: frozen, and a misspelt field is an error."""
 
 
 class AuthRow(Row, frozen=True):
-    """Where the vendor looks for the key and what a well-formed key looks like."""
+    """Where the vendor looks for the key and what a well-formed key looks like; `or_bearer` is a second place."""
 
     header: str
     scheme: str = ""
     pattern: str = ""
     required: bool = True
+    or_bearer: bool = False
 
 
 class ModelRow(Row, frozen=True):
-    """One hosted model; `version` is the dated name the vendor answers with."""
+    """One hosted model; `version` is the dated name the vendor answers with.
+
+    A model that reasons does so unless it is told not to; with `when_asked`, only if it is asked to.
+    """
 
     id: str
     kind: Literal["chat", "embed"] = "chat"
     version: str = ""
     reasoning: bool = False
+    when_asked: bool = False
     signed: bool = False
     tools: bool = True
     context: int = 131_072
@@ -59,11 +67,11 @@ class LatencyRow(Row, frozen=True):
 
 
 class LimitRow(Row, frozen=True):
-    """One quota the vendor enforces on itself; no `models` means every model."""
+    """One quota the vendor enforces on itself; no `models` means every model; `once` means that nothing comes back."""
 
     unit: Literal["requests", "tokens", "concurrency"]
     amount: int
-    per: Literal["minute", "day", "month"] = "minute"
+    per: Period | Literal["once"] = "minute"
     scope: Literal["account", "model"] = "account"
     resets: Literal["rolling", "utc", "pacific"] | None = None
     models: tuple[str, ...] = ()
@@ -78,12 +86,13 @@ class LimitRow(Row, frozen=True):
 
 
 class RateRow(Row, frozen=True):
-    """How the vendor tells its limits in headers, and which window each pair means; `prefix` begins their names."""
+    """How the vendor tells its limits in headers, and which windows they speak of; `prefix` begins their names."""
 
     style: str = "none"
     prefix: str = ""
-    requests: Literal["minute", "day", "month"] = "minute"
-    tokens: Literal["minute", "day", "month"] = "minute"
+    requests: Period = "minute"
+    tokens: Period = "minute"
+    also: tuple[tuple[Literal["requests", "tokens"], Period], ...] = ()
 
 
 class ErrorRow(Row, frozen=True):
@@ -103,7 +112,11 @@ class RequestIdRow(Row, frozen=True):
 
 
 class VendorRow(Row, frozen=True):
-    """Everything the simulator knows about one vendor."""
+    """Everything the simulator knows about one vendor.
+
+    `retired` models had their day, an `ended` vendor serves nobody. Whoever has no good key sees nothing of the models
+    of a `closed` listing, the whole of an `open` one, and of an `empty` one that there is nothing in it.
+    """
 
     name: str
     dialect: str
@@ -111,6 +124,9 @@ class VendorRow(Row, frozen=True):
     auth: AuthRow
     models: tuple[ModelRow, ...]
     model_any: bool = False
+    retired: tuple[str, ...] = ()
+    ended: bool = False
+    listing: Literal["closed", "empty", "open"] = "closed"
     latency: LatencyRow = LatencyRow()
     limits: tuple[LimitRow, ...] = ()
     rate_headers: RateRow = RateRow()
@@ -121,10 +137,16 @@ class VendorRow(Row, frozen=True):
 
     def model(self, name: str) -> ModelRow | None:
         """Find a hosted model by id; with `model_any`, invent one."""
+        if self.is_retired(name):
+            return None
         for row in self.models:
             if row.id == name:
                 return row
         return ModelRow(id=name) if self.model_any and name else None
+
+    def is_retired(self, name: str) -> bool:
+        """Tell whether a model had its day; behind a colon a name may have a tag or a host."""
+        return name in self.retired or name.partition(":")[0] in self.retired
 
 
 def load_rows(overrides: Path | None = None) -> tuple[VendorRow, ...]:
