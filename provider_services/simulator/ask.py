@@ -12,7 +12,7 @@ from provider_services.simulator.rows import ErrorRow, ModelRow
 class RefusalError(Exception):
     """The vendor answers with an error: its kind, and the values its words need."""
 
-    def __init__(self, kind: str, **values: Any) -> None:
+    def __init__(self, kind: str, /, **values: Any) -> None:
         super().__init__(kind)
         self.kind = kind
         self.values = values

@@ -16,7 +16,7 @@ from provider_services.simulator.windows import SPAN_SECONDS
 from provider_services.simulator.wire_openai_doors import Doors
 from provider_services.simulator.wire_openai_frames import Frames, details, finish_word, head, tagged
 from provider_services.simulator.wire_openai_lists import STYLES, listed
-from provider_services.simulator.wire_openai_quirks import Quirks
+from provider_services.simulator.wire_openai_quirks import Form, Quirks
 from provider_services.simulator.wire_openai_requests import hosted, read_chat, read_embedding
 from provider_services.simulator.wire_openai_usage import usage
 
@@ -165,6 +165,7 @@ class OpenAIWire:
             "unit_words": f"{limit.unit} per {limit.per.replace('minute', 'min')} ({initials})",
             "long_unit_words": f"{limit.unit} per {limit.per} ({initials})",
             "singular": limit.unit.removesuffix("s"),
+            "unit_title": limit.unit.title(),
             "per": limit.per,
             "per_word": limit.per.title(),
             "span_s": int(SPAN_SECONDS.get(limit.per, 0)),
@@ -198,17 +199,14 @@ class OpenAIWire:
     def _message(self, ask: Ask, choice: Choice) -> dict[str, Any]:
         quirks = self._quirks
         form = quirks.form(ask.model.id) if choice.reasoning and ask.shows_reasoning else None
-        content: Any = "".join((*(tagged(choice.reasoning) if form == "tags" else ()), *choice.pieces))
-        shown = "".join(choice.reasoning)
-        if form == "parts":
-            thought = {"type": "thinking", "thinking": [{"type": "text", "text": shown}], "closed": True}
-            content = [thought, *([{"type": "text", "text": content}] if content else [])]
         message: dict[str, Any] = {"role": "assistant"} | quirks.message_fields
+        content = _content(choice, form)
         if content or not choice.calls or quirks.content_beside_calls == "empty":
             message["content"] = content
         elif quirks.content_beside_calls == "null":
             message["content"] = None
         if form == "field":
+            shown = "".join(choice.reasoning)
             message[quirks.reasoning_field] = shown
             message |= {"reasoning_details": details(shown)} if quirks.reasoning_details else {}
         if choice.calls:
@@ -243,6 +241,16 @@ class OpenAIWire:
             part = {"index": place} | blank | {"function": {"arguments": arguments}}
             yield Piece(before + frames.tool(index, part))
             before = b""
+
+
+def _content(choice: Choice, form: Form | None) -> str | list[dict[str, Any]]:
+    """Return what a message says, with its reasoning where the host puts it there."""
+    text = "".join((*(tagged(choice.reasoning) if form == "tags" else ()), *choice.pieces))
+    if form != "parts":
+        return text
+    thought = [{"type": "text", "text": "".join(choice.reasoning)}]
+    said = [{"type": "text", "text": text}] if text else []
+    return [{"type": "thinking", "thinking": thought, "closed": True}, *said]
 
 
 WIRE: Callable[[VendorRow, Identity], Wire] = OpenAIWire
