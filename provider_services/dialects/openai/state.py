@@ -47,8 +47,8 @@ def joined(fragments: list[Any]) -> list[Any]:
 def give_back(call: Call, part: Part, field: str, turn: Turn, notes: Notes) -> None:
     """Give the vendor back what it wants to see again of its own, and leave out what is another's with a note."""
     own = notes.own_state(part, call.vendor, field)
-    if own:
-        turn.update(wire.mapping(wire.try_decode(own)))
+    kept = wire.mapping(wire.try_decode(own)) if own else {}
+    turn.update({name: kept[name] for name in OPAQUE_FIELDS if name in kept})
     thought = part.reasoning.text
     if not thought:
         return

@@ -174,8 +174,9 @@ def test_reasoning_goes_back_only_to_a_vendor_that_takes_it() -> None:
 
 def test_state_of_this_vendor_goes_back_verbatim_and_anothers_is_left_out_with_a_warning() -> None:
     details = [{"type": "reasoning.encrypted", "data": "xyz"}]
-    state = json.dumps({"reasoning_details": details}).encode()
-    assert body(prompt(thought("acme", state)))["messages"][0]["reasoning_details"] == details
+    state = json.dumps({"reasoning_details": details, "role": "system"}).encode()
+    written = body(prompt(thought("acme", state)))["messages"][0]
+    assert (written["role"], written["reasoning_details"]) == ("assistant", details)
     foreign = DIALECT.encode(call(prompt(thought("other", b"\x00")), quirks=["reasoning_returns_as_reasoning"]))
     assert ("foreign_state", "messages[0].parts[0].provider_data") in warned(foreign)
     assert json.loads(foreign.body)["messages"] == [{"role": "assistant", "content": "so"}]
