@@ -29,8 +29,6 @@ FINISHES: Mapping[str, FinishReason.ValueType] = {
 # A finish reason that is none yet: one host writes the word where others write no value.
 UNENDED = frozenset({None, "", "null"})
 BROKEN = frozenset({"error", "network_error", "insufficient_system_resource"})
-# Fields of a message that a vendor wants back as they were.
-OPAQUE_FIELDS = ("reasoning_details",)
 
 
 def finish(said: str, *, called: bool, refused: bool) -> FinishReason.ValueType:

@@ -6,14 +6,14 @@ The stream ends well when every choice that began has ended, or with `[DONE]`, w
 from collections.abc import Mapping
 from typing import Any
 
-from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, ProviderData, Usage
+from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, Usage
 
 from meshkit.errors import Reason
 from provider_services.dialects import estimate, wire
 from provider_services.dialects.framing import SseEvent, SseReader
 from provider_services.dialects.held import Held
 from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
-from provider_services.dialects.openai import errors, pieces, usage
+from provider_services.dialects.openai import errors, pieces, state, usage
 from provider_services.dialects.openai.calls import Calls
 from provider_services.dialects.think_tags import ThinkTags
 
@@ -137,7 +137,7 @@ class _Choice:
         if spoken := wire.text(wire.mapping(delta.get("audio")).get("transcript")):
             deltas.append(self._delta("text", text=spoken))
         deltas.extend(self._delta("text", citation=citation) for citation in pieces.citations(delta))
-        for field in pieces.OPAQUE_FIELDS:
+        for field in state.OPAQUE_FIELDS:
             if found := delta.get(field):
                 self._opaque.setdefault(field, []).extend(found)
 
@@ -166,9 +166,9 @@ class _Choice:
     def _complete(self, deltas: list[Delta]) -> None:
         if self._tags:
             self._tagged(self._tags.close(), deltas)
-        if self._opaque:
-            data = ProviderData(vendor=self._call.vendor, model=self._call.model, data=wire.encode(self._opaque))
-            deltas.append(self._delta("reasoning", reasoning="", provider_data=data))
+        opaque = {field: state.joined(fragments) for field, fragments in self._opaque.items()}
+        if kept := state.keep(self._call, opaque, thought="reasoning" in self._parts):
+            deltas.append(self._delta("reasoning", reasoning="", provider_data=kept))
 
     def ended(self, done: bool) -> bool:
         """Say whether the choice ended; some vendors give no reason and only say that the stream is done."""
