@@ -15,6 +15,8 @@ from provider_services.dialects.notes import Notes
 Turn = dict[str, Any]
 # Fields of a message that a vendor wants back as they were.
 OPAQUE_FIELDS = ("reasoning_details",)
+# What grows, in a stream, from one fragment of a detail to the next.
+GROWING = {"reasoning.text": "text", "reasoning.summary": "summary"}
 
 
 def keep(call: Call, opaque: Mapping[str, Any], *, thought: bool) -> ProviderData | None:
@@ -24,6 +26,22 @@ def keep(call: Call, opaque: Mapping[str, Any], *, thought: bool) -> ProviderDat
     if thought and not call.quirks.isdisjoint(RETURNS):
         return ProviderData(vendor=call.vendor, model=call.model)
     return None
+
+
+def joined(fragments: list[Any]) -> list[Any]:
+    """Put the details of a stream together: fragments of one kind and index are one, and are signed as one."""
+    whole: dict[Any, Any] = {}
+    for number, fragment in enumerate(fragments):
+        details = wire.mapping(fragment)
+        kind, index = details.get("type"), details.get("index")
+        if kind not in GROWING or not isinstance(index, int):
+            whole[number, None] = fragment
+            continue
+        begun = whole.setdefault((index, kind), {})
+        grown = wire.text(begun.get(GROWING[kind])) + wire.text(details.get(GROWING[kind]))
+        begun.update({name: value for name, value in details.items() if value is not None or name not in begun})
+        begun.update({GROWING[kind]: grown} if grown else {})
+    return list(whole.values())
 
 
 def give_back(call: Call, part: Part, field: str, turn: Turn, notes: Notes) -> None:
@@ -37,10 +55,10 @@ def give_back(call: Call, part: Part, field: str, turn: Turn, notes: Notes) -> N
     write = next((write for quirk, write in RETURNS.items() if quirk in call.quirks), None)
     if part.HasField("provider_data") and part.provider_data.vendor != call.vendor:
         notes.drop(field, "this vendor does not take another's reasoning")
-    elif write:
+    elif write and call.reasons is not False:
         write(turn, thought)
     elif not own:
-        notes.drop(field, "this vendor does not take reasoning back")
+        notes.drop(field, "this vendor or model does not take reasoning back")
 
 
 def _as_reasoning(turn: Turn, thought: str) -> None:
@@ -55,7 +73,7 @@ def _in_content(turn: Turn, thought: str) -> None:
     said = turn.get("content") or []
     pieces = [{"type": "text", "text": said}] if isinstance(said, str) else said
     before = sum(piece["type"] == "thinking" for piece in pieces)
-    pieces.insert(before, {"type": "thinking", "thinking": [{"type": "text", "text": thought}]})
+    pieces.insert(before, {"type": "thinking", "thinking": [{"type": "text", "text": thought}], "closed": True})
     turn["content"] = pieces
 
 

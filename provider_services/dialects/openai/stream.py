@@ -120,7 +120,7 @@ class _Choice:
             deltas.append(self._delta("refusal", refusal=refused))
         for called in delta.get("tool_calls") or ():
             self._call_tool(called, deltas)
-        if len(delta) > 1:
+        if len(delta) > 1 or "content" not in delta:
             self._grow_rarely(delta, deltas)
 
     def _grow_rarely(self, delta: Mapping[str, Any], deltas: list[Delta]) -> None:
@@ -147,7 +147,8 @@ class _Choice:
         self._ended = reason
         if self._tags:
             self._tagged(self._tags.close(), deltas)
-        if kept := state.keep(self._call, self._opaque, thought="reasoning" in self._parts):
+        opaque = {field: state.joined(fragments) for field, fragments in self._opaque.items()}
+        if kept := state.keep(self._call, opaque, thought="reasoning" in self._parts):
             deltas.append(self._delta("reasoning", reasoning="", provider_data=kept))
         for called in self._calls.values():
             called.begin(self, deltas)

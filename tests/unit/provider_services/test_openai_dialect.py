@@ -451,6 +451,29 @@ def test_opaque_reasoning_is_kept_whole_for_the_next_turn() -> None:
     assert deltas[-1].part_index == 0
 
 
+def test_fragments_of_opaque_reasoning_are_one_again_for_the_next_turn() -> None:
+    text = {"type": "reasoning.text", "format": "f", "index": 0}
+    fragments = [
+        text | {"text": "Let me ", "signature": None},
+        {"type": "reasoning.summary", "summary": "su", "index": 1},
+        text | {"text": "see."},
+        {"type": "reasoning.encrypted", "data": "a", "index": 0},
+        text | {"signature": "sealed"},
+        {"type": "reasoning.summary", "summary": "m", "index": 1},
+        {"type": "reasoning.encrypted", "data": "b", "index": 0},
+        "odd",
+    ]
+    decoder = DIALECT.stream(call())
+    deltas = decoder.feed(events(*[chunk({"reasoning_details": [one]}) for one in fragments], chunk(finish="stop")))
+    assert json.loads(deltas[-1].provider_data.data)["reasoning_details"] == [
+        text | {"text": "Let me see.", "signature": "sealed"},
+        {"type": "reasoning.summary", "summary": "sum", "index": 1},
+        {"type": "reasoning.encrypted", "data": "a", "index": 0},
+        {"type": "reasoning.encrypted", "data": "b", "index": 0},
+        "odd",
+    ]
+
+
 @pytest.mark.parametrize(
     ("quirks", "marked"),
     [

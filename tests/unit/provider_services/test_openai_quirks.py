@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 from fixtures.prompts import SCHEMA_JSON, call, prompt, user, warned
-from llmmesh.chat.v1.chat_pb2 import Image, Message, Part, ProviderData, Reasoning, Role, Text, ToolCall, ToolResult
+from llmmesh.chat.v1.chat_pb2 import (
+    Image,
+    Message,
+    Part,
+    ProviderData,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 
 from meshkit.errors import MeshError, Reason
 from provider_services.dialects import DIALECTS
@@ -337,7 +348,9 @@ def test_blank_reasoning_goes_to_a_model_that_thinks_though_it_was_asked_not_to(
 def test_reasoning_goes_back_as_a_piece_of_the_content() -> None:
     turn = Message(role=Role.ROLE_ASSISTANT, parts=[Part(reasoning=Reasoning(text=text)) for text in ("hm", "well")])
     turn.parts.extend(said().parts)
-    thoughts = [{"type": "thinking", "thinking": [{"type": "text", "text": text}]} for text in ("hm", "well")]
+    thoughts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": text}], "closed": True} for text in ("hm", "well")
+    ]
     (written,) = body(turn, quirks=["thinking_returns_in_content"])["messages"]
     assert written == {"role": "assistant", "content": [*thoughts, {"type": "text", "text": "so"}]}
     del turn.parts[1:]
@@ -345,6 +358,18 @@ def test_reasoning_goes_back_as_a_piece_of_the_content() -> None:
     (written,) = body(turn, quirks=["thinking_returns_in_content"])["messages"]
     assert written["content"] == thoughts[:1]
     assert len(written["tool_calls"]) == 1
+
+
+def test_a_refusal_is_what_was_said_where_there_is_no_field_for_it() -> None:
+    turn = Message(role=Role.ROLE_ASSISTANT, parts=[Part(refusal=Refusal(text="No."))])
+    assert body(turn, quirks=["refusals_as_text"])["messages"] == [{"role": "assistant", "content": "No."}]
+
+
+def test_reasoning_does_not_go_back_to_a_model_that_does_not_think() -> None:
+    asked = prompt(said(reasoning="hm", vendor="acme"))
+    request = DIALECT.encode(call(asked, quirks=["thinking_returns_in_content"], reasons=False))
+    assert json.loads(request.body)["messages"] == [{"role": "assistant", "content": "so"}]
+    assert warned(request) == {("dropped", "messages[0].parts[0]")}
 
 
 def test_a_model_is_asked_to_read_its_reasoning_when_some_goes_back() -> None:

@@ -98,6 +98,7 @@ BENDING: Mapping[str, Quirk] = {
         turns.images_as_data_only,
         turns.text_as_one_string,
         turns.tool_ids_of_nine,
+        turns.refusals_as_text,
         turns.reasoning_content_required,
         turns.preserve_thinking,
         no_stream_options,

@@ -47,6 +47,13 @@ def tool_ids_of_nine(draft: Draft) -> None:
             call["id"] = _nine(call["id"])
 
 
+def refusals_as_text(draft: Draft) -> None:
+    """Write what the model said in refusal as what it said: the vendor knows no field for it."""
+    for message in draft.body["messages"]:
+        if refused := message.pop("refusal", None):
+            message["content"] = message.get("content", "") + refused
+
+
 def reasoning_content_required(draft: Draft) -> None:
     """Give turns of the model that have no reasoning of its own a blank one: where it thinks, it refuses them bare."""
     if not draft.thinks:
