@@ -27,6 +27,10 @@ MADE_UP: dict[str, Any] = {
     "retry_s": "5",
     "wait_s": 5,
     "span_s": 60,
+    "index": 0,
+    "choice": "required",
+    "asked": 1_000,
+    "affords": 0,
 }
 
 

@@ -3,6 +3,7 @@
 import random
 import uuid
 from base64 import b32encode, b64encode
+from zlib import crc32
 
 _ALPHANUMERIC = bytes.maketrans(b"+/", b"xX")
 _CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")
@@ -46,3 +47,14 @@ class Identity:
             return long[name](int(length))
         whole = {"hex": self.hex, "digits": self.digits, "uuid": self.uuid, "ulid": self.ulid, "dated": self.dated}
         return whole[name]() if name in whole else self.alphanumeric(24)
+
+
+def marked(chance: str, vendor: str) -> str:
+    """Return a tool call's id that the vendor will know as its own."""
+    return f"call_{chance}{crc32(f'{vendor} {chance}'.encode()):08x}"
+
+
+def is_own(call_id: str, vendor: str) -> bool:
+    """Tell whether the vendor made this call id."""
+    chance = call_id.removeprefix("call_")[:-8]
+    return bool(chance) and marked(chance, vendor) == call_id

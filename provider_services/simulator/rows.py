@@ -30,7 +30,8 @@ class AuthRow(Row, frozen=True):
 class ModelRow(Row, frozen=True):
     """One hosted model; `version` is the dated name the vendor answers with.
 
-    A model that reasons does so unless it is told not to; with `when_asked`, only if it is asked to.
+    A model that reasons does so unless it is told not to; with `when_asked`, only if it is asked to. It heeds any word
+    for that, or only the `switch` that is named.
     """
 
     id: str
@@ -38,6 +39,7 @@ class ModelRow(Row, frozen=True):
     version: str = ""
     reasoning: bool = False
     when_asked: bool = False
+    switch: str = ""
     signed: bool = False
     tools: bool = True
     context: int = 131_072

@@ -1,6 +1,7 @@
 """Speaks the openai dialect: chat completions, embeddings and models, with each host's habits from its row."""
 
 import base64
+import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from struct import pack
@@ -8,16 +9,17 @@ from typing import Any
 
 import msgspec
 
-from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, Said, Script, Stamp, ToolCall, Wire
-from provider_services.simulator.identity import Identity
+from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, Said, Script, Stamp, Wire
+from provider_services.simulator.identity import Identity, marked
 from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, VendorRow
 from provider_services.simulator.windows import SPAN_SECONDS
 from provider_services.simulator.wire_openai_doors import Doors
-from provider_services.simulator.wire_openai_frames import Frames, details, finish_word, head, tagged
+from provider_services.simulator.wire_openai_frames import Frames, finish_word, head, tagged
 from provider_services.simulator.wire_openai_lists import STYLES, listed
 from provider_services.simulator.wire_openai_quirks import Quirks
 from provider_services.simulator.wire_openai_requests import hosted, read_chat, read_embedding
+from provider_services.simulator.wire_openai_state import details
 from provider_services.simulator.wire_openai_usage import usage
 
 INITIALS = {"second": "S", "minute": "M", "day": "D", "month": "MO", "once": "-"}
@@ -29,6 +31,11 @@ LIKE = {
     "above_output": "bad_request",
     "bad_turns": "bad_request",
     "bad_tool_id": "bad_request",
+    "forced": "bad_request",
+    "foreign_reasoning": "bad_request",
+    "no_image": "bad_request",
+    "no_reasoning": "bad_request",
+    "unaffordable": "out_of_credit",
 }
 _json = msgspec.json.encode
 
@@ -127,7 +134,7 @@ class OpenAIWire:
             body[quirks.repeats_id] = answer_id
         if quirks.extension:
             body[quirks.extension] = {"id": stamp.request_id}
-        return _json(body | quirks.prompt_fields | quirks.body_fields)
+        return b"\n" * quirks.blank_lines + _json(body | quirks.prompt_fields | quirks.body_fields)
 
     def embeddings(self, ask: Ask, answer: Answer, stamp: Stamp) -> bytes:
         """Render vectors, as numbers or as base64 of little-endian floats."""
@@ -150,9 +157,9 @@ class OpenAIWire:
         streams = [self._pieces(frames, index, ask, choice) for index, choice in enumerate(answer.choices)]
         return Script(
             content_type="text/event-stream",
-            opening=frames.before() + b"".join(frames.opening(index) for index in range(ask.n)),
+            opening=frames.alive() * 2 + frames.before() + b"".join(frames.opening(index) for index in range(ask.n)),
             pieces=tuple(piece for turn in zip_longest(*streams) for piece in turn if piece is not None),
-            closing=frames.closing(answer, usage(self._quirks, ask, answer, stamp)) + DONE,
+            closing=frames.alive() + frames.closing(answer, usage(self._quirks, ask, answer, stamp)) + DONE,
         )
 
     def denial_values(self, denial: Denial, model: str) -> dict[str, Any]:
@@ -167,6 +174,7 @@ class OpenAIWire:
             "singular": limit.unit.removesuffix("s"),
             "per": limit.per,
             "per_word": limit.per.title(),
+            "reset_ms": int((time.time() + (denial.wait or 0)) * 1_000),
             "span_s": int(SPAN_SECONDS.get(limit.per, 0)),
             "limit": limit.amount,
             "used": denial.used,
@@ -184,7 +192,11 @@ class OpenAIWire:
 
     def stream_error(self, call: Call, said: Said) -> bytes:
         """Wrap an error as an event."""
-        return (b"event: error\n" if self._quirks.event_errors else b"") + b"data: " + said.body + b"\n\n"
+        body = said.body
+        if self._quirks.errors_end_choice:
+            ended = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"}
+            body = _json({"object": "chat.completion.chunk", **msgspec.json.decode(body), "choices": [ended]})
+        return (b"event: error\n" if self._quirks.event_errors else b"") + b"data: " + body + b"\n\n"
 
     def _answer_id(self) -> str:
         return self._quirks.id_prefix + self._identity.made(self._quirks.ids)
@@ -212,13 +224,16 @@ class OpenAIWire:
             message[quirks.reasoning_field] = shown
             message |= {"reasoning_details": details(shown)} if quirks.reasoning_details else {}
         if choice.calls:
-            calls = [self._tool_call(call, "".join(call.pieces), place) for place, call in enumerate(choice.calls)]
+            calls = [self._tool_call(choice, place, "".join(call.pieces)) for place, call in enumerate(choice.calls)]
             message["tool_calls"] = calls
         return message
 
-    def _tool_call(self, call: ToolCall, arguments: str, place: int) -> dict[str, Any]:
+    def _tool_call(self, choice: Choice, place: int, arguments: str) -> dict[str, Any]:
         call_id = self._quirks.tool_id_prefix + self._identity.made(self._quirks.tool_ids)
-        told = {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+        if self._quirks.reasoning_details and choice.reasoning:  # a call that must come back with its reasoning
+            call_id = marked(self._identity.alphanumeric(16), self._row.name)
+        function = {"name": choice.calls[place].name, "arguments": arguments}
+        told = {"id": call_id, "type": "function", "function": function}
         return told | ({"index": place} if self._quirks.indexed_calls else {})
 
     def _pieces(self, frames: Frames, index: int, ask: Ask, choice: Choice) -> Iterator[Piece]:
@@ -227,17 +242,20 @@ class OpenAIWire:
             yield from (Piece(frames.text(index, thought)) for thought in tagged(choice.reasoning))
         else:
             yield from (Piece(frames.reasoning(index, thought) if form else b"") for thought in choice.reasoning)
+        if choice.reasoning and form == "field" and self._quirks.reasoning_details:
+            yield Piece(frames.signature(index, "".join(choice.reasoning)), 0)
         for text in choice.pieces:
             yield Piece(frames.text(index, text))
-        for place, call in enumerate(choice.calls):
-            yield from self._call_pieces(frames, index, place, call)
+        for place in range(len(choice.calls)):
+            yield from self._call_pieces(frames, index, place, choice)
 
-    def _call_pieces(self, frames: Frames, index: int, place: int, call: ToolCall) -> Iterator[Piece]:
+    def _call_pieces(self, frames: Frames, index: int, place: int, choice: Choice) -> Iterator[Piece]:
+        call = choice.calls[place]
         if self._quirks.whole_calls:
-            whole = self._tool_call(call, "".join(call.pieces), place) | {"index": place}
+            whole = self._tool_call(choice, place, "".join(call.pieces)) | {"index": place}
             yield Piece(frames.tool(index, whole), len(call.pieces))
             return
-        before = frames.tool(index, self._tool_call(call, "", place) | {"index": place})
+        before = frames.tool(index, self._tool_call(choice, place, "") | {"index": place})
         blank = {"id": "", "type": "function"} if self._quirks.blank_ids else {}
         for arguments in call.pieces:
             part = {"index": place} | blank | {"function": {"arguments": arguments}}

@@ -8,11 +8,23 @@ from msgspec import UNSET, Struct, UnsetType
 from provider_services.simulator.rows import ModelRow
 
 
+class Link(Struct):
+    """Where an image is."""
+
+    url: str
+
+
 class Part(Struct):
     """A part of a message; only text is understood, the rest is taken note of."""
 
     type: str
     text: str = ""
+    image_url: Link | str = ""
+
+    @property
+    def link(self) -> str:
+        """Return where the image is that the part shows."""
+        return self.image_url.url if isinstance(self.image_url, Link) else self.image_url
 
 
 class CalledFunction(Struct):
@@ -101,6 +113,14 @@ class Thinking(Struct):
     type: str
 
 
+class Reasoning(Struct):
+    """How long to reason, whether at all, and whether to show it."""
+
+    effort: str | None = None
+    enabled: bool = True
+    exclude: bool = False
+
+
 class ChatRequest(Struct):
     """A chat completions request; what the simulator does not act on is accepted unread."""
 
@@ -118,6 +138,7 @@ class ChatRequest(Struct):
     reasoning_effort: str | None = None
     reasoning_format: str | None = None
     include_reasoning: bool | None = None
+    reasoning: Reasoning | None = None
     thinking: Thinking | None = None
     enable_thinking: bool | None = None
     temperature: float | UnsetType | None = UNSET
@@ -146,19 +167,26 @@ class ChatRequest(Struct):
         """Return when tools are to be called: auto, none, required, or a tool's name."""
         return self.tool_choice.function.name if isinstance(self.tool_choice, NamedTool) else self.tool_choice or "auto"
 
-    @property
-    def asks_to_think(self) -> bool | None:
-        """Tell whether the model is asked to think, or not to; nothing when nobody says."""
-        if self.thinking is not None:
-            return self.thinking.type != "disabled"
-        if self.enable_thinking is not None:
-            return self.enable_thinking
-        return None if self.reasoning_effort is None else self.reasoning_effort != "none"
+    def asks_to_think(self, switch: str = "") -> bool | None:
+        """Tell whether the model is asked to think, by that switch or any; nothing when nobody says."""
+        said = {
+            "thinking": None if self.thinking is None else self.thinking.type != "disabled",
+            "enable_thinking": self.enable_thinking,
+            "reasoning": None if self.reasoning is None else self.reasoning.enabled and self.reasoning.effort != "none",
+            "reasoning_effort": None if self.reasoning_effort is None else self.reasoning_effort != "none",
+        }
+        return next((asked for name, asked in said.items() if asked is not None and switch in ("", name)), None)
 
     def thinks(self, model: ModelRow) -> bool:
         """Tell whether the model will think before it answers."""
-        asked = self.asks_to_think
+        asked = self.asks_to_think(model.switch)
         return model.reasoning and (not model.when_asked if asked is None else asked)
+
+    @property
+    def shows_reasoning(self) -> bool:
+        """Tell whether thoughts may be shown."""
+        excluded = self.reasoning is not None and self.reasoning.exclude
+        return self.include_reasoning is not False and self.reasoning_format != "hidden" and not excluded
 
 
 class EmbeddingRequest(Struct):

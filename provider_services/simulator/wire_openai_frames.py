@@ -7,15 +7,11 @@ import msgspec
 
 from provider_services.simulator.ask import Answer, Ask, Choice, Stamp
 from provider_services.simulator.wire_openai_quirks import Quirks
+from provider_services.simulator.wire_openai_state import FRAGMENT, seal
 
 FINISH = {"stop": "stop", "length": "length", "calls": "tool_calls", "window": "length", "filter": "content_filter"}
 Delta = dict[str, Any]
 _json = msgspec.json.encode
-
-
-def details(text: str) -> list[dict[str, Any]]:
-    """Return reasoning as the list of details some hosts want back as it was."""
-    return [{"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}]
 
 
 def tagged(reasoning: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,6 +67,10 @@ class Frames:
         nobody = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}
         return b"data: " + _json(nobody | self._quirks.prompt_fields) + b"\n\n"
 
+    def alive(self) -> bytes:
+        """Write what keeps the line alive while nothing is said."""
+        return f": {self._quirks.comment}\n\n".encode() if self._quirks.comment else b""
+
     def opening(self, index: int) -> bytes:
         """Write the event that opens a choice."""
         if not self._quirks.opening:
@@ -92,10 +92,14 @@ class Frames:
             )
         delta: Delta = {self._quirks.reasoning_field: text}
         if self._quirks.reasoning_details:
-            delta["reasoning_details"] = details(text)
+            delta["reasoning_details"] = [FRAGMENT | {"text": text}]
         if self._quirks.reasoning_channel:
             delta["channel"] = self._quirks.reasoning_channel
         return self._said_by(index, delta)
+
+    def signature(self, index: int, text: str) -> bytes:
+        """Write what signs the reasoning before it as a whole."""
+        return self._said_by(index, {"content": "", "reasoning_details": [FRAGMENT | {"signature": seal(text)}]})
 
     def tool(self, index: int, call: dict[str, Any]) -> bytes:
         """Write a tool call, or the next part of one."""
@@ -110,8 +114,10 @@ class Frames:
             if quirks.chunk_usage == "always" and choice is answer.choices[-1]:
                 extension = {"id": self._stamp.request_id, "usage": usage}
                 tail = _ended(({quirks.extension: extension} if quirks.extension else {}) | {"usage": usage})
-            delta = quirks.each_delta | quirks.last_delta
-            frames.append(self._event(index, delta, finish_word(quirks, choice), tail))
+            delta, word = quirks.each_delta | quirks.last_delta, finish_word(quirks, choice)
+            if quirks.finish_repeats:
+                frames.append(self._event(index, delta, word))
+            frames.append(self._event(index, delta, word, tail, usage if quirks.chunk_usage == "in_choice" else None))
         if self._usage_asked and quirks.usage_event:
             tier = quirks.tier_in_chunks or "service_tier" in quirks.omits
             last = {"usage": usage} | ({} if tier else {"service_tier": quirks.service_tier})
@@ -124,7 +130,9 @@ class Frames:
         self._said.add(index)
         return self._event(index, who | self._quirks.each_delta | delta)
 
-    def _event(self, index: int, delta: Delta, finish: str | None = None, tail: bytes = b"") -> bytes:
+    def _event(
+        self, index: int, delta: Delta, finish: str | None = None, tail: bytes = b"", usage: Delta | None = None
+    ) -> bytes:
         omits = self._quirks.omits
         middle = b'{"index":%d,"delta":%b' % (index, _json(delta))
         if self._choice:
@@ -133,6 +141,8 @@ class Frames:
             middle += b',"logprobs":null'
         if finish is not None or "finish_reason" not in omits:
             middle += b',"finish_reason":' + _json(finish)
+        if usage is not None:
+            middle += b',"usage":' + _json(usage)
         return self._head + middle + (tail or self._tail)
 
 

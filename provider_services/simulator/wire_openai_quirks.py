@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from provider_services.simulator.wire_openai_state import State
+
 Form = Literal["field", "parts", "tags"]
 
 
@@ -35,7 +37,15 @@ class Refusals(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tool_lists: bool = False  # results of tools that are not one text
     images: bool = False
     json_unsaid: bool = False  # an answer in JSON of which the messages do not speak
-    calls_without: Literal["", "reasoning_content", "reasoning_details"] = ""
+    state: State = ""  # turns that lack what must come back with them, while a signed model thinks
+    when_thinking: tuple[str, ...] = ()  # fields, while the model thinks
+    switches: tuple[str, ...] = ()  # a switch of thinking, for these models
+    fixed: dict[
+        str, tuple[float, ...]
+    ] = {}  # other values; the first is for a model that thinks, the last for one that does not
+    image_links: bool = False
+    twins: bool = False  # tools of one name
+    affords: int | None = None  # a limit of the answer that costs more than is left
 
 
 class Paths(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,7 +90,11 @@ class Quirks(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     )  # empty: no such event
     each_delta: dict[str, Any] = {}  # what every delta after the opening says again
     last_delta: dict[str, Any] = {}
+    comment: str = ""  # what keeps the line alive
+    blank_lines: int = 0  # the same, before a whole answer
+    finish_repeats: bool = False
     event_errors: bool = False
+    errors_end_choice: bool = False
     finishes: dict[str, str] = {}  # its own words for why an answer ended
 
     reasoning_field: str = ""
@@ -89,7 +103,7 @@ class Quirks(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reasoning_parts: bool = False  # reasoning is a list of parts before the text
     think_tags: tuple[str, ...] = ()  # models whose reasoning opens the text
 
-    chunk_usage: Literal["asked", "always"] = "asked"
+    chunk_usage: Literal["asked", "always", "in_choice"] = "asked"
     usage_event: bool = True
     usage_details: Literal["all", "some"] = "all"
     usage_fields: dict[str, Any] = {}

@@ -10,6 +10,7 @@ from provider_services.simulator.rows import ModelRow, VendorRow
 from provider_services.simulator.wire_openai_bodies import ChatRequest, EmbeddingRequest, Format
 from provider_services.simulator.wire_openai_quirks import Quirks
 from provider_services.simulator.wire_openai_rules import check, check_fields
+from provider_services.simulator.wire_openai_state import check_state
 
 Request = TypeVar("Request", ChatRequest, EmbeddingRequest)
 _chat = msgspec.json.Decoder(ChatRequest)
@@ -27,6 +28,8 @@ def read_chat(raw: bytes, call: Call, row: VendorRow, quirks: Quirks) -> Ask:
         check_fields(msgspec.json.decode(raw), quirks.refused)
     model = hosted(row, call.model or request.model, quirks)
     check(request, model, quirks.refused)
+    if model.signed and request.thinks(model):
+        check_state(request.messages, quirks.refused.state, row.name)
     counts = [message_tokens(message.texts()) for message in request.messages]
     if sum(counts) > model.context:
         raise RefusalError("context", tokens=sum(counts), context=model.context, model=model.id)
@@ -45,7 +48,7 @@ def read_chat(raw: bytes, call: Call, row: VendorRow, quirks: Quirks) -> Ask:
         tool_choice={"any": "required"}.get(request.choice, request.choice),
         json_schema=_schema(request.response_format),
         reasons=request.thinks(model),
-        shows_reasoning=request.include_reasoning is not False and request.reasoning_format != "hidden",
+        shows_reasoning=request.shows_reasoning,
         usage_asked=request.stream_options is not None and request.stream_options.include_usage,
     )
 

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from provider_services.simulator.ask import RefusalError
 from provider_services.simulator.rows import ModelRow
-from provider_services.simulator.wire_openai_bodies import ChatRequest, Message
+from provider_services.simulator.wire_openai_bodies import ChatRequest, Message, Part
 from provider_services.simulator.wire_openai_quirks import Refusals, fits
 
 Check = Callable[[ChatRequest, ModelRow, Refusals], None]
@@ -72,7 +72,8 @@ def _two_limits(request: ChatRequest, model: ModelRow, refused: Refusals) -> Non
 
 
 def _fields(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
-    for name in (*refused.always, *(refused.on_reasoning if model.reasoning else ())):
+    unwanted = (*refused.always, *(refused.on_reasoning if model.reasoning else ()))
+    for name in (*unwanted, *(refused.when_thinking if request.thinks(model) else ())):
         value = getattr(request, name)
         if value is not UNSET and value is not None and not (name == "temperature" and value == 1):
             raise _unsupported(name, model)
@@ -106,7 +107,8 @@ def _tool_choices(request: ChatRequest, model: ModelRow, refused: Refusals) -> N
         raise _bad(f"The tool_choice parameter does not support being set to {choice}", "tool_choice")
     if refused.thinking_tool_choices and request.thinks(model) and choice not in refused.thinking_tool_choices:
         message = f"The tool_choice parameter does not support being set to {choice} in thinking mode"
-        raise _bad(message, "tool_choice")
+        said = {"named": "specified"}.get(choice, choice)
+        raise RefusalError("forced", message=message, choice=said, param="tool_choice")
 
 
 def _efforts(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
@@ -151,8 +153,10 @@ def _thinking(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
     if refused.thinking_whole and request.thinks(model) and not request.stream:
         message = "parameter.enable_thinking must be set to false for non-streaming calls"
         raise _bad(message, "enable_thinking")
-    if request.asks_to_think is False and fits(refused.thinking_off, model.id):
+    if request.asks_to_think() is False and fits(refused.thinking_off, model.id):
         raise _bad("thinking cannot be disabled for this model", "thinking")
+    if request.thinking is not None and fits(refused.switches, model.id):
+        raise _bad("thinking is no parameter of this model", "thinking")
 
 
 def _turns(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
@@ -160,11 +164,14 @@ def _turns(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
     if refused.open_end and last not in ("user", "tool"):
         told = f"Expected last role User or Tool (or Assistant with prefix True) for serving but got {last}"
         raise RefusalError("bad_turns", message=told, param="messages")
-    for message in request.messages:
+    for index, message in enumerate(request.messages):
         if refused.tool_lists and message.role == "tool" and not isinstance(message.content, str):
             raise _bad("Input should be a valid string", "messages")
         if refused.images and any(part.type != "text" for part in _parts(message)):
-            raise _bad("This model does not take images", "messages")
+            raise RefusalError("no_image", message="This model does not take images", index=index, param="messages")
+        linked = [part.link for part in _parts(message) if part.link and not part.link.startswith("data:")]
+        if refused.image_links and linked:
+            raise RefusalError("no_image", message=f"unsupported image url: {linked[0]}", index=index, param="messages")
 
 
 def _tool_ids(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
@@ -176,20 +183,32 @@ def _tool_ids(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
             raise RefusalError("bad_tool_id", message=told, param="messages")
 
 
-def _state(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
-    if not refused.calls_without or not model.signed:
-        return
-    for index, message in enumerate(request.messages):
-        if message.tool_calls and not getattr(message, refused.calls_without):
-            told = f"{refused.calls_without} is missing in assistant tool call message at index {index}"
-            raise _bad(f"thinking is enabled but {told}", "messages")
+def _fixed(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
+    for name, values in refused.fixed.items():
+        taken = values[0 if request.thinks(model) else -1]
+        value = getattr(request, name)
+        if value is not UNSET and value is not None and value != taken:
+            raise _bad(f"invalid {name}: only {taken:g} is allowed for this model", name)
 
 
-def _parts(message: Message) -> Iterator[Any]:
+def _twins(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
+    names = [spec.function.name for spec in request.tools or ()]
+    if refused.twins and len(set(names)) < len(names):
+        raise _bad(f"function name {max(names, key=names.count)} is duplicated", "tools")
+
+
+def _affords(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
+    asked = request.most_tokens or 0
+    if refused.affords is not None and asked > refused.affords:
+        message = f"You requested up to {asked} tokens, but can only afford {refused.affords}."
+        raise RefusalError("unaffordable", message=message, asked=asked, affords=refused.affords)
+
+
+def _parts(message: Message) -> Iterator[Part]:
     return iter(message.content if isinstance(message.content, list) else ())
 
 
 CHECKS: tuple[Check, ...] = (
     _no_messages, _not_chat, _answers, _two_limits, _fields, _roles, _formats, _json_unsaid, _tool_choices, _efforts,
-    _sampling, _stops, _logprobs, _above_output, _thinking, _turns, _tool_ids, _state,
+    _sampling, _fixed, _stops, _logprobs, _above_output, _thinking, _turns, _tool_ids, _twins, _affords,
 )  # fmt: skip

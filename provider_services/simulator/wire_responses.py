@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, RefusalError, Said, Script, Stamp, Wire
-from provider_services.simulator.identity import Identity
+from provider_services.simulator.identity import Identity, marked
 from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
 from provider_services.simulator.wire_responses_frames import Frames
-from provider_services.simulator.wire_responses_items import Rules, marked, seal
+from provider_services.simulator.wire_responses_items import Rules, seal
 from provider_services.simulator.wire_responses_requests import ResponseAsk, read_embedding, read_response
 
 Item = dict[str, Any]
