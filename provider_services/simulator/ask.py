@@ -43,6 +43,7 @@ class Ask:
     call: Call
     model: ModelRow
     input_tokens: int = 0
+    cached_tokens: int = 0
     last_text: str = ""
     from_user: bool = True
     max_tokens: int | None = None
@@ -70,7 +71,11 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the n answers; every piece of reasoning, text or arguments is one token."""
+    """One of the n answers; every piece of reasoning, text or arguments is one token.
+
+    It ends by `stop`, by `calls`, at the `length` asked for, at the end of the model's `window`, or because of a
+    `filter` or an `abort`.
+    """
 
     reasoning: tuple[str, ...] = ()
     pieces: tuple[str, ...] = ()

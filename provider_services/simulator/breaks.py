@@ -5,39 +5,28 @@ import socket
 from collections.abc import Awaitable, Callable
 from struct import pack
 
-import msgspec
 from aiohttp import web
 
-from provider_services.simulator.ask import RefusalError, Said, Wire
+from provider_services.simulator.fault_words import FaultWords
 from provider_services.simulator.faults import Fault
 from provider_services.simulator.order import Order
-from provider_services.simulator.words import say
 
 SILENCE_S = 3_600.0
 Headers = dict[str, str]
 
 
-def fault_words(fault: Fault, wire: Wire) -> Said:
-    """Return the error a fault answers with: the body it was given, else the vendor's own words."""
-    status = fault.status or 500
-    if fault.body is not None:
-        body = fault.body.encode() if isinstance(fault.body, str) else msgspec.json.encode(fault.body)
-        return Said(status, body)
-    return say(wire.errors, RefusalError("server", **({"status": status} | wire.fault_values(status))))
-
-
-async def _status(request: web.Request, fault: Fault, wire: Wire) -> web.StreamResponse:
-    said = fault_words(fault, wire)
+async def _status(request: web.Request, fault: Fault, words: FaultWords) -> web.StreamResponse:
+    said = words.of(fault)
     headers = {"Content-Type": "application/json"} | said.headers | fault.headers
     return web.Response(status=said.status, body=said.body, headers=headers)
 
 
-async def _hang(request: web.Request, fault: Fault, wire: Wire) -> web.StreamResponse:
+async def _hang(request: web.Request, fault: Fault, words: FaultWords) -> web.StreamResponse:
     await asyncio.sleep(SILENCE_S)
     return web.Response(status=504)
 
 
-async def _refuse(request: web.Request, fault: Fault, wire: Wire) -> web.StreamResponse:
+async def _refuse(request: web.Request, fault: Fault, words: FaultWords) -> web.StreamResponse:
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")
@@ -46,7 +35,7 @@ async def _refuse(request: web.Request, fault: Fault, wire: Wire) -> web.StreamR
     return web.Response(status=502)
 
 
-BEFORE_ANSWER: dict[str, Callable[[web.Request, Fault, Wire], Awaitable[web.StreamResponse]]] = {
+BEFORE_ANSWER: dict[str, Callable[[web.Request, Fault, FaultWords], Awaitable[web.StreamResponse]]] = {
     "status": _status,
     "hang": _hang,
     "refuse": _refuse,
@@ -91,7 +80,7 @@ async def _body_malformed(_: Order, __: Fault, body: bytes, ___: bytes, headers:
 
 
 async def _body_error(order: Order, fault: Fault, _: bytes, __: bytes, headers: Headers) -> web.StreamResponse:
-    return web.Response(body=fault_words(fault, order.wire).body, headers=headers)
+    return web.Response(body=order.words.of(fault).body, headers=headers)
 
 
 _BODY_BREAKS: dict[str, Callable[[Order, Fault, bytes, bytes, Headers], Awaitable[web.StreamResponse]]] = {
@@ -129,7 +118,7 @@ async def _malformed(order: Order, _: Fault, response: web.StreamResponse, data:
 
 
 async def _error(order: Order, fault: Fault, response: web.StreamResponse, _: bytes) -> bool:
-    await response.write(order.wire.stream_error(order.ask.call, fault_words(fault, order.wire)))
+    await response.write(order.wire.stream_error(order.ask.call, order.words.of(fault)))
     return True
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from provider_services.simulator.clock import ShiftedClock
 from provider_services.simulator.faults import Fault
 from provider_services.simulator.rows import LatencyRow, LimitRow
+from provider_services.simulator.standing import Standing
 from provider_services.simulator.vendor import Vendor
 
 Wanted = TypeVar("Wanted")
@@ -44,6 +45,7 @@ class Control:
             web.put("/_control/vendors/{vendor}/limits", _answered(self.put_limits)),
             web.put("/_control/vendors/{vendor}/faults", _answered(self.put_faults)),
             web.put("/_control/vendors/{vendor}/latency", _answered(self.put_latency)),
+            web.put("/_control/vendors/{vendor}/standing", _answered(self.put_standing)),
             web.post("/_control/reset", _answered(self.reset)),
             web.post("/_control/clock", _answered(self.advance)),
         ]
@@ -72,7 +74,11 @@ class Control:
     async def put_faults(self, request: web.Request) -> web.Response:
         """Replace the faults of a vendor."""
         vendor = self._addressed(request)
-        vendor.faults.replace(await _body(request, tuple[Fault, ...]))
+        faults = await _body(request, tuple[Fault, ...])
+        for fault in faults:
+            if fault.says and fault.says not in vendor.kinds:
+                raise BadControlError(400, f"no words for '{fault.says}'; there are some for {', '.join(vendor.kinds)}")
+        vendor.faults.replace(faults)
         return _json(vendor.faults.shown())
 
     async def put_latency(self, request: web.Request) -> web.Response:
@@ -80,6 +86,12 @@ class Control:
         vendor = self._addressed(request)
         vendor.pace.latency = await _body(request, LatencyRow)
         return _json(msgspec.to_builtins(vendor.pace.latency))
+
+    async def put_standing(self, request: web.Request) -> web.Response:
+        """Replace whose keys a vendor rejects, whose credit is spent, which models it retired, and whether it ended."""
+        vendor = self._addressed(request)
+        vendor.stand(await _body(request, Standing))
+        return _json(msgspec.to_builtins(vendor.standing))
 
     async def reset(self, request: web.Request) -> web.Response:
         """Set every vendor back to its row."""

@@ -14,10 +14,11 @@ async def deliver(order: Order) -> web.StreamResponse:
     """Send the answer; the arrival learns the status and how many tokens left the house."""
     fault, arrival = order.fault, order.arrival
     if fault is not None and fault.kind in BEFORE_ANSWER:
-        arrival.status = fault.status or 0
         if fault.kind in UNCHARGED:
             arrival.tokens_in = 0
-        return await BEFORE_ANSWER[fault.kind](order.request, fault, order.wire)
+        response = await BEFORE_ANSWER[fault.kind](order.request, fault, order.words)
+        arrival.status = response.status if fault.kind == "status" else 0
+        return response
     await pause(order.stamp.first_s)
     if fault is not None and fault.kind == "slow_first_token":
         await pause(fault.seconds)

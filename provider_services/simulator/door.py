@@ -1,7 +1,7 @@
 """Looks at the key of a request the way the vendor does: missing, rejected or good for an account."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
 from provider_services.simulator.arrivals import Visitor
@@ -19,26 +19,42 @@ class Door:
         self._auth = auth
         self._pattern = re.compile(auth.pattern)
 
-    def visitor(self, headers: Mapping[str, str]) -> Visitor:
-        """Tell whose key the request carries.
+    def visitor(self, headers: Mapping[str, str], rejects: Callable[[Visitor], bool]) -> Visitor:
+        """Tell whose key the request carries; `rejects` says of a visitor that his key is no longer good.
 
         Raises:
             RefusalError: there is no key although one is required, or the vendor does not know it.
         """
-        auth = self._auth
-        key = headers.get(auth.header, "")
-        if auth.scheme:
-            scheme, _, given = key.partition(" ")
-            key = given.strip() if scheme.lower() == auth.scheme.lower() else ""
-        if not key:
-            if auth.required:
-                raise RefusalError("missing_key")
-            return Visitor("anonymous")
-        if REJECTED_MARK in key or not self._pattern.search(key):
+        key = self._key(headers)
+        if not key and self._auth.required:
+            raise RefusalError("missing_key")
+        if key and (REJECTED_MARK in key or not self._pattern.search(key)):
             raise RefusalError("bad_key", masked_key=_masked(key))
-        named = _ACCOUNT.search(key)
-        account = named[1] if named else blake2b(key.encode(), digest_size=6).hexdigest()
-        return Visitor(account, key[-4:])
+        visitor = _visitor(key)
+        if rejects(visitor):
+            raise RefusalError("bad_key", masked_key=_masked(key))
+        return visitor
+
+    def _key(self, headers: Mapping[str, str]) -> str:
+        auth = self._auth
+        key = _after(auth.scheme, headers.get(auth.header, ""))
+        return key or (_after("Bearer", headers.get("authorization", "")) if auth.or_bearer else "")
+
+
+def _after(scheme: str, value: str) -> str:
+    """Return what follows the scheme; nothing when it is another one."""
+    if not scheme:
+        return value
+    named, _, key = value.partition(" ")
+    return key.strip() if named.lower() == scheme.lower() else ""
+
+
+def _visitor(key: str) -> Visitor:
+    if not key:
+        return Visitor("anonymous")
+    named = _ACCOUNT.search(key)
+    account = named[1] if named else blake2b(key.encode(), digest_size=6).hexdigest()
+    return Visitor(account, key[-4:])
 
 
 def _masked(key: str) -> str:

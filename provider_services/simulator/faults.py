@@ -6,14 +6,25 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["status", "hang", "cut", "end", "stall", "malformed", "slow_first_token", "error_in_stream", "refuse"]
+Kind = Literal[
+    "status", "hang", "cut", "end", "stall", "malformed", "slow_first_token", "error_in_stream", "refuse", "finish"
+]
+SPOKEN = ("status", "error_in_stream")
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """One fault on demand; `times` counts it down, `probability` and `model` narrow whom it strikes."""
+    """One fault on demand; `times` counts it down, `probability` and `model` narrow whom it strikes.
+
+    A status, or an error in an answer that began well, is told in the vendor's words for that status, in its words for
+    what `says` names (`overloaded`, `filtered`, `out_of_credit`, any other kind of error in its row), or by `body`. A
+    `finish` ends the answer after so many tokens with the vendor's own word for a filter or an interruption; a vendor
+    that has no such word stops as usual.
+    """
 
     kind: Kind
     status: int | None = None
+    says: str = ""
+    finish: Literal["filter", "abort"] | None = None
     body: Any = None
     headers: dict[str, str] = {}
     after_tokens: int = 0
@@ -24,8 +35,12 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     operation: Literal["chat", "embed", "models", "any"] = "chat"
 
     def __post_init__(self) -> None:
-        if self.kind == "status" and not 400 <= (self.status or 0) <= 599:
-            raise ValueError("a status fault needs a status from 400 to 599")
+        if self.kind == "status" and not 400 <= (self.status or 400 * bool(self.says)) <= 599:
+            raise ValueError("a status fault needs a status from 400 to 599, or what it says")
+        if self.says and self.kind not in SPOKEN:
+            raise ValueError(f"says belongs to {' and '.join(SPOKEN)}")
+        if (self.kind == "finish") != (self.finish is not None):
+            raise ValueError("a finish fault, and no other, has a finish: filter or abort")
         if self.kind == "slow_first_token" and self.seconds <= 0:
             raise ValueError("a slow_first_token fault needs seconds above 0")
         if self.after_tokens < 0 or self.seconds < 0:

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from provider_services.simulator.arrivals import Arrival
 from provider_services.simulator.ask import Answer, Ask, Stamp, Wire
+from provider_services.simulator.fault_words import FaultWords
 from provider_services.simulator.faults import Fault
 from provider_services.simulator.pace import Pace
 
@@ -23,3 +24,8 @@ class Order:
     arrival: Arrival
     wire: Wire
     pace: Pace
+
+    @property
+    def words(self) -> FaultWords:
+        """Return what can word this request's faults."""
+        return FaultWords(self.wire, self.ask.model.id, self.stamp.request_id)

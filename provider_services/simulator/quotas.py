@@ -1,5 +1,6 @@
 """Enforces one vendor's quotas on itself: which windows a request is charged to and which limit refuses it."""
 
+import math
 from dataclasses import dataclass
 
 from provider_services.simulator.rows import LimitRow
@@ -36,6 +37,11 @@ class Denial:
     def too_large(self) -> bool:
         """Tell whether the request alone is more than the limit allows."""
         return self.limit.unit == "tokens" and self.requested > self.limit.amount
+
+    @property
+    def wait(self) -> float | None:
+        """Return the seconds until there is room; nothing when there will never be."""
+        return None if math.isinf(self.retry_after) else self.retry_after
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,11 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
-ROWS_FILE = Path(__file__).with_name("vendors.yaml")
+# One file for each vendor: a new vendor is a new file. Quotas are those vendors publish for the plan named beside them.
+ROWS = Path(__file__).with_name("vendors")
+
+
+Period = Literal["second", "minute", "day", "month"]
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -14,21 +18,28 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class AuthRow(Row, frozen=True):
-    """Where the vendor looks for the key and what a well-formed key looks like."""
+    """Where the vendor looks for the key and what a well-formed key looks like; `or_bearer` is a second place."""
 
     header: str
     scheme: str = ""
     pattern: str = ""
     required: bool = True
+    or_bearer: bool = False
 
 
 class ModelRow(Row, frozen=True):
-    """One hosted model; `version` is the dated name the vendor answers with."""
+    """One hosted model; `version` is the dated name the vendor answers with.
+
+    A model that reasons does so unless it is told not to; with `when_asked`, only if it is asked to. It heeds any word
+    for that, or only the `switch` that is named.
+    """
 
     id: str
     kind: Literal["chat", "embed"] = "chat"
     version: str = ""
     reasoning: bool = False
+    when_asked: bool = False
+    switch: str = ""
     signed: bool = False
     tools: bool = True
     context: int = 131_072
@@ -58,11 +69,11 @@ class LatencyRow(Row, frozen=True):
 
 
 class LimitRow(Row, frozen=True):
-    """One quota the vendor enforces on itself; no `models` means every model."""
+    """One quota the vendor enforces on itself; no `models` means every model; `once` means that nothing comes back."""
 
     unit: Literal["requests", "tokens", "concurrency"]
     amount: int
-    per: Literal["minute", "day", "month"] = "minute"
+    per: Period | Literal["once"] = "minute"
     scope: Literal["account", "model"] = "account"
     resets: Literal["rolling", "utc", "pacific"] | None = None
     models: tuple[str, ...] = ()
@@ -77,12 +88,13 @@ class LimitRow(Row, frozen=True):
 
 
 class RateRow(Row, frozen=True):
-    """How the vendor tells its limits in headers, and which window each pair means; `prefix` begins their names."""
+    """How the vendor tells its limits in headers, and which windows they speak of; `prefix` begins their names."""
 
     style: str = "none"
     prefix: str = ""
-    requests: Literal["minute", "day", "month"] = "minute"
-    tokens: Literal["minute", "day", "month"] = "minute"
+    requests: Period = "minute"
+    tokens: Period = "minute"
+    also: tuple[tuple[Literal["requests", "tokens"], Period], ...] = ()
 
 
 class ErrorRow(Row, frozen=True):
@@ -102,7 +114,11 @@ class RequestIdRow(Row, frozen=True):
 
 
 class VendorRow(Row, frozen=True):
-    """Everything the simulator knows about one vendor."""
+    """Everything the simulator knows about one vendor.
+
+    `retired` models had their day, an `ended` vendor serves nobody. Whoever has no good key sees nothing of the models
+    of a `closed` listing, the whole of an `open` one, and of an `empty` one that there is nothing in it.
+    """
 
     name: str
     dialect: str
@@ -110,6 +126,9 @@ class VendorRow(Row, frozen=True):
     auth: AuthRow
     models: tuple[ModelRow, ...]
     model_any: bool = False
+    retired: tuple[str, ...] = ()
+    ended: bool = False
+    listing: Literal["closed", "empty", "open"] = "closed"
     latency: LatencyRow = LatencyRow()
     limits: tuple[LimitRow, ...] = ()
     rate_headers: RateRow = RateRow()
@@ -120,24 +139,29 @@ class VendorRow(Row, frozen=True):
 
     def model(self, name: str) -> ModelRow | None:
         """Find a hosted model by id; with `model_any`, invent one."""
+        if self.is_retired(name):
+            return None
         for row in self.models:
             if row.id == name:
                 return row
         return ModelRow(id=name) if self.model_any and name else None
 
+    def is_retired(self, name: str) -> bool:
+        """Tell whether a model had its day; behind a colon a name may have a tag or a host."""
+        return name in self.retired or name.partition(":")[0] in self.retired
+
 
 def load_rows(overrides: Path | None = None) -> tuple[VendorRow, ...]:
-    """Read the rows that ship with the simulator, with a file of overrides laid over them.
+    """Read the rows that ship with the simulator, with a file of overrides (`vendors: {<name>: {...}}`) laid over them.
 
     `more_models` of a row are hosted too, unless the row has that id already; a vendor without a row stays unknown.
 
     Raises:
         msgspec.ValidationError: a row does not follow the schema above.
     """
-    document = _read(ROWS_FILE)
+    vendors: dict[str, Any] = {path.stem: _read(path) for path in sorted(ROWS.glob("*.yaml"))}
     if overrides is not None:
-        document = _laid_over(document, _read(overrides))
-    vendors: dict[str, Any] = document.get("vendors", {})
+        vendors = _laid_over({"vendors": vendors}, _read(overrides)).get("vendors", {})
     known = {name: row for name, row in vendors.items() if set(row) != {"more_models"}}
     return tuple(msgspec.convert({"name": name, **_hosting(row)}, VendorRow) for name, row in known.items())
 
@@ -152,7 +176,7 @@ def _hosting(row: dict[str, Any]) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(loaded, dict):
-        raise msgspec.ValidationError(f"{path}: expected a mapping with the key 'vendors'")
+        raise msgspec.ValidationError(f"{path}: expected a mapping")
     return loaded
 
 

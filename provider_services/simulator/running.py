@@ -46,6 +46,10 @@ class Simulator:
         """Replace a vendor's latency."""
         await self.control("PUT", f"vendors/{vendor}/latency", {"first_token_ms": first_token_ms, "token_ms": token_ms})
 
+    async def set_standing(self, vendor: str, **standing: Any) -> None:
+        """Replace a vendor's standing: rejected, out_of_credit, retired_models, ended."""
+        await self.control("PUT", f"vendors/{vendor}/standing", standing)
+
     async def advance(self, seconds: float) -> None:
         """Let time pass for the vendors' windows."""
         await self.control("POST", "clock", {"advance_s": seconds})

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
@@ -122,16 +123,27 @@ def _tool_call(name: str, arguments: Any) -> ToolCall:
     return ToolCall(name, arguments if isinstance(arguments, Mapping) else {}, pieces)
 
 
+def cut_short(answer: Answer, tokens: int, finish: str) -> Answer:
+    """Return an answer that ended after so many tokens of each choice, for the reason given."""
+    return replace(answer, choices=tuple(_ended(choice, tokens, finish) for choice in answer.choices))
+
+
 def _cut(ask: Ask, choice: Choice) -> Choice:
     pieces = _stopped(choice.pieces, ask.stop)
-    limit = ask.max_tokens
-    if limit is None or len(choice.reasoning) + choice.text_tokens <= limit:
+    window = max(0, ask.model.context - ask.input_tokens)
+    limit, finish = (window, "window") if ask.max_tokens is None else (ask.max_tokens, "length")
+    if window < limit:
+        limit, finish = window, "window"
+    if len(choice.reasoning) + choice.text_tokens <= limit:
         return Choice(choice.reasoning, pieces, choice.calls, choice.finish)
-    reasoning = choice.reasoning[:limit]
-    room = limit - len(reasoning)
-    if len(pieces) <= room and not choice.calls:
-        return Choice(reasoning, pieces, (), "stop")
-    return Choice(reasoning, pieces[:room], (), "length")
+    if len(choice.reasoning) + len(pieces) <= limit and not choice.calls:
+        return Choice(choice.reasoning, pieces, (), "stop")
+    return _ended(Choice(choice.reasoning, pieces), limit, finish)
+
+
+def _ended(choice: Choice, tokens: int, finish: str) -> Choice:
+    reasoning = choice.reasoning[:tokens]
+    return Choice(reasoning, choice.pieces[: tokens - len(reasoning)], (), finish)
 
 
 def _stopped(pieces: Sequence[str], stops: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Counts amounts in the windows vendors use, sliding or by the calendar; the caller says what time it is."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-SPAN_SECONDS = {"minute": 60.0, "day": 86_400.0, "month": 30 * 86_400.0}
+SPAN_SECONDS = {"second": 1.0, "minute": 60.0, "day": 86_400.0, "month": 30 * 86_400.0}
 
 
 @dataclass(slots=True)
@@ -123,6 +124,35 @@ class Calendar:
         return 0.0 if self.used(now) <= room else self.empty_in(now)
 
 
+class Store:
+    """Counts for ever: what is used up never comes back."""
+
+    def __init__(self) -> None:
+        self._used = 0
+
+    def used(self, now: float) -> int:
+        """Return what was ever counted."""
+        return self._used
+
+    def add(self, now: float, amount: int) -> Charge:
+        """Count an amount for good."""
+        self._used += amount
+        return Charge(now, amount)
+
+    def correct(self, charge: Charge, amount: int) -> None:
+        """Replace the amount of an earlier charge."""
+        self._used += amount - charge.amount
+        charge.amount = amount
+
+    def empty_in(self, now: float) -> float:
+        """Return for ever, unless nothing was used."""
+        return math.inf if self._used else 0.0
+
+    def fits_in(self, now: float, room: int) -> float:
+        """Return for ever, unless there is room."""
+        return math.inf if self._used > room else 0.0
+
+
 class Gate:
     """Counts what is inside at this moment: an amount leaves when its charge is corrected to nothing."""
 
@@ -177,7 +207,9 @@ def _minute(now: float) -> tuple[float, float]:
 
 
 def open_window(per: str, resets: str | None) -> Window:
-    """Open an empty window; without a reset rule minutes and days slide and months follow UTC."""
+    """Open an empty window; without a reset rule seconds, minutes and days slide and months follow UTC."""
+    if per == "once":
+        return Store()
     rule = resets or ("utc" if per == "month" else "rolling")
     if rule == "rolling":
         return Rolling(SPAN_SECONDS[per])

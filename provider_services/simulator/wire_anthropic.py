@@ -12,7 +12,14 @@ from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
 from provider_services.simulator.wire_anthropic_requests import read_messages, signature
 
-FINISH = {"stop": "end_turn", "length": "max_tokens", "calls": "tool_use"}
+FINISH = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "calls": "tool_use",
+    "window": "model_context_window_exceeded",
+    "filter": "refusal",
+    "abort": "end_turn",
+}
 KINDS = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -47,6 +54,14 @@ ERRORS: dict[str, ErrorRow] = {
     "bad_key": _error(401, "authentication_error", "invalid x-api-key"),
     "unknown_model": _error(404, "not_found_error", "model: {model}"),
     "unknown_path": _error(404, "not_found_error", "Not found"),
+    "ended": _error(410, "not_found_error", "This API has been retired."),
+    "out_of_credit": _error(
+        400,
+        "invalid_request_error",
+        "Your credit balance is too low to access the API. Please go to Plans & Billing to purchase credits.",
+    ),
+    "filtered": _error(400, "invalid_request_error", "Output blocked by content filtering policy"),
+    "overloaded": _error(529, "overloaded_error", "Overloaded"),
     "bad_request": _error(400, "invalid_request_error", "{message}"),
     "context": _error(400, "invalid_request_error", "prompt is too long: {tokens} tokens > {context} maximum"),
     "limited": _error(429, "rate_limit_error", _OVER),

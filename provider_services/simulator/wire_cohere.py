@@ -11,7 +11,14 @@ from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
 from provider_services.simulator.wire_cohere_requests import hosted, read_chat, read_embed, seal
 
-FINISH = {"stop": "COMPLETE", "length": "MAX_TOKENS", "calls": "TOOL_CALL"}
+FINISH = {
+    "stop": "COMPLETE",
+    "length": "MAX_TOKENS",
+    "calls": "TOOL_CALL",
+    "window": "MAX_TOKENS",
+    "filter": "ERROR_TOXIC",
+    "abort": "ERROR",
+}
 PLAN = "I will use the {name} tool."
 DONE = b"data: [DONE]\n\n"
 _json = msgspec.json.encode
@@ -34,7 +41,15 @@ ERRORS: dict[str, ErrorRow] = {
         404,
         "model '{model}' not found, make sure the correct model ID was used and that you have access to the model.",
     ),
+    "retired_model": _error(
+        404,
+        "model '{model}' was removed. See https://docs.cohere.com/docs/models for a list of the available models.",
+    ),
     "unknown_path": _error(404, "404 page not found"),
+    "ended": _error(410, "this service has been retired."),
+    "out_of_credit": _error(402, "Please add or update your payment method at the dashboard to continue."),
+    "filtered": _error(400, "blocked by the content filter: please try a different prompt."),
+    "overloaded": _error(503, "the service is overloaded: too many users, please try again later."),
     "bad_request": _error(400, "{message}"),
     "context": _error(
         400,

@@ -14,7 +14,14 @@ from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
 from provider_services.simulator.wire_gemini_requests import hosted, read_embed, read_generate
 
-FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "calls": "STOP"}
+FINISH = {
+    "stop": "STOP",
+    "length": "MAX_TOKENS",
+    "calls": "STOP",
+    "window": "MAX_TOKENS",
+    "filter": "SAFETY",
+    "abort": "OTHER",
+}
 CALLED = "Model generated function call(s)."
 TYPES = "type.googleapis.com/google.rpc."
 QUOTA_IDS = {
@@ -92,7 +99,27 @@ ERRORS: dict[str, ErrorRow] = {
         "models/{model} is not found for API version v1beta, or is not supported for {method}. Call ListModels to"
         " see the list of available models and their supported methods.",
     ),
+    "retired_model": _error(
+        404,
+        "NOT_FOUND",
+        "This model models/{model} is no longer available. Please update your code to use a newer model.",
+    ),
     "unknown_path": _error(404, "NOT_FOUND", "Method not found: {method} {path}"),
+    "ended": _error(410, "FAILED_PRECONDITION", "This API has been retired."),
+    "out_of_credit": _error(
+        429,
+        "RESOURCE_EXHAUSTED",
+        "Your prepayment credits are depleted. Please go to AI Studio to manage your project and billing.",
+    ),
+    # A prompt that is blocked gets a success without a candidate.
+    "filtered": ErrorRow(
+        status=200,
+        body={
+            "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"},
+            "usageMetadata": {"promptTokenCount": 8, "totalTokenCount": 8},
+        },
+    ),
+    "overloaded": _error(503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
     "bad_request": _error(400, "INVALID_ARGUMENT", "{message}"),
     "context": _error(
         400,

@@ -34,6 +34,11 @@ ERRORS: dict[str, ErrorRow] = {
     "bad_key": _error(401, "unauthorized"),
     "unknown_model": _error(404, "model '{model}' not found"),
     "unknown_path": _error(404, "404 page not found"),
+    "ended": _error(410, "this service has been retired"),
+    "out_of_credit": _error(
+        429, "you have reached your weekly usage limit, upgrade for higher limits: https://ollama.com/upgrade"
+    ),
+    "overloaded": _error(503, "server busy, please try again.  maximum pending requests exceeded"),
     "not_chat": _error(400, '"{model}" does not support chat'),
     "bad_request": _error(400, "{message}"),
     "limited": _error(429, "too many requests: {unit} per {per} is limited to {limit}"),
@@ -146,7 +151,7 @@ def _ends(answer: Answer, stamp: Stamp) -> dict[str, Any]:
     load = 12_000_000
     return {
         "done": True,
-        "done_reason": "length" if answer.choices[0].finish == "length" else "stop",
+        "done_reason": "length" if answer.choices[0].finish in ("length", "window") else "stop",
         "total_duration": load + prompt + busy,
         "load_duration": load,
         "prompt_eval_count": answer.input_tokens,

@@ -1,6 +1,7 @@
 """Speaks the openai dialect: chat completions, embeddings and models, with each host's habits from its row."""
 
 import base64
+import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from struct import pack
@@ -8,16 +9,34 @@ from typing import Any
 
 import msgspec
 
-from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, Said, Script, Stamp, ToolCall, Wire
-from provider_services.simulator.identity import Identity
+from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, Said, Script, Stamp, Wire
+from provider_services.simulator.identity import Identity, marked
 from provider_services.simulator.quotas import Denial
-from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
-from provider_services.simulator.wire_openai_frames import FINISH, Frames, Quirks, details, fingerprint
+from provider_services.simulator.rows import ErrorRow, VendorRow
+from provider_services.simulator.windows import SPAN_SECONDS
+from provider_services.simulator.wire_openai_doors import Doors
+from provider_services.simulator.wire_openai_frames import Frames, finish_word, head, tagged
+from provider_services.simulator.wire_openai_lists import STYLES, listed
+from provider_services.simulator.wire_openai_quirks import Quirks
 from provider_services.simulator.wire_openai_requests import hosted, read_chat, read_embedding
+from provider_services.simulator.wire_openai_state import details
+from provider_services.simulator.wire_openai_usage import usage
 
-INITIALS = {"minute": "M", "day": "D", "month": "MO"}
+INITIALS = {"second": "S", "minute": "M", "day": "D", "month": "MO", "once": "-"}
 REASONS = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 DONE = b"data: [DONE]\n\n"
+# What is told like something else, unless a row has words of its own for it.
+LIKE = {
+    "unknown_field": "unsupported",
+    "above_output": "bad_request",
+    "bad_turns": "bad_request",
+    "bad_tool_id": "bad_request",
+    "forced": "bad_request",
+    "foreign_reasoning": "bad_request",
+    "no_image": "bad_request",
+    "no_reasoning": "bad_request",
+    "unaffordable": "out_of_credit",
+}
 _json = msgspec.json.encode
 
 
@@ -32,7 +51,21 @@ ERRORS: dict[str, ErrorRow] = {
     "unknown_model": _error(
         404, "The model `{model}` does not exist or you do not have access to it.", "model_not_found"
     ),
+    "retired_model": _error(
+        404, "The model `{model}` has been deprecated, learn more in the documentation.", "model_not_found"
+    ),
     "unknown_path": _error(404, "Invalid URL ({method} {path})", None),
+    "ended": _error(410, "This API has been retired.", "gone"),
+    "out_of_credit": _error(
+        429,
+        "You exceeded your current quota, please check your plan and billing details.",
+        "insufficient_quota",
+        type="insufficient_quota",
+    ),
+    "filtered": _error(
+        400, "Invalid prompt: your prompt was flagged as potentially violating our usage policy.", "invalid_prompt"
+    ),
+    "overloaded": _error(503, "The engine is currently overloaded, please try again later.", None, type="server_error"),
     "not_chat": _error(403, "You are not allowed to sample from this model", None),
     "bad_json": _error(400, "We could not parse the JSON body of your request. {message}", None),
     "bad_request": _error(400, "{message}", None, param="{param}"),
@@ -68,53 +101,40 @@ class OpenAIWire:
         self._row = row
         self._identity = identity
         self._quirks = msgspec.convert(row.quirks, Quirks)
-        self.errors: Mapping[str, ErrorRow] = ERRORS | row.errors
+        self._paths = Doors(self._quirks.paths)
+        errors = ERRORS | row.errors
+        self.errors: Mapping[str, ErrorRow] = {kind: errors[like] for kind, like in LIKE.items()} | errors
 
     def route(self, method: str, path: str, query: Mapping[str, str]) -> Call | None:
         """Tell what a path below the vendor's prefix asks for."""
-        if method == "POST":
-            operation = {"/chat/completions": "chat", "/embeddings": "embed"}.get(path)
-            return Call(operation) if operation else None
-        if path == "/models":
-            return Call("models")
-        return Call("models", model=path.removeprefix("/models/")) if path.startswith("/models/") else None
+        return self._paths.call(method, path, query)
 
     def read(self, call: Call, raw: bytes) -> Ask:
         """Read a request body."""
-        if call.operation == "embed":
-            return read_embedding(raw, call, self._row)
-        return read_chat(raw, call, self._row, self._quirks.refused)
+        read = read_embedding if call.operation == "embed" else read_chat
+        return read(raw, call, self._row, self._quirks)
 
     def catalogue(self, call: Call) -> bytes:
         """Render the list of models, or one of them."""
-        models = [hosted(self._row, call.model)] if call.model else self._row.models
-        listed = [self._listed(model) for model in models]
-        return _json(listed[0] if call.model else {"object": "list", "data": listed})
+        style, owner = self._quirks.listing, self._row.name
+        if call.model:
+            return _json(STYLES[style](hosted(self._row, call.model, self._quirks), owner))
+        return _json(listed(style, self._row.models, owner))
 
     def whole(self, ask: Ask, answer: Answer, stamp: Stamp) -> bytes:
         """Render an answer in one piece."""
         quirks = self._quirks
-        body: dict[str, Any] = {
-            "id": self._answer_id(),
-            "object": "chat.completion",
-            "created": int(stamp.created),
-            "model": ask.model.answers_as,
-            "choices": [
-                {
-                    "index": index,
-                    "message": self._message(ask, choice),
-                    "logprobs": None,
-                    "finish_reason": FINISH[choice.finish],
-                }
-                for index, choice in enumerate(answer.choices)
-            ],
-            "usage": self._usage(answer, stamp),
-            "service_tier": quirks.service_tier,
-            "system_fingerprint": fingerprint(ask),
-        }
+        answer_id = self._answer_id()
+        body = head(quirks, answer_id, "chat.completion", ask, stamp)
+        body["choices"] = [self._choice(ask, index, choice) for index, choice in enumerate(answer.choices)]
+        body["usage"] = usage(quirks, ask, answer, stamp)
+        if "service_tier" not in quirks.omits:
+            body["service_tier"] = quirks.service_tier
+        if quirks.repeats_id:
+            body[quirks.repeats_id] = answer_id
         if quirks.extension:
             body[quirks.extension] = {"id": stamp.request_id}
-        return _json(body)
+        return b"\n" * quirks.blank_lines + _json(body | quirks.prompt_fields | quirks.body_fields)
 
     def embeddings(self, ask: Ask, answer: Answer, stamp: Stamp) -> bytes:
         """Render vectors, as numbers or as base64 of little-endian floats."""
@@ -128,8 +148,8 @@ class OpenAIWire:
             }
             for index, vector in enumerate(answer.vectors)
         ]
-        usage = {"prompt_tokens": answer.input_tokens, "total_tokens": answer.input_tokens}
-        return _json({"object": "list", "data": data, "model": ask.model.answers_as, "usage": usage})
+        counted = {"prompt_tokens": answer.input_tokens, "total_tokens": answer.input_tokens}
+        return _json({"object": "list", "data": data, "model": ask.model.answers_as, "usage": counted})
 
     def script(self, ask: Ask, answer: Answer, stamp: Stamp) -> Script:
         """Render an answer as server-sent events; the choices of n take turns."""
@@ -137,9 +157,9 @@ class OpenAIWire:
         streams = [self._pieces(frames, index, ask, choice) for index, choice in enumerate(answer.choices)]
         return Script(
             content_type="text/event-stream",
-            opening=b"".join(frames.opening(index) for index in range(ask.n)),
+            opening=frames.alive() * 2 + frames.before() + b"".join(frames.opening(index) for index in range(ask.n)),
             pieces=tuple(piece for turn in zip_longest(*streams) for piece in turn if piece is not None),
-            closing=frames.closing(answer, self._usage(answer, stamp)) + DONE,
+            closing=frames.alive() + frames.closing(answer, usage(self._quirks, ask, answer, stamp)) + DONE,
         )
 
     def denial_values(self, denial: Denial, model: str) -> dict[str, Any]:
@@ -151,6 +171,11 @@ class OpenAIWire:
             "unit": limit.unit,
             "unit_words": f"{limit.unit} per {limit.per.replace('minute', 'min')} ({initials})",
             "long_unit_words": f"{limit.unit} per {limit.per} ({initials})",
+            "singular": limit.unit.removesuffix("s"),
+            "per": limit.per,
+            "per_word": limit.per.title(),
+            "reset_ms": int((time.time() + (denial.wait or 0)) * 1_000),
+            "span_s": int(SPAN_SECONDS.get(limit.per, 0)),
             "limit": limit.amount,
             "used": denial.used,
             "requested": denial.requested,
@@ -167,76 +192,75 @@ class OpenAIWire:
 
     def stream_error(self, call: Call, said: Said) -> bytes:
         """Wrap an error as an event."""
-        return (b"event: error\n" if self._quirks.event_errors else b"") + b"data: " + said.body + b"\n\n"
+        body = said.body
+        if self._quirks.errors_end_choice:
+            ended = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"}
+            body = _json({"object": "chat.completion.chunk", **msgspec.json.decode(body), "choices": [ended]})
+        return (b"event: error\n" if self._quirks.event_errors else b"") + b"data: " + body + b"\n\n"
 
     def _answer_id(self) -> str:
-        style = self._quirks.ids
-        return "chatcmpl-" + (self._identity.uuid() if style == "uuid" else self._identity.alphanumeric(29))
+        return self._quirks.id_prefix + self._identity.made(self._quirks.ids)
 
-    def _listed(self, model: ModelRow) -> dict[str, Any]:
-        owner = model.owner or self._row.name
-        listed = {"id": model.id, "object": "model", "created": model.created, "owned_by": owner}
-        if not self._quirks.lists_windows:
-            return listed
-        return listed | {"active": True, "context_window": model.context, "max_completion_tokens": model.max_output}
+    def _choice(self, ask: Ask, index: int, choice: Choice) -> dict[str, Any]:
+        told = {"index": index, "message": self._message(ask, choice)} | self._quirks.choice_fields
+        if "logprobs" not in self._quirks.omits:
+            told["logprobs"] = None
+        return told | {"finish_reason": finish_word(self._quirks, choice)}
 
     def _message(self, ask: Ask, choice: Choice) -> dict[str, Any]:
         quirks = self._quirks
-        message: dict[str, Any] = {"role": "assistant"}
-        if quirks.content_with_calls or not choice.calls:
-            message["content"] = None if choice.calls else "".join(choice.pieces)
-        if choice.reasoning and quirks.reasoning_field and ask.shows_reasoning:
-            message[quirks.reasoning_field] = "".join(choice.reasoning)
-            if quirks.reasoning_details:
-                message["reasoning_details"] = details("".join(choice.reasoning))
+        form = quirks.form(ask.model.id) if choice.reasoning and ask.shows_reasoning else None
+        content: Any = "".join((*(tagged(choice.reasoning) if form == "tags" else ()), *choice.pieces))
+        shown = "".join(choice.reasoning)
+        if form == "parts":
+            thought = {"type": "thinking", "thinking": [{"type": "text", "text": shown}], "closed": True}
+            content = [thought, *([{"type": "text", "text": content}] if content else [])]
+        message: dict[str, Any] = {"role": "assistant"} | quirks.message_fields
+        if content or not choice.calls or quirks.content_beside_calls == "empty":
+            message["content"] = content
+        elif quirks.content_beside_calls == "null":
+            message["content"] = None
+        if form == "field":
+            message[quirks.reasoning_field] = shown
+            message |= {"reasoning_details": details(shown)} if quirks.reasoning_details else {}
         if choice.calls:
-            message["tool_calls"] = [self._tool_call(call, "".join(call.pieces)) for call in choice.calls]
-        return message | quirks.message_fields
+            calls = [self._tool_call(choice, place, "".join(call.pieces)) for place, call in enumerate(choice.calls)]
+            message["tool_calls"] = calls
+        return message
 
-    def _tool_call(self, call: ToolCall, arguments: str) -> dict[str, Any]:
+    def _tool_call(self, choice: Choice, place: int, arguments: str) -> dict[str, Any]:
         call_id = self._quirks.tool_id_prefix + self._identity.made(self._quirks.tool_ids)
-        return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+        if self._quirks.reasoning_details and choice.reasoning:  # a call that must come back with its reasoning
+            call_id = marked(self._identity.alphanumeric(16), self._row.name)
+        function = {"name": choice.calls[place].name, "arguments": arguments}
+        told = {"id": call_id, "type": "function", "function": function}
+        return told | ({"index": place} if self._quirks.indexed_calls else {})
 
     def _pieces(self, frames: Frames, index: int, ask: Ask, choice: Choice) -> Iterator[Piece]:
-        shown = self._quirks.reasoning_field if ask.shows_reasoning else ""
-        for thought in choice.reasoning:
-            yield Piece(frames.reasoning(index, thought) if shown else b"")
+        form = self._quirks.form(ask.model.id) if ask.shows_reasoning else None
+        if form == "tags":
+            yield from (Piece(frames.text(index, thought)) for thought in tagged(choice.reasoning))
+        else:
+            yield from (Piece(frames.reasoning(index, thought) if form else b"") for thought in choice.reasoning)
+        if choice.reasoning and form == "field" and self._quirks.reasoning_details:
+            yield Piece(frames.signature(index, "".join(choice.reasoning)), 0)
         for text in choice.pieces:
             yield Piece(frames.text(index, text))
-        for place, call in enumerate(choice.calls):
-            yield from self._call_pieces(frames, index, place, call)
+        for place in range(len(choice.calls)):
+            yield from self._call_pieces(frames, index, place, choice)
 
-    def _call_pieces(self, frames: Frames, index: int, place: int, call: ToolCall) -> Iterator[Piece]:
+    def _call_pieces(self, frames: Frames, index: int, place: int, choice: Choice) -> Iterator[Piece]:
+        call = choice.calls[place]
         if self._quirks.whole_calls:
-            whole = {"index": place} | self._tool_call(call, "".join(call.pieces))
+            whole = self._tool_call(choice, place, "".join(call.pieces)) | {"index": place}
             yield Piece(frames.tool(index, whole), len(call.pieces))
             return
-        before = frames.tool(index, {"index": place} | self._tool_call(call, ""))
+        before = frames.tool(index, self._tool_call(choice, place, "") | {"index": place})
+        blank = {"id": "", "type": "function"} if self._quirks.blank_ids else {}
         for arguments in call.pieces:
-            yield Piece(before + frames.tool(index, {"index": place, "function": {"arguments": arguments}}))
+            part = {"index": place} | blank | {"function": {"arguments": arguments}}
+            yield Piece(before + frames.tool(index, part))
             before = b""
-
-    def _usage(self, answer: Answer, stamp: Stamp) -> dict[str, Any]:
-        usage: dict[str, Any] = {
-            "prompt_tokens": answer.input_tokens,
-            "completion_tokens": answer.output_tokens,
-            "total_tokens": answer.input_tokens + answer.output_tokens,
-        }
-        if self._quirks.timing:
-            busy = stamp.token_s * answer.output_tokens
-            usage |= {"queue_time": stamp.first_s / 2, "prompt_time": stamp.first_s / 2}
-            usage |= {"completion_time": busy, "total_time": stamp.first_s / 2 + busy}
-        if self._quirks.all_details:
-            usage["prompt_tokens_details"] = {"cached_tokens": 0, "audio_tokens": 0}
-            usage["completion_tokens_details"] = {
-                "reasoning_tokens": answer.reasoning_tokens,
-                "audio_tokens": 0,
-                "accepted_prediction_tokens": 0,
-                "rejected_prediction_tokens": 0,
-            }
-        elif answer.reasoning_tokens:
-            usage["completion_tokens_details"] = {"reasoning_tokens": answer.reasoning_tokens}
-        return usage
 
 
 WIRE: Callable[[VendorRow, Identity], Wire] = OpenAIWire

@@ -8,16 +8,23 @@ from typing import Any
 import msgspec
 
 from provider_services.simulator.ask import Answer, Ask, Call, Choice, Piece, RefusalError, Said, Script, Stamp, Wire
-from provider_services.simulator.identity import Identity
+from provider_services.simulator.identity import Identity, marked
 from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
 from provider_services.simulator.wire_responses_frames import Frames
-from provider_services.simulator.wire_responses_items import Rules, marked, seal
+from provider_services.simulator.wire_responses_items import Rules, seal
 from provider_services.simulator.wire_responses_requests import ResponseAsk, read_embedding, read_response
 
 Item = dict[str, Any]
 INITIALS = {"minute": "M", "day": "D", "month": "MO"}
 FOUND = {"url": "https://example.com/river", "title": "Rivers", "snippet": "A river turns."}
+CUT: Item = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+ENDED: dict[str, Item] = {
+    "length": CUT,
+    "window": CUT,
+    "filter": {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
+    "abort": {"status": "failed", "error": {"code": "server_error", "message": "The model did not finish its answer."}},
+}
 _json = msgspec.json.encode
 
 
@@ -39,6 +46,20 @@ ERRORS: dict[str, ErrorRow] = {
     "bad_request": _error(400, "{message}", "invalid_value", param="{param}"),
     "unsupported": _error(400, "{message}", "unsupported_parameter", param="{param}"),
     "retired": _error(410, "This endpoint has been retired.", "endpoint_retired"),
+    "ended": _error(410, "This service has been retired.", "service_retired"),
+    "retired_model": _error(
+        404, "The model `{model}` has been deprecated and is no longer available.", "model_not_found", param="model"
+    ),
+    "out_of_credit": _error(
+        429,
+        "You exceeded your current quota, please check your plan and billing details.",
+        "insufficient_quota",
+        type="insufficient_quota",
+    ),
+    "filtered": _error(
+        400, "Invalid prompt: your prompt was flagged as potentially violating our usage policy.", "invalid_prompt"
+    ),
+    "overloaded": _error(503, "The engine is currently overloaded, please try again later.", None, type="server_error"),
     "context": _error(
         400,
         "Your input exceeds the context window of this model. Please adjust your input and try again.",
@@ -174,9 +195,7 @@ class ResponsesWire:
         } | ended
 
     def _ended(self, answer: Answer) -> Item:
-        if answer.choices[0].finish == "length":
-            return {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
-        return {"status": "completed"}
+        return ENDED.get(answer.choices[0].finish, {"status": "completed"})
 
     def _output(self, ask: Ask, choice: Choice) -> list[Item]:
         searches = isinstance(ask, ResponseAsk) and ask.searches

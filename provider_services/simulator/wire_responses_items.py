@@ -7,6 +7,7 @@ from zlib import crc32
 from msgspec import Struct
 
 from provider_services.simulator.ask import RefusalError
+from provider_services.simulator.identity import is_own
 from provider_services.simulator.rows import ModelRow
 
 PLAIN_KINDS = frozenset({"message", "function_call", "function_call_output"})
@@ -69,17 +70,6 @@ class Item(Struct):
 def seal(identity: str) -> str:
     """Return the state of an item: what nobody but the vendor can make of its id."""
     return f"gAAAAA{crc32(f'sealed {identity}'.encode()):08x}=="
-
-
-def marked(random: str, vendor: str) -> str:
-    """Return a call id the vendor will know as its own."""
-    return f"call_{random}{crc32(f'{vendor} {random}'.encode()):08x}"
-
-
-def is_own(call_id: str, vendor: str) -> bool:
-    """Tell whether the vendor made this call id."""
-    random = call_id.removeprefix("call_")[:-8]
-    return bool(random) and marked(random, vendor) == call_id
 
 
 def check_items(items: list[Item], model: ModelRow, rules: Rules, vendor: str) -> None:

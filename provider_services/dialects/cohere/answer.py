@@ -30,7 +30,7 @@ def decode(call: Call, reply: HttpReply) -> Completion:
 def _completion(call: Call, body: Mapping[str, Any]) -> Completion:
     message = body["message"]
     used = usage.read(wire.mapping(body.get("usage")))
-    parts = _blocks(message)
+    parts = _blocks(call, message)
     if plan := wire.text(message.get("tool_plan")):
         parts.append(Part(reasoning=Reasoning(text=plan), provider_data=state.keep(call, plan)))
     response_id = wire.text(body.get("id"))
@@ -49,14 +49,14 @@ def _completion(call: Call, body: Mapping[str, Any]) -> Completion:
     return completion
 
 
-def _blocks(message: Mapping[str, Any]) -> list[Part]:
+def _blocks(call: Call, message: Mapping[str, Any]) -> list[Part]:
     """Read the content blocks that say something, with what they cite; a block of an unknown kind is none."""
     content = message.get("content") or ()
     listed = [{"type": "text", "text": content}] if isinstance(content, str) else content
     read: dict[int, Part] = {}
     for number, block in enumerate(listed):
         if thought := wire.text(block.get("thinking")):
-            read[number] = Part(reasoning=Reasoning(text=thought))
+            read[number] = Part(reasoning=Reasoning(text=thought), provider_data=state.mark(call))
         elif said := wire.text(block.get("text")):
             read[number] = Part(text=Text(text=said))
     texts = {number: part.text for number, part in read.items() if part.HasField("text")}

@@ -76,7 +76,8 @@ class EventStream:
     def _content(self, body: Mapping[str, Any], deltas: list[Delta]) -> None:
         number, content = body["index"], body["delta"]["message"]["content"]
         if thought := content.get("thinking"):
-            deltas.append(Delta(part_index=self._part(f"content {number}"), reasoning=thought))
+            mark = None if f"content {number}" in self._parts else state.mark(self._call)
+            deltas.append(Delta(part_index=self._part(f"content {number}"), reasoning=thought, provider_data=mark))
         elif said := content.get("text"):
             delta = Delta(part_index=self._part(f"content {number}"), text=said)
             if weighed := body.get("logprobs"):

@@ -27,7 +27,7 @@ class ContentStream:
         self._held = Held()
         self._begun = b""
         self._candidates: dict[int, _Candidate] = {}
-        self._usage: Usage | None = None
+        self._counted: Mapping[str, Any] = {}
         self._feedback: Any = None
         self._id = ""
         self._model = ""
@@ -43,21 +43,23 @@ class ContentStream:
         """Take the end of the stream."""
         last = self._held.read(self._last, self._event)
         self._held.check()
+        used = usage.read(self._counted)
         if not self._candidates and self._feedback:
-            raise finishes.blocked(self._feedback, self._usage)
+            raise finishes.blocked(self._feedback, used)
         if not self._candidates or not all(candidate.finished for candidate in self._candidates.values()):
             raise VendorFault(
                 Fault(Reason.VENDOR_INCOMPLETE, "the vendor's stream ended without its finish", retryable=True)
             )
-        choices = tuple(candidate.finish(self._usage) for _, candidate in sorted(self._candidates.items()))
-        return Finish(choices, self._usage or self._guess(), self._id, self._model, deltas=tuple(last))
+        choices = tuple(candidate.finish(used) for _, candidate in sorted(self._candidates.items()))
+        return Finish(choices, used or self._guess(), self._id, self._model, deltas=tuple(last))
 
     def partial_usage(self) -> Usage:
         """Return what has been used so far; every event counts all before it, though some count the prompt only."""
-        if self._usage is not None and self._usage.output_tokens:
-            return self._usage
+        used = usage.read(self._counted)
+        if used is not None and used.output_tokens:
+            return used
         guess = self._received.usage()
-        guess.input_tokens = self._usage.input_tokens if self._usage is not None else 0
+        guess.input_tokens = used.input_tokens if used is not None else 0
         return guess
 
     def _guess(self) -> Usage:
@@ -90,8 +92,9 @@ class ContentStream:
         self._id = body.get("responseId") or self._id
         self._model = body.get("modelVersion") or self._model
         self._feedback = body.get("promptFeedback") or self._feedback
-        if (used := usage.read(wire.mapping(body.get("usageMetadata")))) is not None:
-            self._usage = used
+        counted = wire.mapping(body.get("usageMetadata"))
+        if usage.counts(counted):
+            self._counted = counted
         for listed in body.get("candidates") or ():
             index = listed.get("index") or 0
             candidate = self._candidates.get(index)

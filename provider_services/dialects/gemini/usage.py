@@ -7,14 +7,21 @@ from llmmesh.chat.v1.chat_pb2 import Usage
 
 from provider_services.dialects import wire
 
+COUNTED = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount")
+
+
+def counts(body: Mapping[str, Any]) -> bool:
+    """Say whether usageMetadata counts anything."""
+    return any(wire.count(body.get(name)) for name in COUNTED)
+
 
 def read(body: Mapping[str, Any]) -> Usage | None:
     """Read usageMetadata; None when it counts nothing."""
+    if not counts(body):
+        return None
     prompt = wire.count(body.get("promptTokenCount")) + wire.count(body.get("toolUsePromptTokenCount"))
     thoughts = wire.count(body.get("thoughtsTokenCount"))
     output = wire.count(body.get("candidatesTokenCount")) + thoughts
-    if not prompt and not output:
-        return None
     return Usage(
         input_tokens=prompt,
         output_tokens=output,

@@ -9,6 +9,7 @@ from llmmesh.chat.v1.chat_pb2 import (
     Completion,
     FinishReason,
     Part,
+    ProviderData,
     Reasoning,
     Text,
     TokenLogprob,
@@ -42,13 +43,18 @@ def _completion(call: Call, body: Mapping[str, Any]) -> Completion:
         thought, said = think_tags.split(said)
     calls = [Part(tool_call=tool_call(body, listed, n)) for n, listed in enumerate(message.get("tool_calls") or ())]
     parts = [
-        *([Part(reasoning=Reasoning(text=thought))] if thought else ()),
+        *([Part(reasoning=Reasoning(text=thought), provider_data=mark(call))] if thought else ()),
         *([Part(text=Text(text=said))] if said else ()),
         *calls,
     ]
     spoken = estimate.tokens(sum(part.ByteSize() for part in parts))
     choice = Choice(parts=parts, finish_reason=finish(body, called=bool(calls)), logprobs=logprobs(body))
     return Completion(choices=[choice], usage=usage(call, body, spoken), vendor_model=wire.text(body.get("model")))
+
+
+def mark(call: Call) -> ProviderData:
+    """Return whose a thought is: it goes back as what it says, and another's would be taken for the model's own."""
+    return ProviderData(vendor=call.vendor, model=call.model)
 
 
 def finish(body: Mapping[str, Any], *, called: bool) -> FinishReason.ValueType:

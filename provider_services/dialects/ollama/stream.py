@@ -65,7 +65,7 @@ class LineStream:
         message = body.get("message") or {}
         before = len(deltas)
         if thought := message.get("thinking"):
-            deltas.append(Delta(part_index=self._part("reasoning"), reasoning=thought))
+            self._think(thought, deltas)
         if said := message.get("content"):
             self._say(said, deltas)
         for called in message.get("tool_calls") or ():
@@ -85,9 +85,13 @@ class LineStream:
     def _split(self, split: tuple[str, str], deltas: list[Delta]) -> None:
         thought, said = split
         if thought:
-            deltas.append(Delta(part_index=self._part("reasoning"), reasoning=thought))
+            self._think(thought, deltas)
         if said:
             deltas.append(Delta(part_index=self._part("text"), text=said))
+
+    def _think(self, thought: str, deltas: list[Delta]) -> None:
+        mark = None if "reasoning" in self._parts else answer.mark(self._call)
+        deltas.append(Delta(part_index=self._part("reasoning"), reasoning=thought, provider_data=mark))
 
     def _part(self, kind: str) -> int:
         return self._parts.setdefault(kind, len(self._parts))

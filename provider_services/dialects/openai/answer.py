@@ -7,7 +7,6 @@ from llmmesh.chat.v1.chat_pb2 import (
     Choice,
     Completion,
     Part,
-    ProviderData,
     Reasoning,
     Refusal,
     Text,
@@ -16,7 +15,7 @@ from llmmesh.chat.v1.chat_pb2 import (
 
 from provider_services.dialects import estimate, think_tags, wire
 from provider_services.dialects.interface import Call, HttpReply, VendorFault
-from provider_services.dialects.openai import errors, pieces, usage
+from provider_services.dialects.openai import errors, pieces, state, usage
 
 
 def decode(call: Call, reply: HttpReply) -> Completion:
@@ -68,12 +67,11 @@ def _said(call: Call, message: Mapping[str, Any]) -> list[Part]:
     if "think_tags" in call.quirks and not thought:
         thought, said = think_tags.split(said)
     parts = []
-    opaque = {field: message[field] for field in pieces.OPAQUE_FIELDS if message.get(field)}
+    opaque = {field: message[field] for field in state.OPAQUE_FIELDS if message.get(field)}
     if thought or opaque:
-        part = Part(reasoning=Reasoning(text=thought))
-        if opaque:
-            part.provider_data.CopyFrom(ProviderData(vendor=call.vendor, model=call.model, data=wire.encode(opaque)))
-        parts.append(part)
+        parts.append(
+            Part(reasoning=Reasoning(text=thought), provider_data=state.keep(call, opaque, thought=bool(thought)))
+        )
     if said:
         parts.append(Part(text=Text(text=said, citations=pieces.citations(message))))
     return parts

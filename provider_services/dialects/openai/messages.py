@@ -5,17 +5,12 @@ from typing import Any
 
 from llmmesh.chat.v1.chat_pb2 import Image, ImageDetail, Message, Part, Role
 
-from provider_services.dialects import wire
 from provider_services.dialects.interface import Call
 from provider_services.dialects.notes import Notes
+from provider_services.dialects.openai import state
 
 ROLES = {Role.ROLE_SYSTEM: "system", Role.ROLE_USER: "user", Role.ROLE_ASSISTANT: "assistant"}
 DETAILS = {ImageDetail.IMAGE_DETAIL_LOW: "low", ImageDetail.IMAGE_DETAIL_HIGH: "high"}
-# The field in which a vendor wants its model's reasoning text back, by quirk.
-REASONING_FIELDS = {
-    "reasoning_returns_as_reasoning": "reasoning",
-    "reasoning_returns_as_reasoning_content": "reasoning_content",
-}
 
 
 def encode(call: Call, notes: Notes) -> list[dict[str, Any]]:
@@ -86,7 +81,7 @@ def _assistant(call: Call, parts: list[tuple[str, Part]], notes: Notes) -> dict[
     elif not said and not refused:
         encoded["content"] = ""
     for field, part in parts:
-        _replay(call, part, field, encoded, notes)
+        state.give_back(call, part, field, encoded, notes)
     return encoded
 
 
@@ -94,18 +89,3 @@ def _call(part: Part) -> dict[str, Any]:
     call = part.tool_call
     function = {"name": call.name, "arguments": call.arguments_json or "{}"}
     return {"id": call.id, "type": "function", "function": function}
-
-
-def _replay(call: Call, part: Part, field: str, encoded: dict[str, Any], notes: Notes) -> None:
-    """Give the vendor back what it wants to see again of its own."""
-    state = notes.own_state(part, call.vendor, field)
-    if state:
-        encoded.update(wire.mapping(wire.try_decode(state)))
-    if not part.HasField("reasoning"):
-        return
-    theirs = next((name for quirk, name in REASONING_FIELDS.items() if quirk in call.quirks), None)
-    foreign = part.HasField("provider_data") and part.provider_data.vendor != call.vendor
-    if theirs and not foreign:
-        encoded[theirs] = encoded.get(theirs, "") + part.reasoning.text
-    elif not state:
-        notes.drop(field, "this vendor does not take reasoning back")

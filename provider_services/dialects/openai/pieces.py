@@ -23,8 +23,6 @@ FINISHES: Mapping[str, FinishReason.ValueType] = {
     "sensitive": FinishReason.FINISH_REASON_CONTENT_FILTER,
 }
 BROKEN = frozenset({"error", "network_error", "insufficient_system_resource"})
-# Fields of a message that a vendor wants back as they were.
-OPAQUE_FIELDS = ("reasoning_details",)
 
 
 def finish(said: str, *, called: bool, refused: bool) -> FinishReason.ValueType:

@@ -6,14 +6,14 @@ The stream ends well when every choice that began has ended, or with `[DONE]`, w
 from collections.abc import Mapping
 from typing import Any
 
-from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, ProviderData, ToolCall, Usage
+from llmmesh.chat.v1.chat_pb2 import ChoiceFinish, Delta, ToolCall, Usage
 
 from meshkit.errors import Reason
 from provider_services.dialects import estimate, wire
 from provider_services.dialects.framing import SseEvent, SseReader
 from provider_services.dialects.held import Held
 from provider_services.dialects.interface import Call, Fault, Finish, VendorFault
-from provider_services.dialects.openai import errors, pieces, usage
+from provider_services.dialects.openai import errors, pieces, state, usage
 from provider_services.dialects.think_tags import ThinkTags
 
 DONE = b"[DONE]"
@@ -120,14 +120,14 @@ class _Choice:
             deltas.append(self._delta("refusal", refusal=refused))
         for called in delta.get("tool_calls") or ():
             self._call_tool(called, deltas)
-        if len(delta) > 1:
+        if len(delta) > 1 or "content" not in delta:
             self._grow_rarely(delta, deltas)
 
     def _grow_rarely(self, delta: Mapping[str, Any], deltas: list[Delta]) -> None:
         if (legacy := delta.get("function_call")) and any(legacy.values()):
             self._call_tool({"index": 0, "function": legacy}, deltas)
         deltas.extend(self._delta("text", citation=citation) for citation in pieces.citations(delta))
-        for field in pieces.OPAQUE_FIELDS:
+        for field in state.OPAQUE_FIELDS:
             if found := delta.get(field):
                 self._opaque.setdefault(field, []).extend(found)
 
@@ -147,9 +147,9 @@ class _Choice:
         self._ended = reason
         if self._tags:
             self._tagged(self._tags.close(), deltas)
-        if self._opaque:
-            data = ProviderData(vendor=self._call.vendor, model=self._call.model, data=wire.encode(self._opaque))
-            deltas.append(self._delta("reasoning", reasoning="", provider_data=data))
+        opaque = {field: state.joined(fragments) for field, fragments in self._opaque.items()}
+        if kept := state.keep(self._call, opaque, thought="reasoning" in self._parts):
+            deltas.append(self._delta("reasoning", reasoning="", provider_data=kept))
         for called in self._calls.values():
             called.begin(self, deltas)
 

@@ -46,5 +46,5 @@ def test_a_row_with_an_unknown_dialect_or_quirk_is_refused() -> None:
     row = next(iter(load_catalog().vendors.values()))
     with pytest.raises(StartError, match="unknown dialect `latin`"):
         dialect_of(replace(row, dialect="latin"))
-    with pytest.raises(StartError, match="unknown quirks at_most_5_stops"):
-        dialect_of(replace(row, quirks=("at_most_5_stops",)))
+    with pytest.raises(StartError, match="unknown quirks at_most_three_stops"):
+        dialect_of(replace(row, quirks=("at_most_three_stops",)))

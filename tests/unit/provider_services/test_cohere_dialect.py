@@ -359,6 +359,7 @@ def test_a_whole_answer_is_read_in_all_its_shapes(
 ) -> None:
     read = DIALECT.decode(call(), reply(json.dumps(whole(reason, **message))))
     assert [part.WhichOneof("kind") for part in read.choices[0].parts] == kinds
+    assert all(part.provider_data.vendor == "acme" for part in read.choices[0].parts if part.HasField("reasoning"))
     assert read.choices[0].finish_reason == expected
     assert (read.usage.input_tokens, read.usage.output_tokens, read.usage.estimated) == (9, 4, False)
     assert read.vendor_response_id == "r1"
@@ -560,6 +561,7 @@ def test_thinking_comes_before_the_text_it_is_about() -> None:
         (0, "m", ""),
         (1, "", "x"),
     ]
+    assert [delta.provider_data.vendor for delta in deltas if delta.HasField("provider_data")] == ["acme"]
 
 
 def test_streamed_probabilities_travel_with_their_text() -> None:

@@ -183,6 +183,9 @@ def test_a_whole_answer_is_read_in_all_its_shapes(
 ) -> None:
     read = DIALECT.decode(call(), reply(json.dumps(line(done=True, reason=reason, **message))))
     assert [part.WhichOneof("kind") for part in read.choices[0].parts] == kinds
+    assert [part.provider_data.vendor for part in read.choices[0].parts if part.HasField("reasoning")] == ["acme"] * (
+        "reasoning" in kinds
+    )
     assert read.choices[0].finish_reason == expected
     assert (read.usage.input_tokens, read.usage.output_tokens, read.usage.estimated) == (9, 4, False)
 
@@ -238,6 +241,7 @@ def test_a_stream_is_put_into_parts() -> None:
         (2, "tool_call"),
         (3, "tool_call"),
     ]
+    assert [delta.provider_data.vendor for delta in deltas if delta.HasField("provider_data")] == ["acme"]
     assert deltas[5].tool_call.id == "c7"
     finish = decoder.finish()
     assert finish.choices[0].reason == TOOLS

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from fixtures.prompts import SCHEMA, SCHEMA_JSON, call, prompt, reply, user, warned
+from fixtures.prompts import SCHEMA, SCHEMA_JSON, call, prompt, reply, warned
 from google.protobuf.json_format import ParseDict
 from llmmesh.chat.v1.chat_pb2 import (
     FinishReason,
@@ -21,10 +21,9 @@ from llmmesh.chat.v1.chat_pb2 import (
     ToolResult,
 )
 
-from meshkit.errors import MeshError, Reason
+from meshkit.errors import Reason
 from provider_services.dialects import DIALECTS
 from provider_services.dialects.interface import EmbedCall, Subject, VendorFault
-from provider_services.dialects.openai.quirks import ALL, BENDING
 
 DIALECT = DIALECTS["openai"]
 STOP, LENGTH = FinishReason.FINISH_REASON_STOP, FinishReason.FINISH_REASON_LENGTH
@@ -180,114 +179,6 @@ def test_state_of_this_vendor_goes_back_verbatim_and_anothers_is_left_out_with_a
     foreign = DIALECT.encode(call(prompt(thought("other", b"\x00")), quirks=["reasoning_returns_as_reasoning"]))
     assert ("foreign_state", "messages[0].parts[0].provider_data") in warned(foreign)
     assert json.loads(foreign.body)["messages"] == [{"role": "assistant", "content": "so"}]
-
-
-BENT = [
-    ("max_completion_tokens", {"sampling": {"max_output_tokens": 5}}, {"max_completion_tokens": 5}, set()),
-    ("random_seed", {"sampling": {"seed": 5}}, {"random_seed": 5}, set()),
-    ("no_seed", {"sampling": {"seed": 5}}, {}, {"sampling.seed"}),
-    ("one_answer", {"sampling": {"n": 1}}, {}, set()),
-    ("no_logprobs", {"sampling": {"top_logprobs": 2}}, {}, {"sampling.top_logprobs"}),
-    (
-        "no_penalties",
-        {"sampling": {"frequency_penalty": 1, "presence_penalty": 1}},
-        {},
-        {"sampling.frequency_penalty", "sampling.presence_penalty"},
-    ),
-    ("zero_temperature_is_tiny", {"sampling": {"temperature": 0}}, {"temperature": 1e-8}, set()),
-    ("temperature_at_most_1", {"sampling": {"temperature": 1.5}}, {"temperature": 1}, {"sampling.temperature"}),
-    (
-        "effort_low_to_high",
-        {"reasoning_effort": "REASONING_EFFORT_EXTRA_HIGH"},
-        {"reasoning_effort": "high"},
-        {"reasoning_effort"},
-    ),
-    (
-        "effort_none_or_default",
-        {"reasoning_effort": "REASONING_EFFORT_HIGH"},
-        {"reasoning_effort": "default"},
-        set(),
-    ),
-    (
-        "no_minimal_effort",
-        {"reasoning_effort": "REASONING_EFFORT_MINIMAL"},
-        {"reasoning_effort": "low"},
-        {"reasoning_effort"},
-    ),
-    ("no_reasoning_effort", {"reasoning_effort": "REASONING_EFFORT_HIGH"}, {}, {"reasoning_effort"}),
-    ("reasoning_format_parsed", {}, {"reasoning_format": "parsed"}, set()),
-    ("web_search_options", {"web_search": True}, {"web_search_options": {}}, set()),
-    ("takes_top_k", {"sampling": {"top_k": 4}}, {"top_k": 4}, set()),
-    ("at_most_4_stops", {"sampling": {"stop": ["a", "b"]}}, {"stop": ["a", "b"]}, set()),
-]
-
-
-@pytest.mark.parametrize(("quirk", "fields", "expected", "warnings"), BENT, ids=[row[0] for row in BENT])
-def test_a_quirk_bends_what_it_is_named_for(
-    quirk: str, fields: dict[str, Any], expected: dict[str, Any], warnings: set[str]
-) -> None:
-    request = DIALECT.encode(call(prompt(**fields), quirks=[quirk]))
-    written = json.loads(request.body)
-    assert {key: written[key] for key in written if key not in {"model", "messages"}} == expected
-    assert {field for _, field in warned(request)} == warnings
-
-
-@pytest.mark.parametrize(
-    ("quirk", "fields", "field"),
-    [
-        ("one_answer", {"sampling": {"n": 2}}, "sampling.n"),
-        ("at_most_4_stops", {"sampling": {"stop": list("abcde")}}, "sampling.stop"),
-        ("no_stops", {"sampling": {"stop": ["a"]}}, "sampling.stop"),
-        (
-            "no_json_schema",
-            {"response_format": {"json_schema": {"schema_json": SCHEMA_JSON}}},
-            "response_format.json_schema",
-        ),
-        ("no_forced_tools", {"tools": [TOOL], "tool_choice": {"mode": "MODE_REQUIRED"}}, "tool_choice"),
-    ],
-)
-def test_what_would_change_the_meaning_is_refused_with_its_field(quirk: str, fields: Any, field: str) -> None:
-    with pytest.raises(MeshError) as refused:
-        DIALECT.encode(call(prompt(**fields), quirks=[quirk]))
-    assert refused.value.reason is Reason.VENDOR_UNSUPPORTED
-    assert [violation.field for violation in refused.value.fields] == [field]
-
-
-def test_an_image_is_refused_where_only_text_goes() -> None:
-    asked = prompt(Message(role=Role.ROLE_USER, parts=[Part(image=Image(uri="https://x/y.png"))]))
-    with pytest.raises(MeshError):
-        DIALECT.encode(call(asked, quirks=["text_as_one_string"]))
-    assert body(prompt(user("a", "b")), quirks=["text_as_one_string"])["messages"][0]["content"] == "a\nb"
-
-
-@pytest.mark.parametrize("effort", ["REASONING_EFFORT_LOW", "REASONING_EFFORT_NONE"])
-def test_a_reasoning_model_is_told_no_sampling_unless_it_does_not_reason(effort: str) -> None:
-    asked = prompt(sampling={"temperature": 0.1, "top_p": 0.5}, reasoning_effort=effort)
-    written = body(asked, reasons=True, quirks=["reasoning_models_fix_sampling"])
-    assert ("temperature" in written) == (effort == "REASONING_EFFORT_NONE")
-
-
-def test_a_model_that_does_not_think_is_not_told_how_long_to() -> None:
-    asked = prompt(reasoning_effort="REASONING_EFFORT_HIGH")
-    request = DIALECT.encode(call(asked, reasons=False, quirks=["effort_needs_reasoning"]))
-    assert "reasoning_effort" not in json.loads(request.body)
-    assert warned(request) == {("dropped", "reasoning_effort")}
-
-
-def test_tool_call_ids_become_nine_characters_the_same_for_call_and_result() -> None:
-    asked = prompt(
-        Message(role=Role.ROLE_ASSISTANT, parts=[Part(tool_call=ToolCall(id="call_a-b", name="f"))]),
-        Message(role=Role.ROLE_TOOL, parts=[Part(tool_result=ToolResult(tool_call_id="call_a-b", text="1"))]),
-    )
-    calling, result = body(asked, quirks=["tool_ids_of_nine"])["messages"]
-    assert calling["tool_calls"][0]["id"] == result["tool_call_id"]
-    assert len(result["tool_call_id"]) == 9
-    assert result["tool_call_id"].isalnum()
-
-
-def test_every_quirk_has_a_name_that_rows_can_use() -> None:
-    assert set(BENDING) <= ALL
-    assert DIALECT.quirks == ALL
 
 
 # Answers
@@ -558,6 +449,52 @@ def test_opaque_reasoning_is_kept_whole_for_the_next_turn() -> None:
     assert kept.vendor == "acme"
     assert json.loads(kept.data) == {"reasoning_details": pieces}
     assert deltas[-1].part_index == 0
+
+
+def test_fragments_of_opaque_reasoning_are_one_again_for_the_next_turn() -> None:
+    text = {"type": "reasoning.text", "format": "f", "index": 0}
+    fragments = [
+        text | {"text": "Let me ", "signature": None},
+        {"type": "reasoning.summary", "summary": "su", "index": 1},
+        text | {"text": "see."},
+        {"type": "reasoning.encrypted", "data": "a", "index": 0},
+        text | {"signature": "sealed"},
+        {"type": "reasoning.summary", "summary": "m", "index": 1},
+        {"type": "reasoning.encrypted", "data": "b", "index": 0},
+        "odd",
+    ]
+    decoder = DIALECT.stream(call())
+    deltas = decoder.feed(events(*[chunk({"reasoning_details": [one]}) for one in fragments], chunk(finish="stop")))
+    assert json.loads(deltas[-1].provider_data.data)["reasoning_details"] == [
+        text | {"text": "Let me see.", "signature": "sealed"},
+        {"type": "reasoning.summary", "summary": "sum", "index": 1},
+        {"type": "reasoning.encrypted", "data": "a", "index": 0},
+        {"type": "reasoning.encrypted", "data": "b", "index": 0},
+        "odd",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("quirks", "marked"),
+    [
+        ([], False),
+        (["think_tags"], False),
+        (["reasoning_returns_as_reasoning"], True),
+        (["reasoning_content_required"], True),
+        (["thinking_returns_in_content"], True),
+    ],
+)
+def test_reasoning_that_goes_back_as_text_is_marked_with_whose_it_is(quirks: list[str], marked: bool) -> None:
+    asked = call(quirks=quirks)
+    whole = DIALECT.decode(asked, reply(answer({"content": "x", "reasoning": "hm"}))).choices[0].parts
+    decoder = DIALECT.stream(asked)
+    deltas = decoder.feed(events(chunk({"reasoning": "hm"}), chunk({"content": "x"}), chunk(finish="stop")))
+    streamed = [delta.provider_data for delta in deltas if delta.part_index == 0 and delta.HasField("provider_data")]
+    data = ProviderData(vendor="acme", model="acme-1")
+    assert ([part.provider_data for part in whole if part.HasField("provider_data")] == [data]) is marked
+    assert (streamed == [data]) is marked
+    silent = DIALECT.decode(asked, reply(answer({"content": "x"}))).choices[0].parts
+    assert not any(part.HasField("provider_data") for part in silent)
 
 
 def test_citations_and_probabilities_come_with_the_stream() -> None:

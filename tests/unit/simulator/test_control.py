@@ -22,6 +22,12 @@ import pytest
         ("faults", b'[{"kind":"cut","probability":1.5}]', "probability"),
         ("faults", b'[{"kind":"slow_first_token"}]', "seconds"),
         ("faults", b'[{"kind":"cut","colour":"red"}]', "colour"),
+        ("faults", b'[{"kind":"status","says":"rubbish"}]', "overloaded"),
+        ("faults", b'[{"kind":"cut","says":"overloaded"}]', "says belongs to"),
+        ("faults", b'[{"kind":"finish"}]', "filter or abort"),
+        ("faults", b'[{"kind":"cut","finish":"abort"}]', "filter or abort"),
+        ("standing", b'{"rejected":true}', "array"),
+        ("standing", b'{"bankrupt":["*"]}', "bankrupt"),
         ("latency", b'{"first_token_ms":-5}', "negative"),
         ("latency", b'{"first_token_ms":"soon"}', "first_token_ms"),
     ],
@@ -61,10 +67,12 @@ async def test_state_shows_what_is_in_force(sim):
     await sim.set_limits("openai", limits)
     await sim.set_faults("openai", [{"kind": "cut", "after_tokens": 3, "times": 2}])
     await sim.set_latency("openai", first_token_ms=5, token_ms=1)
+    await sim.set_standing("openai", rejected=["0001"], retired_models=["gpt-4o-mini"])
     state = await sim.state("openai")
     assert state["limits"] == limits
     assert state["faults"] == [{"kind": "cut", "after_tokens": 3, "times": 2}]
     assert state["latency"] == {"first_token_ms": 5, "token_ms": 1, "jitter": 0}
+    assert state["standing"] == {"rejected": ["0001"], "retired_models": ["gpt-4o-mini"]}
 
 
 async def test_reset_goes_back_to_the_rows(sim, ask):
@@ -72,6 +80,7 @@ async def test_reset_goes_back_to_the_rows(sim, ask):
     await sim.set_limits("openai", None)
     await sim.set_faults("openai", [{"kind": "hang"}])
     await sim.set_latency("openai", first_token_ms=5_000)
+    await sim.set_standing("openai", rejected=["*"], out_of_credit=["*"], retired_models=["gpt-4o"], ended=True)
     await sim.reset()
     await ask("openai")
     await sim.reset()

@@ -231,3 +231,33 @@ async def test_what_a_cut_answer_did_not_send_is_given_back_to_the_token_quota(s
     await sim.set_faults("openai", [{"kind": "cut", "after_tokens": 4, "times": 1}])
     await stream("openai")
     assert (await ask("openai", "say: x")).headers["x-ratelimit-remaining-tokens"] == str(100 - (6 + 4) - (5 + 1))
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_a_fault_may_say_what_the_vendor_would(sim, ask, stream, vendor):
+    await sim.set_faults(vendor, [{"kind": "status", "says": "overloaded"}])
+    reply = await ask(vendor)
+    assert (reply.status_code, bool(reply.json()["error"])) == (503, True)
+    assert (await sim.arrivals(vendor))[-1]["status"] == 503
+    await sim.set_faults(vendor, [{"kind": "error_in_stream", "says": "limited", "after_tokens": 3}])
+    text, _ = await stream(vendor)
+    assert (words(text), is_finished(text)) == (3, False)
+    assert json.loads(payloads(text)[-1])["error"]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        ("openai", "filter", "content_filter"),
+        ("gemini", "filter", "SAFETY"),
+        ("gemini", "abort", "OTHER"),
+        ("ollama", "abort", "stop"),
+    ],
+)
+async def test_an_answer_may_end_early_for_the_vendors_own_reason(sim, ask, stream, ending):
+    vendor, finish, word = ending
+    await sim.set_faults(vendor, [{"kind": "finish", "finish": finish, "after_tokens": 4}])
+    assert word in (await ask(vendor, WORDS)).text
+    text, error = await stream(vendor)
+    assert (error, words(text)) == (None, 4)
+    assert f'"{word}"' in text
