@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from catalog import loader
-from catalog.loader import USE_CASES, load_catalog
+from catalog.loader import ROWS, USE_CASES, load_catalog
 from catalog.mesh import default_path, rows_directory
 from catalog.model import Catalog
 from catalog.vendor_rows import VendorRow
@@ -74,7 +73,7 @@ def begin(wanted: Wanted, directory: Path | None, *, force: bool, as_json: bool)
 def _configured() -> Path:
     """Return the directory of rows a mesh started here would read."""
     seen = {**read_env_file(ENV_FILE), **os.environ}
-    return rows_directory(default_path(seen, Path.cwd()), seen) or Path(loader.__file__).parent
+    return rows_directory(default_path(seen, Path.cwd()), seen)
 
 
 def _others(rows: Path, file: Path) -> Catalog:
@@ -83,7 +82,7 @@ def _others(rows: Path, file: Path) -> Catalog:
     if not files:
         raise StartError(
             f"{rows}: no catalogue rows here, and a row alone would be the whole catalogue: copy the mesh's own first "
-            f"(cp {Path(loader.__file__).parent}/*.yaml {rows})"
+            f"(cp {ROWS}/*.yaml {rows})"
         )
     return Catalog({path.stem: read(path).validate(VendorRow).vendor(path.stem, {}) for path in files})
 

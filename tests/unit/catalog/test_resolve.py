@@ -35,7 +35,7 @@ SMALL = catalog(
     vendor(
         "host",
         Model("meta/Llama-70B", family="llama-70b", aliases=("Llama-70B-Instruct",)),
-        Model("host/odd", short_names=("only",)),
+        Model("host/odd", short_names=("only", "other")),
         aliases=("the_host",),
     ),
     vendor("other", Model("llama-70b", family="llama-70b", status="unknown"), Model("big", short_names=("large",))),
@@ -62,6 +62,8 @@ SMALL = catalog(
         ("/", []),
         ("", []),
         ("host", []),
+        ("other", []),  # a vendor's name is no model's, though one goes by it
+        ("host/other", ["host/host/odd"]),
     ],
 )
 def test_a_name_finds_the_models_it_means(name: str, found: list[str]) -> None:
@@ -112,6 +114,11 @@ def test_successors_are_followed_to_the_end() -> None:
     assert SHIPPED.successor(ModelRef("groq", "openai/gpt-oss-120b")) is None
     assert SHIPPED.successor(ModelRef("groq", "never-heard-of")) is None
     assert SHIPPED.successor(ModelRef("nobody", "nothing")) is None
+
+
+def test_the_successor_of_a_model_called_as_its_maker_and_the_makers_model_is_the_makers() -> None:
+    rows = catalog(vendor("host", Model("maker/m", successor="maker/m")), vendor("maker", Model("m")))
+    assert rows.next_of(ModelRef("host", "maker/m")) == ModelRef("maker", "m")
 
 
 def test_a_successor_at_another_vendor_is_found_and_a_circle_still_ends() -> None:
