@@ -135,7 +135,7 @@ def _changes(changed: Iterable[prices.Change]) -> object:
 
 
 def _write(directory: Path, compared: prices.Comparison) -> list[Path]:
-    """Write prices, sources and dates into the rows, after the whole was read once in their new words; return the files."""
+    """Write prices, sources and dates into the rows, once all is read in its new words; return the files."""
     if not directory.is_dir():
         raise StartError(f"{directory}: prices are written into a directory of rows")
     texts: dict[Path, str] = {}

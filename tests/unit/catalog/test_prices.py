@@ -175,19 +175,23 @@ def test_only_figures_source_and_date_change_and_every_comment_stays() -> None:
     }
 
 
+LONG = {"above": 200000, "input": 4, "output": 18}
+LONGER = {"long_context.above": 9, "long_context.input": 6, "long_context.output": 6, "long_context.cached_input": 6}
+
+
 @pytest.mark.parametrize(
     ("model", "prices", "expected"),
     [
         ("one:a", {"cached_input": 1}, {"input": 1, "output": 2}),  # a row does not say what follows from input
         ("three", {"cached_input": 0.5}, {"input": 3, "output": 3, "cached_input": 0.5}),
-        ("two", {"cache_write": 2.5}, {"input": 2, "output": 10, "long_context": {"above": 200000, "input": 4, "output": 18}, "cache_write": 2.5}),
+        ("two", {"cache_write": 2.5}, {"input": 2, "output": 10, "long_context": LONG, "cache_write": 2.5}),
         (
             "three",
-            {"long_context__above": 9, "long_context__input": 6, "long_context__output": 6, "long_context__cached_input": 6},
+            LONGER,
             {"input": 3, "output": 3, "long_context": {"above": 9, "input": 6, "output": 6}},
         ),
     ],
-)  # fmt: skip
+)
 def test_a_price_that_gains_or_loses_a_figure_is_written_anew(
     model: str, prices: dict[str, float], expected: dict[str, Any]
 ) -> None:
