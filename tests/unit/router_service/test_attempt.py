@@ -139,15 +139,6 @@ def test_a_failure_is_charged_for_what_may_have_been_spent(error, pieces, outcom
     assert settle.amounts == amounts
 
 
-@pytest.mark.parametrize(("sent", "requests"), [(SENT.SENT_ANSWERED, 0), (SENT.SENT_UNKNOWN, 1), (SENT.SENT_NOTHING, 0)])
-def test_an_error_is_no_request_where_the_vendor_does_not_count_errors(sent, requests):
-    known = catalog(vendor("alpha", model("one"), plans={"paid": Plan("paid", errors_count=False)}))
-    (offer,) = offers_of(mesh(known), ModelRef("alpha", "one"), VendorState(slots=(1,)))
-    tested = Attempt("t/r/i/1", Planned(offer, 1_000, 500, 77), began=10.0)
-    tested.fail(fault(sent), 12.0)
-    assert tested.settle().amounts.requests == requests
-
-
 @pytest.mark.parametrize(
     ("sent", "requests"), [(SENT.SENT_ANSWERED, 0), (SENT.SENT_UNKNOWN, 1), (SENT.SENT_NOTHING, 0)]
 )
