@@ -17,6 +17,7 @@ from catalog.loader import ROWS, found, load_catalog
 from catalog.model import Catalog
 from llm_mesh.cli import options, outcome, output
 from llm_mesh.cli.outcome import Exit
+from llm_mesh.configured import configured_place
 from meshkit.errors import StartError
 
 app = typer.Typer(help="Check the catalogue's rows, or refresh their prices.", no_args_is_help=True)
@@ -24,9 +25,8 @@ Place = Annotated[
     str,
     typer.Option(
         "--catalog",
-        envvar="MESH_CATALOG",
         metavar="PLACE",
-        help="A directory of rows, a snapshot, or the name of a shipped one; the shipped rows by default.",
+        help="A directory of rows, a snapshot, or the name of a shipped one; by default what the configuration says.",
     ),
 ]
 
@@ -157,4 +157,4 @@ def _write(directory: Path, compared: prices.Comparison) -> list[Path]:
 
 
 def _path(place: str) -> Path | None:
-    return found(place, Path(os.curdir)) if place else None
+    return found(place, Path(os.curdir)) if place else configured_place()

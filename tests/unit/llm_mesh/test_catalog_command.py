@@ -36,7 +36,7 @@ def prices(directory: Path, **said: Any) -> str:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["catalog", *arguments], env={"MESH_CATALOG": ""})
+    return CliRunner().invoke(app, ["catalog", *arguments], env={"MESH_CATALOG": None})
 
 
 def test_rows_older_than_90_days_are_listed_and_end_with_status_1(rows: Path) -> None:
@@ -118,3 +118,18 @@ def test_a_snapshot_is_no_place_to_write_prices_into(rows: Path) -> None:
     said = run("prices", prices(rows), "--catalog", str(rows.parent / "2025.yaml"), "--write")
     assert said.exit_code == Exit.FAILED
     assert "prices are written into a directory of rows" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("mesh.yaml", "catalog: rows\n"), (".env", "MESH_CATALOG=rows\n"), ("mesh.yaml", "catalog: laid.yaml\n")],
+)
+def test_without_a_place_the_rows_are_those_of_a_mesh_started_here(
+    rows: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str
+) -> None:
+    monkeypatch.chdir(rows.parent)
+    Path(file).write_text(text)
+    snapshot = "over: rows\nvendors: {one: {models: {big: {}}}, two: {models: {big: {}}}}\nuse_cases: {chat: {}}\n"
+    Path("laid.yaml").write_text(snapshot)
+    said = run("check", "--json")
+    assert json.loads(said.stdout)["vendors"] == 2, said.stderr
