@@ -18,7 +18,8 @@ def endpoint_of(vendor: Vendor, env: Mapping[str, str], configured: str) -> Endp
     """
     for variable, template in vendor.endpoint_env.items():
         if value := env.get(variable, "").strip().rstrip("/"):
-            return Endpoint(template.replace("{value}", _absolute(value, vendor.endpoint)))
+            named = value.removesuffix(template.removeprefix("{value}"))  # who copied the whole URL meant the same
+            return Endpoint(template.replace("{value}", _absolute(named, vendor.endpoint)))
     return Endpoint(configured) if configured else _filled(vendor, env)
 
 

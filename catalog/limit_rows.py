@@ -97,13 +97,21 @@ class PlanRow(StrictModel):
     limits: list[LimitRow] = Field(default_factory=list)
     models: list[str] = Field(default_factory=list)
     valid_days: Annotated[int, Field(gt=0)] | None = None
+    errors_count: bool = True
     source: str = ""
     date: dt.date | None = None
 
     def plan(self, name: PlanName) -> Plan:
         """Return the plan under its name."""
-        limits = tuple(row.limit(source=self.source, date=self.date) for row in self.limits)
-        return Plan(name=name, limits=limits, models=tuple(self.models), valid_days=self.valid_days)
+        return Plan(
+            name=name,
+            limits=tuple(row.limit(source=self.source, date=self.date) for row in self.limits),
+            models=tuple(self.models),
+            valid_days=self.valid_days,
+            errors_count=self.errors_count,
+            source=self.source,
+            date=self.date.isoformat() if self.date else "",
+        )
 
 
 class LongContextRow(StrictModel):

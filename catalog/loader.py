@@ -7,23 +7,31 @@ from types import MappingProxyType
 
 from catalog.checks import check_catalog
 from catalog.model import Catalog, UseCase, Vendor
+from catalog.snapshots import SHIPPED, lay
 from catalog.use_case_rows import UseCasesFile
 from catalog.vendor_rows import NAME_HINT, VendorRow, is_name
 from meshkit.yaml_file import ConfigError, Document, read
 
 USE_CASES = "use_cases"
+ROWS = Path(__file__).parent
 
 
-def load_catalog(directory: Path | None = None) -> Catalog:
-    """Read every row of a directory; without one, the rows the mesh ships.
+def load_catalog(place: Path | None = None) -> Catalog:
+    """Read every row of a directory, or those a snapshot file is laid over; without either, the rows the mesh ships.
 
     Raises:
         ConfigError: the first mistake found, with its file, line and key.
     """
-    files = sorted((directory or Path(__file__).parent).glob("*.yaml"))
+    snapshot = read(place) if place is not None and place.is_file() else None
+    directory = place or ROWS if snapshot is None else _below(snapshot)
+    files = sorted(directory.glob("*.yaml"))
     documents = {path.stem: read(path) for path in files}
     if not documents:
-        raise ConfigError(str(directory), 0, "", "no catalogue rows here", "<vendor>.yaml files")
+        raise ConfigError(str(directory), 0, "", "no catalogue rows here", "<vendor>.yaml files, or a snapshot")
+    if snapshot is not None:
+        rows = {name: document for name, document in documents.items() if name != USE_CASES}
+        lay(snapshot, rows, documents.get(USE_CASES))
+        files.append(Path(snapshot.name))
     vendors = dict(_vendors(documents))
     catalog = Catalog(
         vendors=MappingProxyType(vendors),
@@ -32,6 +40,23 @@ def load_catalog(directory: Path | None = None) -> Catalog:
     )
     check_catalog(catalog, documents, documents.get(USE_CASES))
     return catalog
+
+
+def found(named: str, directory: Path) -> Path:
+    """Return what a catalogue's name means: a path seen from a directory, else a snapshot the mesh ships."""
+    path, shipped = directory / named, SHIPPED / f"{named}.yaml"
+    return shipped if shipped.is_file() and not path.exists() else path
+
+
+def directory_of(place: Path | None) -> Path:
+    """Return the directory of the rows at a place: itself, the one a snapshot is laid over, or the shipped one."""
+    return _below(read(place)) if place is not None and place.is_file() else place or ROWS
+
+
+def _below(snapshot: Document) -> Path:
+    """Return the directory of the rows a snapshot is laid over."""
+    over = snapshot.data.get("over")
+    return Path(snapshot.name).parent / over if isinstance(over, str) else ROWS
 
 
 def fingerprint(*parts: bytes) -> int:

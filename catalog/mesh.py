@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from catalog.environment import overlay
 from catalog.limit_rows import to_nanos
-from catalog.loader import fingerprint, load_catalog
+from catalog.loader import fingerprint, found, load_catalog
 from catalog.mesh_rows import BudgetFileRow, EdgeRow, MeshFile, QuotaRow, RouterRow, TiersRow, TimeoutsRow
 from catalog.model import Catalog
 from catalog.overlay import laid_over
@@ -33,9 +33,9 @@ __all__ = [
     "Telemetry",
     "Timeouts",
     "VendorSettings",
+    "catalog_place",
     "default_path",
     "load_mesh",
-    "rows_directory",
 ]
 
 
@@ -54,7 +54,7 @@ def load_mesh(path: Path | None, env: Mapping[str, str], catalog: Catalog | None
         ConfigError: the first mistake found, with its file, line and key, or the variable it comes from.
     """
     document = read(path) if path is not None else Document("defaults")
-    known = catalog or load_catalog(_catalog_directory(document, env))
+    known = catalog or load_catalog(_place(document, env))
     overlay(document, env, known.vendors)
     file = document.validate(MeshFile)
     merged = laid_over(known, file, document)
@@ -75,17 +75,17 @@ def load_mesh(path: Path | None, env: Mapping[str, str], catalog: Catalog | None
     )
 
 
-def rows_directory(path: Path | None, env: Mapping[str, str]) -> Path | None:
-    """Return the directory of rows a configuration names; None means the rows the mesh ships."""
-    return _catalog_directory(read(path) if path is not None else Document("defaults"), env)
+def catalog_place(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    """Return the directory of rows or the snapshot that a configuration names; None means the rows the mesh ships."""
+    return _place(read(path) if path is not None else Document("defaults"), env)
 
 
-def _catalog_directory(document: Document, env: Mapping[str, str]) -> Path | None:
+def _place(document: Document, env: Mapping[str, str]) -> Path | None:
     """Return where the rows are: $MESH_CATALOG, else the key `catalog` (seen from the file), else the shipped ones."""
     if named := env.get("MESH_CATALOG"):
-        return Path(named)
-    directory = document.data.get("catalog")
-    return Path(document.name).parent / directory if isinstance(directory, str) and directory else None
+        return found(named, Path())
+    named = document.data.get("catalog")
+    return found(named, Path(document.name).parent) if isinstance(named, str) and named else None
 
 
 def _address(row: RouterRow | QuotaRow | EdgeRow) -> Address:

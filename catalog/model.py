@@ -144,8 +144,8 @@ class Vendor:
 
     `endpoint` may hold `{placeholders}` that the variables of `endpoint_parts` fill; `endpoint_env` are variables that
     replace it, each with what becomes of its `{value}`; `regions` are other endpoints a slot can choose; `paths` take
-    the place of the dialect's own; `errors` are read before the dialect's rules; `open_models` says that ids outside
-    `models` may be pinned.
+    the place of the dialect's own; `terms` is the page of what becomes of prompts; `errors` are read before the
+    dialect's rules; `open_models` says that ids outside `models` may be pinned.
     """
 
     id: str
@@ -168,6 +168,7 @@ class Vendor:
     key_env: tuple[str, ...] = ()
     key_format: str | None = None
     key_page: str = ""
+    terms: str = ""
     quirks: tuple[str, ...] = ()
     errors: tuple[ErrorRule, ...] = ()
     provider_name: str = ""
@@ -264,7 +265,7 @@ class Catalog:
         """Find the models a name means, active ones first; empty when nobody knows it.
 
         Behind a vendor a name is an id, else an alias, else a short name, else a family. Alone it may be any of these
-        at any vendor; a short name alone counts only when one vendor has it.
+        at any vendor; a short name alone counts only when one vendor has it, and a vendor's name is no model's.
         """
         return self._resolved(name)
 
@@ -277,7 +278,7 @@ class Catalog:
         vendor = self.vendor(head) if slash else None
         if vendor is not None and (found := self._index.at(vendor.id, rest)):
             return found
-        return self._index.anywhere(name)
+        return () if self.vendor(name) is not None else self._index.anywhere(name)
 
     def closest(self, name: str) -> list[str]:
         """Return up to five known names that look like this one, the likest first."""
@@ -295,15 +296,18 @@ class Catalog:
         return end
 
     def next_of(self, ref: ModelRef) -> ModelRef | None:
-        """Return the successor a row names itself: a model of the same vendor, else `vendor/model`."""
+        """Return the successor a row names itself: a model of the same vendor, else `vendor/model`.
+
+        A host of others may call a model just as its maker and the maker's model are called together; the maker's is
+        meant then, for no model comes after itself.
+        """
         model = self.model(ref)
         if model is None or not model.successor:
             return None
-        if self.model(ModelRef(ref.vendor, model.successor)) is not None:
-            return ModelRef(ref.vendor, model.successor)
-        vendor, _, rest = model.successor.partition("/")
-        there = ModelRef(vendor, rest)
-        return there if self.model(there) is not None else None
+        here = ModelRef(ref.vendor, model.successor)
+        there = ModelRef(*model.successor.partition("/")[::2])
+        known = [step for step in (here, there) if self.model(step) is not None]
+        return next((step for step in known if step != ref), known[0] if known else None)
 
 
 def charged_price(plan: Plan, model: Model) -> Price | None:

@@ -33,13 +33,17 @@ class Limit:
 class Plan:
     """How a slot is charged and limited.
 
-    `models` are the ids or patterns the plan reaches, empty means all; `valid_days` is how long a one-off credit lives.
+    `models` are the ids or patterns the plan reaches, empty means all; `valid_days` is how long a one-off credit lives;
+    `errors_count` says that the vendor counts a request it answered with an error.
     """
 
     name: PlanName
     limits: tuple[Limit, ...] = ()
     models: tuple[str, ...] = ()
     valid_days: int | None = None
+    errors_count: bool = True
+    source: str = ""
+    date: str = ""
 
     def covers(self, model: str) -> bool:
         """Tell whether the plan reaches that model at all."""

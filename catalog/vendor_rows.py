@@ -172,6 +172,7 @@ class VendorRow(StrictModel):
     key_env: list[Variable] = Field(default_factory=list)
     key_format: Annotated[str, AfterValidator(_pattern)] | None = None
     key_page: str = ""
+    terms: Annotated[str, Field(pattern=r"^https://")] = ""
     quirks: list[Text] = Field(default_factory=list)
     errors: list[ErrorRow] = Field(default_factory=list)
     provider_name: Text
@@ -207,6 +208,7 @@ class VendorRow(StrictModel):
             key_env=tuple(self.key_env),
             key_format=self.key_format,
             key_page=self.key_page,
+            terms=self.terms,
             quirks=tuple(self.quirks),
             errors=tuple(row.rule() for row in self.errors),
             provider_name=self.provider_name,

@@ -8,7 +8,7 @@ from pathlib import Path
 from catalog.mesh import default_path, load_mesh
 from llm_mesh.addresses import Choice, choose
 from llm_mesh.children import LEDGER_PATH, ChildPlan, Layout, listeners, plan_children, provider_processes
-from llm_mesh.env_file import read_env_file
+from llm_mesh.env_file import ENV_FILE, read_env_file
 from llm_mesh.environment import Environments, environments, sandboxed
 from llm_mesh.order import Order
 from llm_mesh.place import Place
@@ -16,8 +16,6 @@ from llm_mesh.ports import check_free, dialled
 from llm_mesh.simulated import hosted
 from llm_mesh.variables import CALLER_KEY
 from meshkit.secret import Secret
-
-ENV_FILE = Path(".env")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from meshkit.yaml_file import ConfigError
 
+ENV_FILE = Path(".env")  # in the directory a command is started in
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 

@@ -15,6 +15,8 @@ from meshkit.errors import StartError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Location = tuple[str | int, ...]
+# In C where the platform has it: seven times as fast.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class StrictModel(BaseModel):
@@ -54,7 +56,30 @@ class Document:
                 place[key] = {}
             place = place[key]
         place[location[-1]] = value
+        self._forget(tuple(location))
         self.origins[tuple(location)] = origin
+
+    def replace(self, location: Location, other: "Document", theirs: Location) -> None:
+        """Put what another file says at a place into this one's; null takes the key away.
+
+        Mistakes in it are reported against the line and the key of the other file.
+        """
+        place, value = _within(self.data, location[:-1]), _within(other.data, theirs)
+        self._forget(location)
+        if value is None:
+            place.pop(location[-1], None)
+            return
+        place[location[-1]] = value
+        for there, line in other.lines.items():
+            if there[: len(theirs)] == theirs:
+                key = ".".join(map(str, there))
+                self.origins[(*location, *there[len(theirs) :])] = f"{other.name}:{line}: {key}"
+
+    def _forget(self, location: Location) -> None:
+        """Forget where a place and everything below it was written."""
+        for known in (self.lines, self.origins):
+            for place in [place for place in known if place[: len(location)] == location]:
+                del known[place]
 
     def error(self, location: Iterable[str | int], problem: str, allowed: str = "") -> ConfigError:
         """Make the error for a mistake at a key, or at the nearest key above it that exists."""
@@ -105,7 +130,7 @@ def read(path: Path) -> Document:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _compose(text)
     except OSError as error:
         raise ConfigError(str(path), 0, "", f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -128,6 +153,21 @@ def load(path: Path, model: type[ModelT]) -> ModelT:
         ConfigError: the first mistake in the order of the file.
     """
     return read(path).validate(model)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """Return the tree of a YAML text; of one that is none, the slower reader tells better what is wrong and where."""
+    try:
+        return yaml.compose(text, Loader=LOADER)
+    except yaml.MarkedYAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+
+
+def _within(data: Any, location: Location) -> Any:
+    """Return what is at a place."""
+    for part in location:
+        data = data[part]
+    return data
 
 
 class _Builder:

@@ -64,7 +64,7 @@ def _slot(vendor: Vendor, mesh: Mesh, number: int, key: Secret | None) -> SlotSt
     state, reason = STATES[checked.state], checked.reason
     if not mesh.vendors[vendor.id].enabled:
         state, reason = DescribeResponse.STATE_DISABLED, f"switched off by {mesh.vendors[vendor.id].disabled_by}"
-    elif not endpoint.url:
+    elif checked.state == "ok" and not endpoint.url:
         state, reason = DescribeResponse.STATE_MISSING, f"no endpoint: set {' or '.join(endpoint.missing)}"
     needed = key if vendor.auth.kind != "none" else None
     return SlotState(number, state, reason, endpoint.url, needed)

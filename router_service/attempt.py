@@ -82,13 +82,19 @@ class Attempt:
     def settle(self) -> quota_pb2.Settle:
         """Return the ledger operation that ends this attempt's hold."""
         amounts = quota_pb2.Amounts(
-            requests=0 if self.outcome == "released" else self.planned.requests,
+            requests=self._requests(),
             input_tokens=self.usage.input_tokens,
             output_tokens=self.usage.output_tokens,
             cost_nanos=self.usage.cost_nanos,
         )
         outcome = OUTCOMES[self.outcome]
         return quota_pb2.Settle(attempt_id=self.id, outcome=outcome, amounts=amounts, unpriced=self.usage.unpriced)
+
+    def _requests(self) -> int:
+        """Count the call against the vendor's quota, unless it was not sent or was an error that is not counted."""
+        offer = self.planned.offer
+        free = self.outcome == "failed" and not offer.vendor.plans[offer.plan].errors_count
+        return 0 if free or self.outcome == "released" else self.planned.requests
 
     def _end(self, outcome: str, now: float, usage: chat_pb2.Usage) -> None:
         self.outcome, self.ended, self.usage = outcome, now, usage

@@ -208,8 +208,8 @@ def _named_by_caller(
         if embeds:
             return refs
         pinned = [_alive(ref, catalog, today, notices) for ref in refs]
-        hosts = [] if intent.strict else _other_hosts(pinned, catalog, today)
-        return _unique([*pinned, *hosts])
+        others = [] if intent.strict else [*_successors(pinned, catalog), *_other_hosts(pinned, catalog, today)]
+        return _unique([*pinned, *others])
     if _is_named(intent.preferred_model):
         refs = _named(intent.preferred_model, "intent.preferred_model", catalog, embeds)
         return _unique([_alive(ref, catalog, today, notices) for ref in refs])
@@ -252,6 +252,12 @@ def _alive(ref: ModelRef, catalog: Catalog, today: dt.date, notices: list[str]) 
     if notice not in notices:
         notices.append(notice)
     return successor
+
+
+def _successors(named: list[ModelRef], catalog: Catalog) -> list[ModelRef]:
+    """Return who serves when a model of which nobody knows whether it lives turns out to have ended."""
+    doubtful = [ref for ref in named if catalog.vendors[ref.vendor].models[ref.model].status == "unknown"]
+    return [successor for ref in doubtful if (successor := catalog.successor(ref)) is not None]
 
 
 def _other_hosts(named: list[ModelRef], catalog: Catalog, today: dt.date) -> list[ModelRef]:

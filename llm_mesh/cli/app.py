@@ -2,7 +2,7 @@
 
 import typer
 
-from llm_mesh.cli import bench, chat, conformance, demo, explain, group, models, serve, status, up
+from llm_mesh.cli import bench, catalog, chat, conformance, demo, explain, group, models, serve, status, up
 
 app = typer.Typer(
     name="llm-mesh",
@@ -24,6 +24,7 @@ app.command()(demo.demo)
 app.command()(conformance.conformance)
 app.add_typer(bench.app, name="bench")
 app.add_typer(serve.app, name="serve")
+app.add_typer(catalog.app, name="catalog")
 
 
 def main() -> None:

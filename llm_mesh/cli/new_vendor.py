@@ -1,6 +1,5 @@
 """`llm-mesh vendors new`: begins the row of a vendor, and says what to do with it."""
 
-import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,20 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from catalog import loader
-from catalog.loader import USE_CASES, load_catalog
-from catalog.mesh import default_path, rows_directory
+from catalog.loader import ROWS, USE_CASES, directory_of, load_catalog
 from catalog.model import Catalog
 from catalog.vendor_rows import VendorRow
 from llm_mesh.cli import options, outcome, output
 from llm_mesh.cli.outcome import Exit
-from llm_mesh.env_file import read_env_file
+from llm_mesh.configured import configured_place
 from llm_mesh.new_row import FILL_IN, Wanted, check_name, new_row, usual_dialect
 from meshkit.errors import StartError
 from meshkit.yaml_file import ConfigError, read
 
 TEMPLATE = Path(__file__).parents[1] / "new_row.yaml"
-ENV_FILE = Path(".env")
 
 
 def new(
@@ -48,7 +44,7 @@ def new(
 def begin(wanted: Wanted, directory: Path | None, *, force: bool, as_json: bool) -> Exit:
     """Write the row, make sure that the catalogue still loads, and say what is next."""
     check_name(wanted.name)
-    rows = directory or _configured()
+    rows = directory or directory_of(configured_place())
     file = rows / f"{wanted.name}.yaml"
     if file.exists() and not force:
         raise StartError(f"{file} exists; --force replaces it")
@@ -71,19 +67,13 @@ def begin(wanted: Wanted, directory: Path | None, *, force: bool, as_json: bool)
     return Exit.DONE
 
 
-def _configured() -> Path:
-    """Return the directory of rows a mesh started here would read."""
-    seen = {**read_env_file(ENV_FILE), **os.environ}
-    return rows_directory(default_path(seen, Path.cwd()), seen) or Path(loader.__file__).parent
-
-
 def _others(rows: Path, file: Path) -> Catalog:
     """Return the vendors beside the one to be written; what only a whole catalogue can tell is checked later."""
     files = [path for path in sorted(rows.glob("*.yaml")) if path != file and path.stem != USE_CASES]
     if not files:
         raise StartError(
             f"{rows}: no catalogue rows here, and a row alone would be the whole catalogue: copy the mesh's own first "
-            f"(cp {Path(loader.__file__).parent}/*.yaml {rows})"
+            f"(cp {ROWS}/*.yaml {rows})"
         )
     return Catalog({path.stem: read(path).validate(VendorRow).vendor(path.stem, {}) for path in files})
 

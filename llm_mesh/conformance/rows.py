@@ -1,4 +1,4 @@
-"""What `recorded.yaml` says of recorded vendors, and which vendor reads a recording: a catalogue row if one fits."""
+"""Finds the vendor that reads a recording: a catalogue row if one fits, else what `recorded.yaml` says."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ PLAN: PlanName = "local"
 
 
 class WireRow(StrictModel):
-    """What a vendor does differently on one wire; `dialect` when its wire of that name is another's."""
+    """What a vendor does differently on one wire that is not its row's; `dialect` when that wire is another's."""
 
     dialect: str = ""
     quirks: list[str] = Field(default_factory=list)
@@ -81,7 +81,7 @@ def vendor_of(name: str, wire: str, dialect: str) -> Vendor:
         port_offset=0,
         auth=Auth("none"),
         quirks=tuple(row.quirks),
-        errors=tuple(rule.rule() for rule in row.errors),
+        errors=(*(rule.rule() for rule in row.errors), *(own.errors if own else ())),
         provider_name=name,
     )
 

@@ -64,6 +64,13 @@ def meaning(body: Json) -> Json:
     return {name: value for name in SAME if (value := wanted.get(name)) not in (None, [], {})}
 
 
+def effort(body: Json) -> Any:
+    """Return how long the model shall think, in whichever of the vendors' spellings we write it."""
+    if body.get("enable_thinking") is False or body.get("thinking") == {"type": "disabled"}:
+        return "none"
+    return body.get("reasoning_effort") or (body.get("reasoning") or {}).get("effort")
+
+
 def tool(row: Json) -> Json:
     function = row.get("function") or {}
     return {name: function.get(name) or None for name in ("name", "description", "parameters")}
@@ -132,7 +139,7 @@ def test_a_recorded_request_means_the_same_when_it_is_sent_again(record: Json) -
     if written is None:
         return
     mine, warned = written
-    before, after = meaning(record["request"]["json"]), meaning(mine)
+    before, after = meaning(record["request"]["json"]), meaning({**mine, "reasoning_effort": effort(mine)})
     for name in SAME:
         if before.get(name) != after.get(name):
             assert {name, OURS.get(name, name)} & warned, (name, before.get(name), after.get(name), warned)

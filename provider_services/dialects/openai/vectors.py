@@ -21,7 +21,7 @@ def encode(call: EmbedCall) -> HttpRequest:
     form = "base64" if "base64_vectors" in call.quirks else "float"
     body: dict[str, Any] = {"model": call.model, "input": list(call.texts), "encoding_format": form}
     if call.dimensions:
-        body["dimensions"] = call.dimensions
+        body["output_dimension" if "output_dimension" in call.quirks else "dimensions"] = call.dimensions
     path = call.paths.get("embed", PATH)
     return HttpRequest("POST", path, wire.encode(body), warnings=unused_kind(call.kind))
 

@@ -3,49 +3,10 @@
 from pathlib import Path
 
 import pytest
+from fixtures.small_rows import CASES, ROW, SECOND
 
 from catalog.loader import load_catalog
 from meshkit.yaml_file import ConfigError
-
-ROW = """\
-display_name: One
-aliases: [first]
-group: speed
-dialect: openai
-endpoint: https://one.example/v1
-key_env: [ONE_API_KEY]
-provider_name: one
-port_offset: 0
-default_plan: free
-plans:
-  free:
-    limits:
-      - {unit: requests, window: minute, amount: 30, scope: model}
-      - {unit: requests, window: day UTC, amount: 1000}
-  paid: {}
-models:
-  big:
-    price: {input: 1.5, output: 6}
-    aliases: [large]
-    source: https://one.example/prices
-    date: 2026-11-20
-  old:
-    status: retired
-    retired_on: 2026-01-01
-    successor: big
-    source: https://one.example/ended
-    date: 2026-11-20
-"""
-SECOND = (
-    ROW.replace("One", "Two").replace("ONE", "TWO").replace("[first]", "[second]").replace("offset: 0", "offset: 1")
-)
-CASES = """\
-use_cases:
-  chat:
-    aliases: [talk]
-    candidates:
-      free: [one/big]
-"""
 
 Mistake = tuple[str, str, int, str, str, str]  # replaced, by what; the line, key, problem and what is allowed
 

@@ -35,7 +35,7 @@ SMALL = catalog(
     vendor(
         "host",
         Model("meta/Llama-70B", family="llama-70b", aliases=("Llama-70B-Instruct",)),
-        Model("host/odd", short_names=("only",)),
+        Model("host/odd", short_names=("only", "other")),
         aliases=("the_host",),
     ),
     vendor("other", Model("llama-70b", family="llama-70b", status="unknown"), Model("big", short_names=("large",))),
@@ -62,6 +62,8 @@ SMALL = catalog(
         ("/", []),
         ("", []),
         ("host", []),
+        ("other", []),  # a vendor's name is no model's, though one goes by it
+        ("host/other", ["host/host/odd"]),
     ],
 )
 def test_a_name_finds_the_models_it_means(name: str, found: list[str]) -> None:
@@ -72,8 +74,18 @@ def test_a_name_finds_the_models_it_means(name: str, found: list[str]) -> None:
     ("name", "found"),
     [
         ("groq/openai/gpt-oss-120b", "groq/openai/gpt-oss-120b"),
-        ("openai/gpt-oss-120b", "groq/openai/gpt-oss-120b"),  # not a model of the vendor openai
-        ("gpt-oss-120b", "groq/openai/gpt-oss-120b"),
+        ("deepinfra/meta-llama/Llama-3.3-70B-Instruct", "deepinfra/meta-llama/Llama-3.3-70B-Instruct"),
+        ("github/openai/gpt-4o", "github/openai/gpt-4o"),
+        ("openai/gpt-4o", "openai/gpt-4o"),  # of the vendor, not of the hosts that call it so
+        ("claude/opus", "anthropic/claude-opus-5-5"),
+        ("sonnet", "anthropic/claude-sonnet-5-5"),
+        ("mistral/large", "mistral/mistral-large-latest"),
+        ("copilot/gpt-4o", "azure/gpt-4o"),
+        ("moonshot/kimi-k2.6", "kimi/kimi-k2.6"),
+        ("zhipu/GLM-4", "glm/glm-4"),
+        ("kimi/Kimi (128K context)", "kimi/moonshot-v1-128k"),
+        ("perplexity/sonar", "perplexity/sonar"),  # the one that ended; it leads to perplexity/perplexity/sonar
+        ("openrouter/DeepSeek", "openrouter/deepseek/deepseek-chat:free"),
         ("google/gemini-flash-latest", "gemini/gemini-flash-latest"),
         ("Google_Gemini/Flash", "gemini/gemini-flash-latest"),
         ("pro", "gemini/gemini-pro-latest"),
@@ -87,9 +99,27 @@ def test_names_of_the_shipped_rows_find_their_models(name: str, found: str) -> N
     assert [str(ref) for ref in SHIPPED.resolve(name)] == [found]
 
 
+@pytest.mark.parametrize("name", ["openai/gpt-oss-120b", "gpt-oss-120b"])  # not a model of the vendor openai
+def test_an_open_model_is_found_at_every_host(name: str) -> None:
+    found = [ref.vendor for ref in SHIPPED.resolve(name)]
+    assert found[:2] == ["groq", "deepinfra"]
+    assert "openrouter" in found
+
+
 @pytest.mark.parametrize(
     ("name", "vendor"),
-    [("google", "gemini"), ("LOCAL", "ollama"), ("gpt", "openai"), ("Groq", "groq"), ("grok", None), ("", None)],
+    [
+        ("google", "gemini"),
+        ("LOCAL", "ollama"),
+        ("gpt", "openai"),
+        ("Groq", "groq"),
+        ("grok", "xai"),
+        ("x-ai", "xai"),
+        ("DashScope", "qwen"),
+        ("microsoft_copilot", "azure"),
+        ("nobody", None),
+        ("", None),
+    ],
 )
 def test_vendors_are_found_by_id_and_alias_whatever_the_case(name: str, vendor: str | None) -> None:
     found = SHIPPED.vendor(name)
@@ -110,8 +140,15 @@ def test_a_misspelt_name_is_answered_with_names_that_look_like_it() -> None:
 def test_successors_are_followed_to_the_end() -> None:
     assert SHIPPED.successor(ModelRef("groq", "llama3-70b-8192")) == ModelRef("groq", "openai/gpt-oss-120b")
     assert SHIPPED.successor(ModelRef("groq", "openai/gpt-oss-120b")) is None
+    assert SHIPPED.successor(ModelRef("perplexity", "sonar")) == ModelRef("perplexity", "perplexity/sonar")
+    assert SHIPPED.successor(ModelRef("github", "openai/gpt-4o")) == ModelRef("openai", "gpt-4o")
     assert SHIPPED.successor(ModelRef("groq", "never-heard-of")) is None
     assert SHIPPED.successor(ModelRef("nobody", "nothing")) is None
+
+
+def test_the_successor_of_a_model_called_as_its_maker_and_the_makers_model_is_the_makers() -> None:
+    rows = catalog(vendor("host", Model("maker/m", successor="maker/m")), vendor("maker", Model("m")))
+    assert rows.next_of(ModelRef("host", "maker/m")) == ModelRef("maker", "m")
 
 
 def test_a_successor_at_another_vendor_is_found_and_a_circle_still_ends() -> None:

@@ -71,6 +71,12 @@ def test_vectors_may_travel_as_bytes_and_are_the_same_numbers() -> None:
     assert read["bytes"].vendor_model == "e1-0042"
 
 
+def test_how_long_vectors_are_is_asked_for_in_the_vendors_own_field() -> None:
+    calls = [asked(UNSAID, *quirks, dimensions=2) for quirks in ((), ("output_dimension",))]
+    bodies = [json.loads(DIALECTS["openai"].encode_embed(call).body) for call in calls]
+    assert [{"dimensions", "output_dimension"} & set(body) for body in bodies] == [{"dimensions"}, {"output_dimension"}]
+
+
 def test_a_text_too_long_for_a_local_model_is_an_error_and_never_cut_in_silence() -> None:
     assert json.loads(DIALECTS["ollama"].encode_embed(asked(UNSAID)).body)["truncate"] is False
     refusal = HttpReply(400, {}, b'{"error":"the input length exceeds the context length"}')

@@ -8,7 +8,7 @@ from llmmesh.chat.v1 import chat_pb2
 from llmmesh.provider.v1 import provider_pb2
 from llmmesh.quota.v1 import quota_pb2
 
-from catalog.model import ModelRef
+from catalog.model import ModelRef, Plan
 from meshkit.errors import MeshError, Reason
 from router_service.attempt import Attempt
 from router_service.offers import VendorState, offers_of
@@ -137,6 +137,17 @@ def test_a_failure_is_charged_for_what_may_have_been_spent(error, pieces, outcom
     settle = tested.settle()
     assert quota_pb2.Outcome.Name(settle.outcome) == f"OUTCOME_{outcome.upper()}"
     assert settle.amounts == amounts
+
+
+@pytest.mark.parametrize(
+    ("sent", "requests"), [(SENT.SENT_ANSWERED, 0), (SENT.SENT_UNKNOWN, 1), (SENT.SENT_NOTHING, 0)]
+)
+def test_an_error_is_no_request_where_the_vendor_does_not_count_errors(sent, requests):
+    known = catalog(vendor("alpha", model("one"), plans={"paid": Plan("paid", errors_count=False)}))
+    (offer,) = offers_of(mesh(known), ModelRef("alpha", "one"), VendorState(slots=(1,)))
+    tested = Attempt("t/r/i/1", Planned(offer, 1_000, 500, 77), began=10.0)
+    tested.fail(fault(sent), 12.0)
+    assert tested.settle().amounts.requests == requests
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,13 @@ def test_a_pinned_model_may_be_served_by_other_hosts_of_its_family_alone(name, f
     assert asked.leading == len(found)
 
 
+def test_a_pinned_model_nobody_knows_to_live_is_followed_by_its_successor_before_other_hosts():
+    unsure = model("unsure", family="llama", status="unknown", successor="new")
+    known = catalog(vendor("alpha", model("llama-a", family="llama")), vendor("beta", unsure, model("new")))
+    assert names(read(known, model="beta/unsure")) == ["beta/unsure", "beta/new", "alpha/llama-a"]
+    assert names(read(known, model="beta/unsure", strict=True)) == ["beta/unsure"]
+
+
 def test_strict_means_this_host_or_none():
     assert names(read(model="beta/llama-b", strict=True)) == ["beta/llama-b"]
 

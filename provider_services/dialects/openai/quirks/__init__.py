@@ -120,7 +120,12 @@ BENDING: Mapping[str, Quirk] = {
     )
 }
 TAKES = frozenset({"takes_top_k", "object_schemas"})  # ... and a tool schema that is one object, no union, at its root
-VECTORS = frozenset({"base64_vectors"})  # asks for vectors as bytes, a third of what numbers take as text
+VECTORS = frozenset(
+    {
+        "base64_vectors",  # asks for vectors as bytes, a third of what numbers take as text
+        "output_dimension",  # how long vectors are is asked for in this field
+    }
+)
 ALL = frozenset(BENDING) | READING | TAKES | VECTORS
 
 
