@@ -145,7 +145,7 @@ class Vendor:
     `endpoint` may hold `{placeholders}` that the variables of `endpoint_parts` fill; `endpoint_env` are variables that
     replace it, each with what becomes of its `{value}`; `regions` are other endpoints a slot can choose; `paths` take
     the place of the dialect's own; `errors` are read before the dialect's rules; `open_models` says that ids outside
-    `models` may be pinned.
+    `models` may be pinned; `concurrency_env` are variables that say how many calls it takes at one time.
     """
 
     id: str
@@ -165,6 +165,7 @@ class Vendor:
     auth: Auth = Auth()
     headers: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
+    concurrency_env: tuple[str, ...] = ()
     key_env: tuple[str, ...] = ()
     key_format: str | None = None
     key_page: str = ""

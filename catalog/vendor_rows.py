@@ -169,6 +169,7 @@ class VendorRow(StrictModel):
     auth: AuthRow = AuthRow()
     headers: dict[str, str] = Field(default_factory=dict)
     paths: dict[Name, Annotated[str, Field(pattern=r"^/")]] = Field(default_factory=dict)
+    concurrency_env: list[Variable] = Field(default_factory=list)
     key_env: list[Variable] = Field(default_factory=list)
     key_format: Annotated[str, AfterValidator(_pattern)] | None = None
     key_page: str = ""
@@ -204,6 +205,7 @@ class VendorRow(StrictModel):
             auth=Auth(self.auth.kind, self.auth.header),
             headers=MappingProxyType(dict(self.headers)),
             paths=MappingProxyType(dict(self.paths)),
+            concurrency_env=tuple(self.concurrency_env),
             key_env=tuple(self.key_env),
             key_format=self.key_format,
             key_page=self.key_page,

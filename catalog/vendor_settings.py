@@ -46,6 +46,7 @@ def _settings(
             {int(number): _slot(vendor, number, slot, document) for number, slot in row.slots.items()}
         ),
         limits=MappingProxyType(_limits(vendor, row, document)),
+        concurrency=row.concurrency or 0,
         deployments=MappingProxyType(_deployments(vendor, row, document)),
     )
 
