@@ -106,6 +106,8 @@ class Model:
     Of a model of class embedding `context_window` is the longest text, `dimensions` the length of its vectors, the
     longest of several, and `max_texts` how many texts one call takes; 0 when unknown. `counts_texts` says that each
     text counts as a request.
+
+    `listed` says that no row knows it: it stands in the vendor's own list, and may be pinned behind the vendor's name.
     """
 
     id: str
@@ -127,6 +129,7 @@ class Model:
     quirks: tuple[str, ...] = ()
     source: str = ""
     date: str = ""
+    listed: bool = False
 
     @property
     def embeds(self) -> bool:
@@ -222,7 +225,8 @@ class Catalog:
         rows = [(vendor.id, model) for vendor in self.vendors.values() for model in vendor.models.values()]
         for vendor, model in sorted(rows, key=lambda row: STATUSES.index(row[1].status)):
             ref = ModelRef(vendor, model.id)
-            index.add(ref, vendor, model.id, aliases=model.aliases, short_names=model.short_names, family=model.family)
+            names = {"aliases": model.aliases, "short_names": model.short_names}
+            index.add(ref, vendor, model.id, **names, family=model.family, alone=not model.listed)
         return index
 
     def refs(self) -> Iterator[ModelRef]:
@@ -244,7 +248,9 @@ class Catalog:
 
     def _serves(self, ref: ModelRef, today: dt.date, embeds: bool) -> bool:
         model = self.vendors[ref.vendor].models[ref.model]
-        return model.status == "active" and model.embeds is embeds and not model.retired_by(today)
+        if model.status != "active" or model.listed:
+            return False
+        return model.embeds is embeds and not model.retired_by(today)
 
     def vendor(self, name: str) -> Vendor | None:
         """Find a vendor by id or alias, whatever the case."""

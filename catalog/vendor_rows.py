@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -15,6 +16,8 @@ from meshkit.yaml_file import StrictModel, wrong
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAME_HINT = "lower-case letters, digits and underscores, a letter first"
+ENDPOINT = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*[^\s/@?#])?")
+ENDPOINT_HINT = "http(s)://host[:port][/path] without a slash at the end"
 
 
 def is_name(text: str) -> bool:
@@ -29,10 +32,19 @@ def _name(text: str) -> str:
     return text
 
 
+def is_endpoint(url: str) -> bool:
+    """Tell whether a text is an absolute http(s) URL without a trailing slash, query or credentials."""
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        return False
+    return port != 0 and ENDPOINT.fullmatch(url) is not None
+
+
 def _endpoint(url: str) -> str:
-    """Accept an absolute http(s) URL without a trailing slash, query or credentials."""
-    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*[^\s/@?#])?", url):
-        raise wrong(f"`{url}` is not an endpoint", "http(s)://host[:port][/path] without a slash at the end")
+    """Accept an endpoint only."""
+    if not is_endpoint(url):
+        raise wrong(f"`{url}` is not an endpoint", ENDPOINT_HINT)
     return url
 
 
