@@ -36,7 +36,7 @@ def overlay(document: Document, env: Mapping[str, str], vendors: Mapping[str, Ve
 
 
 def _vendor(document: Document, env: Mapping[str, str], vendor: Vendor) -> None:
-    """Read what is said of one vendor; of its own variables the first that says something counts, and 0 says nothing."""
+    """Read what is said of one vendor; of its own variables the first that says something counts; 0 says nothing."""
     _address(document, env, f"MESH_PROVIDER_{vendor.id.upper()}", ("vendors", vendor.id))
     variable = endpoint_variable(vendor.id)
     if url := env.get(variable):

@@ -198,6 +198,7 @@ def _held(held: Held) -> pb.Held:
         version=held.version,
         plan=held.plan,
         passed_over=[_denial(denial) for denial in held.passed_over],
+        lease=_duration(held.lease or None),
     )
 
 

@@ -26,9 +26,7 @@ class OffersLeft:
         skip: is told the reason when an offer is left out.
     """
 
-    def __init__(
-        self, offers: Sequence[Planned], admits: Callable[[str], bool], skip: Callable[[str], None]
-    ) -> None:
+    def __init__(self, offers: Sequence[Planned], admits: Callable[[str], bool], skip: Callable[[str], None]) -> None:
         self._ranks = {planned.offer.text: rank for rank, planned in enumerate(offers)}
         self._untried = deque(offers)
         self._turns: dict[str, Planned] = {}

@@ -19,6 +19,7 @@ from router_service.attempt import SERVED, Attempt
 from router_service.breakers import Breakers
 from router_service.estimate import Estimator
 from router_service.journey import FINAL, Journey
+from router_service.leases import Lease
 from router_service.offers_left import Batch, OffersLeft
 from router_service.quota_client import QuotaClient
 from router_service.vendors import Ask, Event, Limits, Vendors
@@ -114,7 +115,13 @@ class Pursuit:
             raise self._journey.stopped(error) from None
 
     async def _reserve(self) -> Attempt | None:
-        """Hold the budgets of the next offer that has room; None when no offer is left."""
+        """Hold the budgets of the next offer that has room; None when no offer is left.
+
+        A failed attempt keeps what it holds for its successor, but not a place that was lent: others wait for it.
+        """
+        if self._unsettled is not None and self._unsettled.lease:
+            self._tools.quota.settle(self._unsettled.settle())
+            self._unsettled = None
         while batch := self._left.next_batch(replacing=self._unsettled is not None):
             attempt_id, answer = await self._ask(batch)
             if isinstance(answer, quota_pb2.Denied):
@@ -123,6 +130,7 @@ class Pursuit:
                 continue
             self._journey.passed_over(answer.passed_over)
             attempt = Attempt(attempt_id, self._left.held(batch, answer.offer), self._tools.clock.monotonic())
+            attempt.lease = durations.to_seconds(answer.lease)
             self._journey.begin(attempt)
             return attempt
         return None
@@ -164,9 +172,10 @@ class Pursuit:
         attempt.probe = breakers.enter(vendor)
         self._unsettled = attempt
         try:
-            async with aclosing(self._call(attempt)) as events:
-                async for event in events:
-                    yield event
+            with Lease(self._tools.quota, attempt.id, attempt.lease):
+                async with aclosing(self._call(attempt)) as events:
+                    async for event in events:
+                        yield event
             if attempt.outcome == "":
                 raise _incomplete()
         except MeshError as error:

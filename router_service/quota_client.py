@@ -106,6 +106,11 @@ class QuotaClient:
         """End a hold, off the caller's path; delivered with the next batch."""
         self._enqueue(quota_pb2.Operation(settle=settle), None, KEEP_SECONDS)
 
+    def extend(self, attempt_id: str, seconds: float) -> None:
+        """Keep a hold alive for so long from now, off the caller's path; too late it means nothing any more."""
+        extend = quota_pb2.Extend(attempt_id=attempt_id, ttl=durations.to_proto(seconds))
+        self._enqueue(quota_pb2.Operation(extend=extend), None, seconds)
+
     def observe(self, observe: quota_pb2.Observe) -> None:
         """Pass on what a vendor said, off the caller's path."""
         self._enqueue(quota_pb2.Operation(observe=observe), None, self._grace)
@@ -134,7 +139,7 @@ class QuotaClient:
 
     async def _alone(self, operation: quota_pb2.Operation, patience: float, deadline: float) -> Reply:
         # A patient reserve may be answered late; in a batch it would make its neighbours wait. What vendors said just
-        # now travels with it all the same: nobody must be admitted where the ledger does not know yet that it is closed.
+        # now travels with it all the same: nobody must be admitted where the ledger does not know yet what is closed.
         told = self._take_observations()
         clock = asyncio.get_running_loop().time
         patient_until, ends_at = clock() + patience, clock() + deadline
@@ -216,8 +221,9 @@ class QuotaClient:
 
     def _deliver_answer(self, waiting: _Waiting, answer: Reply) -> None:
         if waiting.answered is None:
-            given_back = waiting.operation.settle.outcome == quota_pb2.OUTCOME_RELEASED  # perhaps never held
-            if answer.HasField("refused") and not given_back:
+            operation = waiting.operation  # what is given back was perhaps never held; what is extended may have ended
+            expected = operation.settle.outcome == quota_pb2.OUTCOME_RELEASED or operation.HasField("extend")
+            if answer.HasField("refused") and not expected:
                 log.warning("refused", reason=answer.refused.reason, message=answer.refused.message)
         elif not waiting.answered.done():
             waiting.answered.set_result(answer)

@@ -229,7 +229,9 @@ def test_ollama_host_is_honoured_and_ollama_base_url_wins(ready, host):
 
 
 def test_it_says_so_when_the_mesh_would_not_use_the_server(ready):
-    assert "LOCAL_MODELS_ENABLED is false: the mesh will not use" in ready.done("--dry-run", LOCAL_MODELS_ENABLED="False")
+    assert "LOCAL_MODELS_ENABLED is false: the mesh will not use" in ready.done(
+        "--dry-run", LOCAL_MODELS_ENABLED="False"
+    )
 
 
 # ---------------------------------------------------------------------------- what goes wrong

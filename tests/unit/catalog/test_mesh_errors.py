@@ -101,7 +101,11 @@ def test_a_mistake_is_named_with_its_line_key_and_what_is_allowed(tmp_path: Path
         ("MESH_GROQ_ENDPOINT", "groq.com", "is not an endpoint"),
         ("MESH_PROVIDER_GROQ_ADDRESS", "groq", "no address to listen on"),
         ("LOCAL_MODELS_ENABLED", "maybe", "`maybe` is neither; allowed: true, false"),
-        ("OLLAMA_BASE_URL", "localhost:abc", "`http://localhost:abc` would be no endpoint of ollama; allowed: [http(s)://]"),
+        (
+            "OLLAMA_BASE_URL",
+            "localhost:abc",
+            "`http://localhost:abc` would be no endpoint of ollama; allowed: [http(s)://]",
+        ),
         ("OLLAMA_BASE_URL", "http://local host", "would be no endpoint"),
         ("OLLAMA_HOST", "localhost:99999", "would be no endpoint"),
         ("OLLAMA_HOST", "ftp://localhost", "would be no endpoint"),

@@ -125,7 +125,7 @@ async def test_a_caller_that_goes_away_gives_its_turn_to_the_next(only_home):
     first = await begun(only_home)
     gone, last = await later(only_home, "gone"), await later(only_home, "last")
     gone.cancel()
-    await eventually(lambda: gone.cancelled())
+    await eventually(gone.cancelled)
     gate.set()
     await asyncio.gather(first, last)
     assert texts(only_home)[1:] == ["last"]
