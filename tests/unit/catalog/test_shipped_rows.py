@@ -205,7 +205,7 @@ def test_the_example_environment_names_every_key_variable_with_a_template_value_
     pairs = [line.removeprefix("# ").split("=", 1) for line in lines if "=" in line]
     values = dict(pair for pair in pairs if pair[0].isidentifier())
     for vendor in CATALOG.vendors.values():
-        for variable in (*vendor.key_env, *vendor.endpoint_env):
+        for variable in (*vendor.key_env, *vendor.endpoint_env, *vendor.concurrency_env):
             assert variable in values, variable
         assert all(is_template(values[variable]) for variable in vendor.key_env)
         assert vendor.key_page in "\n".join(lines)
