@@ -61,7 +61,9 @@ def test_quota_and_router_have_no_way_out():
     assert PROJECT["networks"]["mesh"] == {"internal": True}
 
 
-@pytest.mark.parametrize("vendor", [vendor for vendor in VENDORS.values() if vendor.local], ids=lambda vendor: vendor.id)
+@pytest.mark.parametrize(
+    "vendor", [vendor for vendor in VENDORS.values() if vendor.local], ids=lambda vendor: vendor.id
+)
 def test_a_local_server_is_looked_for_on_the_host_unless_said_otherwise(vendor):
     for row in (vendor, replace(vendor, endpoint_env={})):  # one that has no variable of its own has the mesh's
         service = compose.project([row])["services"][f"provider-{row.id}"]
