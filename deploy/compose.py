@@ -16,7 +16,7 @@ def project(vendors: Iterable[Vendor], servers: Iterable[Mapping[str, Any]] = ()
 
     Args:
         vendors: who gets a provider service.
-        servers: services and volumes of model servers of our own; they belong to profiles and start only when asked for.
+        servers: services and volumes of model servers of our own; they belong to profiles and start when asked for.
     """
     rows = list(vendors)
     described: dict[str, Any] = {

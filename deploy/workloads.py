@@ -138,8 +138,8 @@ def _container(vendor: Vendor) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "args": ["serve", "provider", vendor.id],
         "env": [{"name": "MESH_CONFIG", "value": "/etc/llm-mesh/mesh.yaml"}],
-        # This vendor's keys, further ones as NAME_2, NAME_3 …, and its own variables, in this workload only; without them
-        # the vendor is inactive.
+        # This vendor's keys, further ones as NAME_2, NAME_3 …, and its own variables, in this workload only. Without
+        # them the vendor is inactive.
         "envFrom": [{"secretRef": {"name": f"vendor-{vendor.id}", "optional": True}}],
         "ports": [
             {"name": "grpc", "containerPort": port_of(vendor)},
