@@ -40,8 +40,8 @@ class Slot:
 class VendorSettings:
     """What this mesh knows of one vendor beyond its row.
 
-    `limits` replace a plan's whole; `concurrency` is how many calls each of its models takes at one time, 0 when only
-    the limits say it; `deployments` are what a vendor calls a model that the account has named itself.
+    `limits` replace a plan's whole; `concurrency` is how many calls an account may make at one time, 0 when only the
+    limits say it; `deployments` are what a vendor calls a model that the account has named itself.
     """
 
     enabled: bool = True
@@ -136,5 +136,5 @@ class Mesh:
         limits = settings.limits.get(name, plan.limits)
         if settings.concurrency:
             others = (limit for limit in limits if limit.unit != "concurrency")
-            limits = (*others, Limit("concurrency", Window("now"), settings.concurrency, "model", source="mesh.yaml"))
+            limits = (*others, Limit("concurrency", Window("now"), settings.concurrency, source="mesh.yaml"))
         return plan if limits is plan.limits else replace(plan, limits=limits)

@@ -16,7 +16,7 @@ Read from the environment, else from .env in the current directory:
   OLLAMA_BASE_URL, OLLAMA_HOST   where the server is or will be: http://localhost:11434
   OLLAMA_GPU_DEVICE              becomes its CUDA_VISIBLE_DEVICES
   LOCAL_MODELS_PATH              becomes its OLLAMA_MODELS: where models are kept
-  OLLAMA_NUM_PARALLEL            calls of one model at one time; the mesh reads it too
+  OLLAMA_NUM_PARALLEL            calls at one time; the mesh reads it too
 From the environment alone:
   OLLAMA_VERSION                 a release such as v0.35.1; the latest by default
   OLLAMA_PREFIX                  where it is unpacked: ~/.local, or /usr/local for root

@@ -146,7 +146,7 @@ def test_a_local_server_takes_as_many_calls_at_one_time_as_is_said_for_it_itself
 ) -> None:
     read = mesh(tmp_path, text, **env)
     (limit,) = read.plan("ollama", "local").limits
-    assert (limit.unit, limit.window, limit.amount, limit.scope) == ("concurrency", Window("now"), amount, "model")
+    assert (limit.unit, limit.window, limit.amount, limit.scope) == ("concurrency", Window("now"), amount, "account")
     assert (read.version != load_mesh(None, {}).version) == bool(text or amount != 1)
 
 
