@@ -271,9 +271,9 @@ async def test_while_more_wait_than_a_connection_carries_a_settle_gets_through(d
     await desk.reserve("served")
     desk.quota.turn.clear()
     waiting = [desk.reserve(f"w{number}", patience=durations.to_proto(30.0), deadline=30.0) for number in range(1_100)]
-    await eventually(lambda: len(desk.quota.batches) >= 1_000)
+    await eventually(lambda: len(desk.quota.batches) >= 1_000, within=20)
     desk.client.settle(settle("served"))
-    await eventually(lambda: desk.quota.holds["served"] == "served")
+    await eventually(lambda: desk.quota.holds["served"] == "served", within=20)
     desk.quota.turn.set()
     assert {answer.offer for answer in await asyncio.gather(*waiting)} == {"alpha/one#1"}
 
