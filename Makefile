@@ -8,9 +8,10 @@ PYTEST := $(PYTHON) -m pytest
 LOCK := $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 SOURCES := catalog meshkit router_service provider_services quota_service llm_mesh deploy tools
 PRESENT = $(wildcard $(SOURCES)) tests
+SCRIPTS = $(shell find deploy -name '*.sh' | sort)
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
-.PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-structure \
+.PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-shell check-structure \
 	format test test-real nightly product bench bench-dialects conformance chaos trace demo run real-model lock clean
 
 help: ## list the targets
@@ -35,7 +36,7 @@ real-model: runtime ## chat through the mesh with a real inference server and a 
 
 # ---------------------------------------------------------------------------- gates
 
-check: check-format check-lint check-types check-imports gen-check check-structure ## format, lint, types, import rules, fresh generated code, structure
+check: check-format check-lint check-types check-imports check-shell gen-check check-structure ## format, lint, types, import rules, fresh generated code, structure
 
 check-format: setup
 	$(PYTHON) -m ruff format --check $(PRESENT)
@@ -48,6 +49,9 @@ check-types: setup
 
 check-imports: setup
 	$(VENV)/bin/lint-imports
+
+check-shell: setup
+	$(VENV)/bin/shellcheck $(SCRIPTS)
 
 check-structure: setup ## report the largest file, longest function, worst complexity, vendor mentions
 	$(PYTHON) tools/structure.py

@@ -1,7 +1,8 @@
 """Lays the environment over mesh.yaml: which variable overrules which key."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from catalog.model import Vendor
 from meshkit.yaml_file import ConfigError, Document
 
 _NO = ("0", "false", "no", "off")
@@ -17,7 +18,7 @@ _TEXTS = {
 }
 
 
-def overlay(document: Document, env: Mapping[str, str], vendors: Iterable[str]) -> None:
+def overlay(document: Document, env: Mapping[str, str], vendors: Mapping[str, Vendor]) -> None:
     """Put what the environment says in the place of what the file says; empty variables say nothing.
 
     Raises:
@@ -28,13 +29,22 @@ def overlay(document: Document, env: Mapping[str, str], vendors: Iterable[str]) 
             document.override(key, value, f"environment variable {variable}")
     for service in _SERVICES:
         _address(document, env, f"MESH_{service.upper()}", ("addresses", service))
-    for vendor in vendors:
-        _address(document, env, f"MESH_PROVIDER_{vendor.upper()}", ("vendors", vendor))
-        variable = endpoint_variable(vendor)
-        if url := env.get(variable):
-            document.override(("vendors", vendor, "endpoint"), url.rstrip("/"), f"environment variable {variable}")
+    for vendor in vendors.values():
+        _vendor(document, env, vendor)
     if ratio := env.get("MESH_TRACE_SAMPLE_RATIO"):
         document.override(("telemetry", "sample_ratio"), _number(ratio), "environment variable MESH_TRACE_SAMPLE_RATIO")
+
+
+def _vendor(document: Document, env: Mapping[str, str], vendor: Vendor) -> None:
+    """Read what is said of one vendor; of its own variables the first that says something counts; 0 says nothing."""
+    _address(document, env, f"MESH_PROVIDER_{vendor.id.upper()}", ("vendors", vendor.id))
+    variable = endpoint_variable(vendor.id)
+    if url := env.get(variable):
+        document.override(("vendors", vendor.id, "endpoint"), url.rstrip("/"), f"environment variable {variable}")
+    for variable in reversed(vendor.concurrency_env):
+        if (said := env.get(variable, "").strip()) not in ("", "0"):
+            number = int(said) if said.isascii() and said.isdigit() else said
+            document.override(("vendors", vendor.id, "concurrency"), number, f"environment variable {variable}")
 
 
 def endpoint_variable(vendor: str) -> str:

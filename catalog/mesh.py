@@ -140,7 +140,7 @@ def _timeouts(row: TimeoutsRow) -> Timeouts:
 def _version(catalog: Catalog, file: MeshFile) -> int:
     """Return a number that changes whenever a limit, price or budget may have; addresses do not count."""
     parts = [
-        row.model_dump_json(include={"slots", "limits", "models"}, exclude_defaults=True)
+        row.model_dump_json(include={"slots", "limits", "concurrency", "models"}, exclude_defaults=True)
         for row in file.vendors.values()
     ]
     said = [f"{name}{part}" for name, part in sorted(zip(file.vendors, parts, strict=True)) if part != "{}"]

@@ -108,6 +108,7 @@ class VendorSettingsRow(StrictModel):
     region: Name | None = None
     listen: Listen | None = None
     dial: Dial | None = None
+    concurrency: Annotated[int, Field(gt=0, le=10_000)] | None = None
     slots: dict[Annotated[str, AfterValidator(_slot_number)], SlotRow] = Field(default_factory=dict)
     limits: dict[PlanName, list[LimitRow]] = Field(default_factory=dict)
     models: dict[Text, ModelRow] = Field(default_factory=dict)

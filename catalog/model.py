@@ -10,6 +10,17 @@ from catalog.money import FREE, LongContextPrice, Price, blended, cost_nanos
 from catalog.names import NameIndex
 from catalog.plan import Limit, Plan, PlanName, Scope, Unit, matches
 from catalog.window import Window
+from catalog.words import (
+    STATUSES,
+    DataPolicy,
+    ErrorReason,
+    Group,
+    ModelClass,
+    Status,
+    Strategy,
+    StreamGuarantee,
+    Tier,
+)
 
 __all__ = [
     "FREE",
@@ -31,39 +42,6 @@ __all__ = [
     "charged_price",
     "cost_nanos",
     "matches",
-]
-
-ModelClass = Literal["chat", "reasoning", "local", "embedding"]
-Status = Literal["active", "retired", "unknown"]
-STATUSES: tuple[Status, ...] = ("active", "unknown", "retired")
-Group = Literal["premium", "cost_optimised", "speed", "enterprise", "local"]
-Tier = Literal["free", "ultra_economy", "economy", "standard", "premium"]
-Strategy = Literal["priority", "cheapest", "fastest", "balanced", "spread", "thrifty"]
-StreamGuarantee = Literal["fast", "whole", "restart"]
-DataPolicy = Literal["", "local_only", "no_training"]
-ErrorReason = Literal[
-    "auth",
-    "permission",
-    "bad_request",
-    "context",
-    "content_filter",
-    "not_found",
-    "throttled",
-    "quota",
-    "overload",
-    "server",
-    "retired",
-]
-Capability = Literal[
-    "vision",
-    "pdf",
-    "tools",
-    "parallel_tools",
-    "json_object",
-    "json_schema",
-    "reasoning",
-    "web_search",
-    "prompt_caching",
 ]
 
 
@@ -106,6 +84,8 @@ class Model:
     Of a model of class embedding `context_window` is the longest text, `dimensions` the length of its vectors, the
     longest of several, and `max_texts` how many texts one call takes; 0 when unknown. `counts_texts` says that each
     text counts as a request.
+
+    `listed` says that no row knows it: it stands in the vendor's own list, and may be pinned behind the vendor's name.
     """
 
     id: str
@@ -127,6 +107,7 @@ class Model:
     quirks: tuple[str, ...] = ()
     source: str = ""
     date: str = ""
+    listed: bool = False
 
     @property
     def embeds(self) -> bool:
@@ -145,7 +126,8 @@ class Vendor:
     `endpoint` may hold `{placeholders}` that the variables of `endpoint_parts` fill; `endpoint_env` are variables that
     replace it, each with what becomes of its `{value}`; `regions` are other endpoints a slot can choose; `paths` take
     the place of the dialect's own; `terms` is the page of what becomes of prompts; `errors` are read before the
-    dialect's rules; `open_models` says that ids outside `models` may be pinned.
+    dialect's rules; `open_models` says that ids outside `models` may be pinned; `concurrency_env` are variables that
+    say how many calls it takes at one time.
     """
 
     id: str
@@ -165,6 +147,7 @@ class Vendor:
     auth: Auth = Auth()
     headers: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
+    concurrency_env: tuple[str, ...] = ()
     key_env: tuple[str, ...] = ()
     key_format: str | None = None
     key_page: str = ""
@@ -222,7 +205,8 @@ class Catalog:
         rows = [(vendor.id, model) for vendor in self.vendors.values() for model in vendor.models.values()]
         for vendor, model in sorted(rows, key=lambda row: STATUSES.index(row[1].status)):
             ref = ModelRef(vendor, model.id)
-            index.add(ref, vendor, model.id, aliases=model.aliases, short_names=model.short_names, family=model.family)
+            names = {"aliases": model.aliases, "short_names": model.short_names}
+            index.add(ref, vendor, model.id, **names, family=model.family, alone=not model.listed)
         return index
 
     def refs(self) -> Iterator[ModelRef]:
@@ -244,7 +228,9 @@ class Catalog:
 
     def _serves(self, ref: ModelRef, today: dt.date, embeds: bool) -> bool:
         model = self.vendors[ref.vendor].models[ref.model]
-        return model.status == "active" and model.embeds is embeds and not model.retired_by(today)
+        if model.status != "active" or model.listed:
+            return False
+        return model.embeds is embeds and not model.retired_by(today)
 
     def vendor(self, name: str) -> Vendor | None:
         """Find a vendor by id or alias, whatever the case."""

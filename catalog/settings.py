@@ -40,7 +40,8 @@ class Slot:
 class VendorSettings:
     """What this mesh knows of one vendor beyond its row.
 
-    `limits` replace a plan's whole; `deployments` are what a vendor calls a model that the account has named itself.
+    `limits` replace a plan's whole; `concurrency` is how many calls an account may make at one time, 0 when only the
+    limits say it; `deployments` are what a vendor calls a model that the account has named itself.
     """
 
     enabled: bool = True
@@ -51,6 +52,7 @@ class VendorSettings:
     admin: str = ""
     slots: Mapping[int, Slot] = field(default_factory=dict)
     limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
+    concurrency: int = 0
     deployments: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -130,6 +132,9 @@ class Mesh:
 
     def plan(self, vendor: str, name: str) -> Plan:
         """Return a plan of a vendor with the limits mesh.yaml gives it."""
-        plan = self.catalog.vendors[vendor].plans[name]
-        limits = self.vendors[vendor].limits.get(name)
-        return plan if limits is None else replace(plan, limits=limits)
+        plan, settings = self.catalog.vendors[vendor].plans[name], self.vendors[vendor]
+        limits = settings.limits.get(name, plan.limits)
+        if settings.concurrency:
+            others = (limit for limit in limits if limit.unit != "concurrency")
+            limits = (*others, Limit("concurrency", Window("now"), settings.concurrency, source="mesh.yaml"))
+        return plan if limits is plan.limits else replace(plan, limits=limits)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from catalog.model import Capability, DataPolicy, Strategy, StreamGuarantee, Tier, UseCase
+from catalog.model import UseCase
+from catalog.words import Capability, DataPolicy, Strategy, StreamGuarantee, Tier
 from meshkit.yaml_file import StrictModel
 
 

@@ -5,16 +5,20 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from catalog.limit_rows import LimitRow, PlanRow, PriceRow
-from catalog.model import Auth, Capability, ErrorReason, ErrorRule, Group, Model, ModelClass, Status, Vendor
+from catalog.model import Auth, ErrorRule, Model, Vendor
 from catalog.plan import Limit, PlanName
+from catalog.words import Capability, ErrorReason, Group, ModelClass, Status
 from meshkit.yaml_file import StrictModel, wrong
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAME_HINT = "lower-case letters, digits and underscores, a letter first"
+ENDPOINT = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*[^\s/@?#])?")
+ENDPOINT_HINT = "http(s)://host[:port][/path] without a slash at the end"
 
 
 def is_name(text: str) -> bool:
@@ -29,10 +33,19 @@ def _name(text: str) -> str:
     return text
 
 
+def is_endpoint(url: str) -> bool:
+    """Tell whether a text is an absolute http(s) URL without a trailing slash, query or credentials."""
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        return False
+    return port != 0 and ENDPOINT.fullmatch(url) is not None
+
+
 def _endpoint(url: str) -> str:
-    """Accept an absolute http(s) URL without a trailing slash, query or credentials."""
-    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*[^\s/@?#])?", url):
-        raise wrong(f"`{url}` is not an endpoint", "http(s)://host[:port][/path] without a slash at the end")
+    """Accept an endpoint only."""
+    if not is_endpoint(url):
+        raise wrong(f"`{url}` is not an endpoint", ENDPOINT_HINT)
     return url
 
 
@@ -169,6 +182,7 @@ class VendorRow(StrictModel):
     auth: AuthRow = AuthRow()
     headers: dict[str, str] = Field(default_factory=dict)
     paths: dict[Name, Annotated[str, Field(pattern=r"^/")]] = Field(default_factory=dict)
+    concurrency_env: list[Variable] = Field(default_factory=list)
     key_env: list[Variable] = Field(default_factory=list)
     key_format: Annotated[str, AfterValidator(_pattern)] | None = None
     key_page: str = ""
@@ -205,6 +219,7 @@ class VendorRow(StrictModel):
             auth=Auth(self.auth.kind, self.auth.header),
             headers=MappingProxyType(dict(self.headers)),
             paths=MappingProxyType(dict(self.paths)),
+            concurrency_env=tuple(self.concurrency_env),
             key_env=tuple(self.key_env),
             key_format=self.key_format,
             key_page=self.key_page,

@@ -10,7 +10,8 @@ from catalog.mesh_rows import MeshFile, SlotRow, VendorSettingsRow
 from catalog.model import Catalog, Vendor
 from catalog.plan import Limit
 from catalog.settings import Address, Endpoint, Slot, VendorSettings
-from meshkit.yaml_file import Document
+from catalog.vendor_rows import ENDPOINT_HINT, is_endpoint
+from meshkit.yaml_file import ConfigError, Document
 
 _NOTHING_SAID = VendorSettingsRow()
 
@@ -46,6 +47,7 @@ def _settings(
             {int(number): _slot(vendor, number, slot, document) for number, slot in row.slots.items()}
         ),
         limits=MappingProxyType(_limits(vendor, row, document)),
+        concurrency=row.concurrency or 0,
         deployments=MappingProxyType(_deployments(vendor, row, document)),
     )
 
@@ -57,7 +59,15 @@ def _endpoint(
     if env.get(endpoint_variable(vendor.id)):
         return Endpoint(row.endpoint or ""), True
     configured = row.endpoint or _region(vendor, row.region, document, ("vendors", vendor.id, "region"))
-    return endpoint_of(vendor, env, configured), False
+    endpoint = endpoint_of(vendor, env, configured)
+    if endpoint.url and not is_endpoint(endpoint.url):
+        parts = (name for names in vendor.endpoint_parts.values() for name in names)
+        variable = next(name for name in (*vendor.endpoint_env, *parts) if env.get(name))
+        allowed = ENDPOINT_HINT.replace("http(s)://", "[http(s)://]")
+        raise ConfigError(
+            f"environment variable {variable}", 0, "", f"`{endpoint.url}` would be no endpoint of {vendor.id}", allowed
+        )
+    return endpoint, False
 
 
 def _region(vendor: Vendor, region: str | None, document: Document, place: tuple[str, ...]) -> str:

@@ -1,27 +1,38 @@
 """Describes the compose project: the same shape as in Kubernetes, on one machine."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from catalog.environment import endpoint_variable
 from catalog.model import Vendor
-from deploy.workloads import USER, admin_port_of, name_of
+from deploy.workloads import USER, admin_port_of, name_of, variables_of
 
 SLOTS = ("", "_2", "_3")  # as many keys of one vendor as compose hands on
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 
 
-def project(vendors: Iterable[Vendor]) -> dict[str, Any]:
-    """Describe the whole project."""
-    return {
+def project(vendors: Iterable[Vendor], servers: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Describe the whole project.
+
+    Args:
+        vendors: who gets a provider service.
+        servers: services and volumes of model servers of our own; they belong to profiles and start when asked for.
+    """
+    rows = list(vendors)
+    described: dict[str, Any] = {
         "name": "llm-mesh",
         "services": {
             "router": _router(),
-            "quota": _quota(),
-            **{name_of(vendor): _provider(vendor) for vendor in vendors},
+            "quota": _quota(rows),
+            **{name_of(vendor): _provider(vendor) for vendor in rows},
         },
         "networks": {"mesh": {"internal": True}, "callers": {}, "vendors": {}},
         "volumes": {"ledger": {}},
     }
+    for server in servers:
+        described["services"] |= server["services"]
+        described["volumes"] |= server["volumes"]
+    return described
 
 
 def _service(command: list[str], admin_port: int, networks: dict[str, Any]) -> dict[str, Any]:
@@ -62,17 +73,18 @@ def _router() -> dict[str, Any]:
     }
 
 
-def _quota() -> dict[str, Any]:
+def _quota(vendors: Iterable[Vendor]) -> dict[str, Any]:
     service = _service(["serve", "quota"], 9465, {"mesh": {}})
     service["volumes"].append("ledger:/var/lib/llm-mesh")
-    return {**service, "environment": ["MESH_CONFIG=/etc/llm-mesh/mesh.yaml"]}
+    places = [name for vendor in vendors for name in vendor.concurrency_env]
+    return {**service, "environment": ["MESH_CONFIG=/etc/llm-mesh/mesh.yaml", *places]}
 
 
 def _provider(vendor: Vendor) -> dict[str, Any]:
     service = _service(["serve", "provider", vendor.id], admin_port_of(vendor), {"mesh": {}, "vendors": {}})
     service["environment"] = ["MESH_CONFIG=/etc/llm-mesh/mesh.yaml", *_variables(vendor)]
     if vendor.local:
-        variable = next(iter(vendor.endpoint_env), "")
+        variable = next(iter(vendor.endpoint_env), endpoint_variable(vendor.id))
         service["environment"].remove(variable)
         service["environment"].append(f"{variable}=${{{variable}:-{_on_the_host(vendor.endpoint)}}}")
         service["extra_hosts"] = ["host.docker.internal:host-gateway"]
@@ -82,8 +94,8 @@ def _provider(vendor: Vendor) -> dict[str, Any]:
 def _variables(vendor: Vendor) -> list[str]:
     """Name the variables this vendor's service gets from the caller's environment, and no other vendor's."""
     keys = [f"{name}{slot}" for name in vendor.key_env for slot in SLOTS]
-    parts = [name for names in vendor.endpoint_parts.values() for name in names]
-    return list(dict.fromkeys([*keys, *vendor.endpoint_env, *parts, *PROXIES]))
+    others = [name for name in variables_of(vendor) if name not in vendor.key_env]
+    return [*keys, *others, endpoint_variable(vendor.id), *PROXIES]
 
 
 def _on_the_host(endpoint: str) -> str:

@@ -1,7 +1,7 @@
 """Writes what is deployed once per vendor from the catalogue: python -m deploy.generate [--check]."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,20 @@ def as_yaml(documents: Iterable[Mapping[str, Any]], source: str) -> str:
 
 def files(vendors: Iterable[Vendor]) -> dict[str, str]:
     """Render every generated file, by its path below deploy/."""
-    rows = sorted(vendors, key=lambda vendor: vendor.port_offset)
+    rows = workloads.served(vendors)
     here = "kustomize/base/vendors"
     made = {f"{here}/{vendor.id}.yaml": as_yaml(workloads.of(vendor), "workloads.py") for vendor in rows}
     made[f"{here}/kustomization.yaml"] = as_yaml([workloads.listing(rows)], "workloads.py")
-    made["compose.yaml"] = as_yaml([compose.project(rows)], "compose.py")
+    made["compose.yaml"] = as_yaml([compose.project(rows, servers_of(rows))], "compose.py")
     made["grafana/llm-mesh.json"] = dashboard.as_json()
     return made
+
+
+def servers_of(vendors: Iterable[Vendor]) -> Iterator[dict[str, Any]]:
+    """Read the compose services of the model servers of our own, from <vendor>/compose.yaml."""
+    for vendor in vendors:
+        if vendor.local and (file := ROOT / vendor.id / "compose.yaml").is_file():
+            yield yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def stale(made: Mapping[str, str], root: Path = ROOT) -> list[str]:
@@ -59,7 +66,11 @@ def write(made: Mapping[str, str], root: Path = ROOT) -> None:
 
 def main(arguments: list[str]) -> int:
     """Write the files, or with --check only say which are stale."""
-    made = files(load_catalog().vendors.values())
+    try:
+        made = files(load_catalog().vendors.values())
+    except ValueError as error:
+        sys.stdout.write(f"{error}\n")
+        return 1
     wrong = stale(made)
     if "--check" not in arguments:
         write(made)

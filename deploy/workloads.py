@@ -18,7 +18,18 @@ NOT_PUBLIC_4 = (
     *("224.0.0.0/4", "240.0.0.0/4"),
 )
 NOT_PUBLIC_6 = ("2001::/23", "2001:db8::/32", "2002::/16")  # of 2000::/3, the only range routed publicly
-METADATA = ("169.254.0.0/16",)
+METADATA_4 = ("169.254.0.0/16",)
+METADATA_6 = ("fd00:ec2::254/128", "fd20:ce::254/128", "fe80::/10")
+
+
+def served(vendors: Iterable[Vendor]) -> list[Vendor]:
+    """Leave out vendors that had ended when the catalogue was last checked, and order the others by their ports.
+
+    Nobody can call them, so they get no workload; what the mesh tells of them stands in their rows.
+    """
+    rows = sorted(vendors, key=lambda vendor: vendor.port_offset)
+    checked = max((model.date for vendor in rows for model in vendor.models.values()), default="")
+    return [vendor for vendor in rows if vendor.retired_on is None or vendor.retired_on.isoformat() > checked]
 
 
 def of(vendor: Vendor) -> list[dict[str, Any]]:
@@ -36,8 +47,16 @@ def listing(vendors: Iterable[Vendor]) -> dict[str, Any]:
 
 
 def name_of(vendor: Vendor) -> str:
-    """Give the name the vendor's workload is known and dialled by."""
+    """Give the name the vendor's workload is known and dialled by; raises ValueError when DNS could not hold it."""
+    if "_" in vendor.id:
+        raise ValueError(f"the vendor `{vendor.id}` cannot be deployed: its id is part of a DNS name, so no underscore")
     return f"provider-{vendor.id}"
+
+
+def variables_of(vendor: Vendor) -> list[str]:
+    """Name the variables that are this vendor's own: its keys, each once, and what says where it is."""
+    parts = [name for names in vendor.endpoint_parts.values() for name in names]
+    return list(dict.fromkeys([*vendor.key_env, *vendor.endpoint_env, *parts]))
 
 
 def port_of(vendor: Vendor) -> int:
@@ -63,6 +82,7 @@ def _selector(vendor: Vendor) -> dict[str, Any]:
 
 
 def _deployment(vendor: Vendor) -> dict[str, Any]:
+    secret = {"llm-mesh/secret": f"vendor-{vendor.id}: {', '.join(variables_of(vendor))}"}
     annotations = {
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(admin_port_of(vendor)),
@@ -71,7 +91,7 @@ def _deployment(vendor: Vendor) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name_of(vendor), "labels": _labels(vendor)},
+        "metadata": {"name": name_of(vendor), "labels": _labels(vendor), "annotations": secret},
         "spec": {
             "replicas": 1,
             "selector": _selector(vendor),
@@ -118,7 +138,8 @@ def _container(vendor: Vendor) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "args": ["serve", "provider", vendor.id],
         "env": [{"name": "MESH_CONFIG", "value": "/etc/llm-mesh/mesh.yaml"}],
-        # This vendor's keys and its own variables, in this workload only; without them the vendor is inactive.
+        # This vendor's keys, further ones as NAME_2, NAME_3 …, and its own variables, in this workload only. Without
+        # them the vendor is inactive.
         "envFrom": [{"secretRef": {"name": f"vendor-{vendor.id}", "optional": True}}],
         "ports": [
             {"name": "grpc", "containerPort": port_of(vendor)},
@@ -156,10 +177,10 @@ def _service(vendor: Vendor) -> dict[str, Any]:
 
 
 def _way_out(vendor: Vendor) -> dict[str, Any]:
-    """Open public addresses on the vendor's port; a local server may be anywhere but where metadata is."""
-    url = urlsplit(vendor.endpoint)
-    port = url.port or (443 if url.scheme == "https" else 80)
-    ranges = (("0.0.0.0/0", METADATA),) if vendor.local else (("0.0.0.0/0", NOT_PUBLIC_4), ("2000::/3", NOT_PUBLIC_6))
+    """Open public addresses on the vendor's ports; a local server may be anywhere but where metadata is."""
+    public = (("0.0.0.0/0", NOT_PUBLIC_4), ("2000::/3", NOT_PUBLIC_6))
+    ranges = (("0.0.0.0/0", METADATA_4), ("::/0", METADATA_6)) if vendor.local else public
+    ports = sorted({_port(url) for url in (vendor.endpoint, *vendor.regions.values())})
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -170,8 +191,13 @@ def _way_out(vendor: Vendor) -> dict[str, Any]:
             "egress": [
                 {
                     "to": [{"ipBlock": {"cidr": cidr, "except": list(closed)}} for cidr, closed in ranges],
-                    "ports": [{"protocol": "TCP", "port": port}],
+                    "ports": [{"protocol": "TCP", "port": port} for port in ports],
                 }
             ],
         },
     }
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)

@@ -67,7 +67,7 @@ def _path(vendor: Vendor) -> str:
 
 def _settings(catalog: Catalog) -> Question:
     """Ask whether a variable configures the mesh without being a key."""
-    names = {name for vendor in catalog.vendors.values() for name in _endpoint_names(vendor)}
+    names = {name for vendor in catalog.vendors.values() for name in _own_names(vendor)}
 
     def answer(name: str) -> bool:
         configures = name in names or name.startswith(ALLOWED_PREFIXES) or name.upper() in PROXIES
@@ -76,8 +76,9 @@ def _settings(catalog: Catalog) -> Question:
     return answer
 
 
-def _endpoint_names(vendor: Vendor) -> Iterable[str]:
+def _own_names(vendor: Vendor) -> Iterable[str]:
     yield from vendor.endpoint_env
+    yield from vendor.concurrency_env
     for names in vendor.endpoint_parts.values():
         yield from names
 

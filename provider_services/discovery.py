@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from llmmesh.provider.v1.provider_pb2 import DescribeResponse
 
+from meshkit import logs
 from meshkit.clock import Clock
 from meshkit.errors import MeshError
 from provider_services.attempts import Attempts
@@ -12,9 +13,15 @@ from provider_services.dialects.interface import Subject
 from provider_services.slots import Slots
 from provider_services.watch import Patience
 
-PATIENCE = Patience(connect=1.0, first=3.0, idle=3.0, total=5.0)
-FRESH = 10.0  # seconds a finding about a local server stays good; one found dead is asked again as soon
-LISTED = 600.0  # seconds a list of models stays good
+# Shorter than a router waits for a description: a server that hangs must not make its provider service look dead.
+PATIENCE = Patience(connect=1.0, first=2.0, idle=2.0, total=2.0)
+# Seconds a finding stays good: of a local server that answered, of one that did not, of a vendor's list, of a list that
+# could not be had.
+FRESH = 10.0
+DEAD = 2.0
+LISTED = 600.0
+UNLISTED = 60.0
+log = logs.get("discovery")
 
 
 class Discovery:
@@ -29,6 +36,7 @@ class Discovery:
     def __init__(
         self, attempts: Attempts, slots: Slots, subject: Subject, clock: Clock, *, local: bool, listing: bool
     ) -> None:
+        self._vendor = subject.vendor
         self._attempts = attempts
         self._slots = slots
         self._subject = subject
@@ -36,7 +44,7 @@ class Discovery:
         self._local = local
         self._listing = listing
         self._models: Sequence[DescribeResponse.DiscoveredModel] = ()
-        self._unreachable = ""
+        self._problem = ""
         self._asked = float("-inf")
         self._asking = asyncio.Lock()
 
@@ -45,19 +53,27 @@ class Discovery:
         if not (self._local or self._listing) or not self._slots.usable:
             return
         async with self._asking:
-            age = self._clock.monotonic() - self._asked
-            if age < (FRESH if self._local else LISTED):
-                return
-            await self._ask()
+            if self._clock.monotonic() - self._asked >= self._good_for():
+                await self._ask()
+
+    def _good_for(self) -> float:
+        if self._local:
+            return DEAD if self._problem else FRESH
+        return UNLISTED if self._problem else LISTED
 
     async def _ask(self) -> None:
         line = self._slots.line(self._slots.usable[0])
+        before = self._problem
         try:
             self._models = await self._attempts.models(line, self._subject, PATIENCE)
-            self._unreachable = ""
+            self._problem = ""
         except MeshError as error:
-            self._unreachable = error.message
+            self._problem = error.message
         self._asked = self._clock.monotonic()
+        if self._problem and not before:
+            log.warning("no list of models", vendor=self._vendor, why=self._problem, local=self._local)
+        elif before and not self._problem:
+            log.info("lists its models again", vendor=self._vendor)
         now = int(self._clock.now())
         for model in self._models:
             model.listed_at.FromSeconds(now)
@@ -70,4 +86,4 @@ class Discovery:
     @property
     def unreachable(self) -> str:
         """Why a local server cannot be used; empty when it can, or when nobody asked."""
-        return self._unreachable if self._local else ""
+        return self._problem if self._local else ""

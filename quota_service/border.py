@@ -34,7 +34,7 @@ MOST_OFFERS = 8
 LONGEST_NAME = 200
 LARGEST_AMOUNT = 10**15
 LONGEST_TTL = 3_600_000
-LONGEST_PATIENCE = 600_000
+LONGEST_PATIENCE = 3_600_000
 LONGEST_CLOSING = 32 * 86_400_000
 UNITS = ("", "requests", "tokens", "money")
 WINDOWS = ("", "minute", "hour", "day", "month")
@@ -198,6 +198,7 @@ def _held(held: Held) -> pb.Held:
         version=held.version,
         plan=held.plan,
         passed_over=[_denial(denial) for denial in held.passed_over],
+        lease=_duration(held.lease or None),
     )
 
 

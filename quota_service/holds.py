@@ -7,7 +7,7 @@ from hashlib import blake2b
 from msgspec import msgpack
 
 from quota_service.levels import Cell
-from quota_service.operations import NOTHING, Amounts, Denial, Held, OfferAmounts, Outcome, Reserve, Settle
+from quota_service.operations import LEASE, NOTHING, Amounts, Denial, Held, OfferAmounts, Outcome, Reserve, Settle
 
 _encode = msgpack.Encoder().encode
 
@@ -98,7 +98,8 @@ class Hold:
     @property
     def answer(self) -> Held:
         """Return what the caller was told, so that a repeated reserve is told the same (I6)."""
-        return Held(self.estimate.offer, self.expires, self.version, self.plan, self.passed_over)
+        lease = LEASE if any(leg.unit == "concurrency" for leg in self.legs) else 0
+        return Held(self.estimate.offer, self.expires, self.version, self.plan, self.passed_over, lease)
 
     @property
     def in_full(self) -> Amounts:

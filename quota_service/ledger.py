@@ -13,6 +13,7 @@ from quota_service.memory import EndedHolds, RecentDenials, Retention
 from quota_service.observing import close, observe_figures
 from quota_service.operations import (
     DONE,
+    LEASE,
     Answer,
     Denied,
     Done,
@@ -162,6 +163,7 @@ class Ledger:
 
     def _hold(self, reserve: Reserve, mark: int, fit: Fit, passed_over: Denied) -> Held:
         terms = fit.terms
+        lent = any(line.unit == "concurrency" for line, _ in fit.takes)
         hold = Hold(
             attempt_id=reserve.attempt_id,
             fingerprint=mark,
@@ -173,7 +175,7 @@ class Ledger:
             plan=terms.plan,
             version=self.definitions.version,
             created=self.now,
-            expires=self.now + reserve.ttl,
+            expires=self.now + (min(reserve.ttl, LEASE) if lent else reserve.ttl),
             passed_over=passed_over.denials,
         )
         if not reserve.dry_run:

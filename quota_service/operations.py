@@ -7,6 +7,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 DEFAULT_TTL = 120_000
+# How long a place of a concurrency budget is lent at a time: when a caller dies, others wait for it no longer.
+LEASE = 10_000
 
 
 class Outcome(StrEnum):
@@ -120,13 +122,14 @@ class Denial(Struct, frozen=True):
 
 
 class Held(Struct, frozen=True):
-    """A reserve was admitted."""
+    """A reserve was admitted; with a lease it must be extended within it."""
 
     offer: str
     expires_at: int
     version: int
     plan: str
     passed_over: tuple[Denial, ...] = ()
+    lease: int = 0
 
 
 class Denied(Struct, frozen=True):

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from quota_service.budgets import parts
 from quota_service.jobs import Task
 from quota_service.operations import Reserve, Waiting
 
-# Beyond this many a patient reserve is answered at once: waiting costs memory and a look after every batch.
-MOST_PARKED = 1_000
+# Beyond this many a patient reserve is answered at once: each takes two kilobytes here, and more in its call.
+MOST_PARKED = 10_000
 
 
 @dataclass(slots=True)
@@ -22,10 +23,16 @@ class Parked:
 
 
 class ParkingLot:
-    """Waiting reserves in the order of their arrival."""
+    """Waiting reserves in the order of their arrival.
+
+    Of those who wait for a call to end, one for each call that ends is tried, not all: everybody takes one place, so
+    when there is none for the first there is none for those behind. Whoever is tried passes the budget on when it no
+    longer waits for it.
+    """
 
     def __init__(self, most: int = MOST_PARKED) -> None:
         self._parked: dict[Task, Parked] = {}
+        self._passed_on: set[str] = set()
         self._most = most
 
     def __len__(self) -> int:
@@ -47,20 +54,26 @@ class ParkingLot:
             reserve = task.operation
             known = self._parked[task] = Parked(task, reserve, now + reserve.patience / 1_000, 0.0, frozenset())
         known.due = min(now + wait, known.deadline)
-        known.limiting = frozenset(denial.budget for denial in waiting.denials)
+        limiting = frozenset(denial.budget for denial in waiting.denials)
+        self._passed_on |= known.limiting - limiting
+        known.limiting = limiting
         return True
 
     def leave(self, task: Task) -> None:
         """Forget a reserve that was answered or abandoned."""
-        self._parked.pop(task, None)
+        known = self._parked.pop(task, None)
+        if known is not None:
+            self._passed_on |= known.limiting
 
     def to_retry(self, freed: Iterable[str], now: float) -> Iterator[Task]:
         """Return, in order, the reserves worth trying again, with the patience they have left."""
-        freed = frozenset(freed)
+        freed = self._passed_on.union(freed)
+        self._passed_on = set()
+        tried: set[str] = set()
         for parked in list(self._parked.values()):
             if parked.task.abandoned:
                 del self._parked[parked.task]
-            elif parked.due <= now or not freed.isdisjoint(parked.limiting):
+            elif parked.due <= now or self._is_its_turn(freed & parked.limiting, tried):
                 left = max(0, int((parked.deadline - now) * 1_000))
                 parked.task.operation = parked.reserve.impatient(left)
                 yield parked.task
@@ -72,3 +85,11 @@ class ParkingLot:
     def next_due(self) -> float | None:
         """Return when the next reserve must be tried, in monotonic seconds."""
         return min((parked.due for parked in self._parked.values()), default=None)
+
+    @staticmethod
+    def _is_its_turn(freed: set[str], tried: set[str]) -> bool:
+        """Tell whether a reserve may fit now that these of its budgets have been freed; `tried` grows by places."""
+        if freed <= tried:
+            return False
+        tried |= {budget for budget in freed if parts(budget)[1] == "concurrency"}
+        return True

@@ -44,10 +44,10 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         if exporter is not None:
             stack.callback(exporter.shutdown)
-        channel = await stack.enter_async_context(open_channel(mesh.quota.dial))
-        stub = quota_pb2_grpc.QuotaServiceStub(channel)
+        channels = [await stack.enter_async_context(open_channel(mesh.quota.dial)) for _ in range(2)]
+        stub, turns = map(quota_pb2_grpc.QuotaServiceStub, channels)
         quota = await stack.enter_async_context(
-            QuotaClient(stub, grace=mesh.timeouts.quota_grace, silence=mesh.timeouts.reserve)
+            QuotaClient(stub, turns, grace=mesh.timeouts.quota_grace, silence=mesh.timeouts.reserve)
         )
         vendors = await stack.enter_async_context(Vendors(mesh, clock))
         tools = Tools(

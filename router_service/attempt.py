@@ -28,7 +28,8 @@ class Attempt:
     """A call under way or over. `committed` once a piece of its answer was forwarded to the caller.
 
     Moments are monotonic seconds; `usage` is complete once `outcome` is set; `probe` says that a breaker waits for its
-    end; `retry_after` is how long the vendor asked to be left alone, in seconds.
+    end; `retry_after` is how long the vendor asked to be left alone, and `lease` how long its hold lives unless it is
+    extended, 0 when it need not be, both in seconds.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Attempt:
     ended: float | None = None
     committed: bool = False
     probe: bool = False
+    lease: float = 0.0
     received_bytes: int = 0
     outcome: str = ""
     reason: str = ""

@@ -16,17 +16,18 @@ MEMORY = 64
 
 
 class Percentile:
-    """The 95th percentile of the last observations; `default` until there are eight."""
+    """A percentile of the last observations; `default` until there are eight."""
 
-    def __init__(self, default: float) -> None:
+    def __init__(self, default: float, share: float = 0.95) -> None:
         self._seen: deque[float] = deque(maxlen=MEMORY)
+        self._share = share
         self.value = default
 
     def observe(self, figure: float) -> None:
         """Add one observation."""
         self._seen.append(figure)
         if len(self._seen) >= 8:
-            self.value = sorted(self._seen)[ceil(0.95 * len(self._seen)) - 1]
+            self.value = sorted(self._seen)[ceil(self._share * len(self._seen)) - 1]
 
 
 class Estimator:
@@ -35,6 +36,7 @@ class Estimator:
     def __init__(self) -> None:
         self._ratios: dict[str, Percentile] = {}
         self._outputs: dict[str, Percentile] = {}
+        self._durations: dict[str, Percentile] = {}
 
     def input_tokens(self, facts: PromptFacts, model: str) -> int:
         """Estimate prompt tokens, on the high side."""
@@ -66,6 +68,15 @@ class Estimator:
         plain = plain_input_tokens(facts)
         self._ratios.setdefault(model, Percentile(1.0)).observe(input_tokens / plain)
         self._outputs.setdefault(model, Percentile(UNKNOWN_OUTPUT)).observe(output_tokens / facts.answers)
+
+    def seconds(self, model: str) -> float:
+        """Return how long an answer of a local model usually takes, half of them less; 0 while nobody knows."""
+        known = self._durations.get(model)
+        return 0.0 if known is None else known.value
+
+    def answered(self, model: str, seconds: float) -> None:
+        """Note how long an answer took."""
+        self._durations.setdefault(model, Percentile(0.0, share=0.5)).observe(seconds)
 
 
 def plain_input_tokens(facts: PromptFacts) -> int:

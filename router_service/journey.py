@@ -48,8 +48,13 @@ class Journey:
         self.demand = demand
         self.plan = plan
         self.attempts: list[Attempt] = []
-        self.denials: list[quota_pb2.Denial] = []
+        self._denials: dict[str, quota_pb2.Denial] = {}
         self._skipped = Counter(exclusion.reason for exclusion in plan.excluded)
+
+    @property
+    def denials(self) -> list[quota_pb2.Denial]:
+        """Return why the ledger passed over each offer that was not tried since."""
+        return list(self._denials.values())
 
     @property
     def serving(self) -> Attempt | None:
@@ -67,11 +72,14 @@ class Journey:
         """Tell whether another than the first choice served."""
         return self.serving is not None and self.serving.planned.offer.model_text != f"{self.plan.first}"
 
+    def begin(self, attempt: Attempt) -> None:
+        """Note an attempt; an offer that was waited for is no longer one that was passed over."""
+        self.attempts.append(attempt)
+        self._denials.pop(attempt.offer_text, None)
+
     def passed_over(self, denials: Iterable[quota_pb2.Denial]) -> None:
-        """Note offers the ledger had no room for."""
-        for denial in denials:
-            self.denials.append(denial)
-            self._skipped[CAUSES.get(denial.cause, "budget")] += 1
+        """Note offers the ledger had no room for; of one that was asked for again the last word counts."""
+        self._denials |= {denial.offer: denial for denial in denials}
 
     def skip(self, reason: str) -> None:
         """Note an offer left out while the request was under way."""
@@ -109,7 +117,7 @@ class Journey:
             use_case=self.demand.use_case.name,
             tier=TIER_NUMBERS[self.demand.tier],
             attempts=[_attempt(attempt) for attempt in self.attempts],
-            skipped=self._skipped,
+            skipped=self._skipped + Counter(CAUSES.get(denial.cause, "budget") for denial in self.denials),
             fallback_used=fallback,
             primary_error=self.primary_error() if fallback or serving is None else "",
             total_cost_nanos=sum(attempt.usage.cost_nanos for attempt in self.attempts),

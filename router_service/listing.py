@@ -21,8 +21,9 @@ def models(
     """List the models of one vendor or of all; without `all` only active ones of usable vendors."""
     vendors = [_named(catalog, request.vendor)] if request.vendor else list(catalog.vendors.values())
     told = [
-        _model(catalog, vendor, model, usable=bool(states.get(vendor.id, UNDESCRIBED).slots))
+        _model(catalog, vendor, model, usable=bool(state.slots) and model.id not in state.lacks)
         for vendor in vendors
+        for state in (states.get(vendor.id, UNDESCRIBED),)
         for model in vendor.models.values()
     ]
     shown = told if request.all else [model for model in told if model.usable and model.status == "active"]

@@ -22,8 +22,9 @@ UNITS = {
 CLOSING = {Reason.VENDOR_THROTTLED: "throttled", Reason.VENDOR_QUOTA: "quota", Reason.VENDOR_AUTH: "auth"}
 # A rejected key does not heal by itself, but it may be replaced.
 REJECTED_SECONDS = 300
-# Throttled without a word of how long.
+# Throttled without a word of how long; a server of ours that has too much to do may have room any moment.
 UNSAID_SECONDS = 5
+BUSY_SECONDS = 1
 # Throttling passes; a vendor that asks for more has misread its own clock. A quota is believed to its reset.
 LONGEST_THROTTLED = 60
 
@@ -33,10 +34,11 @@ def from_answer(offer: str, observations: Iterable[provider_pb2.Observation]) ->
     return (_observe(offer, observation, "") for observation in observations)
 
 
-def from_fault(offer: str, fault: MeshError) -> Iterator[quota_pb2.Observe]:
+def from_fault(offer: str, fault: MeshError, *, local: bool) -> Iterator[quota_pb2.Observe]:
     """Translate what came with a fault; throttling, used-up quotas and rejected keys always close something."""
     failure = fault.detail(provider_pb2.AttemptFailure) or provider_pb2.AttemptFailure()
-    closing = CLOSING.get(fault.reason, "")
+    busy = local and fault.reason is Reason.VENDOR_OVERLOAD
+    closing = "throttled" if busy else CLOSING.get(fault.reason, "")
     closed = False
     for observation in failure.observations:
         closed = closed or durations.to_seconds(observation.closed_for) > 0
@@ -44,7 +46,8 @@ def from_fault(offer: str, fault: MeshError) -> Iterator[quota_pb2.Observe]:
     if not closing or closed:
         return
     rejected = closing == "auth"
-    seconds = REJECTED_SECONDS if rejected else fault.retry_after or UNSAID_SECONDS
+    unsaid = BUSY_SECONDS if busy else UNSAID_SECONDS
+    seconds = REJECTED_SECONDS if rejected else fault.retry_after or unsaid
     yield quota_pb2.Observe(
         offer=offer,
         scope="slot" if rejected else "model",

@@ -12,7 +12,10 @@ from catalog.offers import OfferId
 
 @dataclass(frozen=True)
 class Offer:
-    """One model of one vendor with one of its keys; `price` is what it costs under the key's plan, None if unknown."""
+    """One model of one vendor with one of its keys; `price` is what it costs under the key's plan, None if unknown.
+
+    `installed` is false for a model that a server of ours does not have.
+    """
 
     text: str
     ref: ModelRef
@@ -21,6 +24,7 @@ class Offer:
     model: Model
     plan: str
     price: Price | None
+    installed: bool = True
 
     @cached_property
     def blended_price(self) -> int | None:
@@ -40,11 +44,15 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class VendorState:
-    """What a vendor's provider service says of itself: usable slots, or why there are none."""
+    """What a vendor's provider service says of itself: usable slots, or why there are none.
+
+    `lacks` are models of the catalogue that are not on a server of ours.
+    """
 
     slots: tuple[int, ...] = ()
     reason: str = ""
     detail: str = ""
+    lacks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +79,6 @@ def offers_of(mesh: Mesh, ref: ModelRef, state: VendorState) -> tuple[Offer, ...
     for slot in state.slots:
         plan = mesh.plan(vendor.id, mesh.slot(vendor.id, slot).plan)
         text = str(OfferId(ref.vendor, ref.model, slot))
-        offers.append(Offer(text, ref, slot, vendor, model, plan.name, charged_price(plan, model)))
+        installed = ref.model not in state.lacks
+        offers.append(Offer(text, ref, slot, vendor, model, plan.name, charged_price(plan, model), installed))
     return tuple(offers)

@@ -150,6 +150,10 @@ def _status(demand: Demand, planned: Planned) -> Verdict:
     offer = planned.offer
     if offer.model.status == "unknown" and not demand.pinned:
         return "not_candidate", f"nobody knows whether {offer.ref} still serves; it is used only when pinned"
+    if offer.model.listed and not demand.pinned:
+        return "not_candidate", f"{offer.ref} is known from its vendor's own list alone; it is used only when pinned"
+    if not offer.installed and not demand.pinned:
+        return "not_installed", f"the server of {offer.vendor.id} does not have {offer.model.id}"
     return None
 
 
@@ -173,6 +177,8 @@ def _data_policy(demand: Demand, planned: Planned) -> Verdict:
 
 def _capability(demand: Demand, planned: Planned) -> Verdict:
     model = planned.offer.model
+    if model.listed:
+        return None  # nobody knows what it can do; the vendor will say
     if model.embeds is not demand.embeds:
         made = "embeddings, not answers" if model.embeds else "answers, not embeddings"
         return "capability", f"{planned.offer.ref} makes {made}"

@@ -19,18 +19,23 @@ from router_service.attempt import SERVED, Attempt
 from router_service.breakers import Breakers
 from router_service.estimate import Estimator
 from router_service.journey import FINAL, Journey
-from router_service.planner import Planned
+from router_service.leases import Lease
+from router_service.offers_left import Batch, OffersLeft
 from router_service.quota_client import QuotaClient
 from router_service.vendors import Ask, Event, Limits, Vendors
 
-MAX_OFFERS = 8
 # Kept for the way back to the caller.
 MARGIN = 0.05
 # A hold outlives its request by this, so that a settle that waits for a restarting quota service still finds it.
 HOLD_AFTERLIFE = 30.0
 # The share of the remaining time one attempt may be silent for while others could still be tried.
 SHARE = 0.6
-LOCAL_PATIENCE = 30.0
+# The ledger's word that patience has ended must be back before the deadline.
+LAST_WORD = 0.15
+# Patience travels in whole milliseconds.
+ROUNDING = 0.005
+# Faults of a server of ours that has too much to do: its callers wait for their turn once more.
+BUSY = frozenset({Reason.VENDOR_THROTTLED, Reason.VENDOR_OVERLOAD})
 # Seconds of silence that say something of an endpoint, whatever the caller's deadline.
 PATIENT = 5.0
 
@@ -69,7 +74,7 @@ class Pursuit:
         self._tools = tools
         self._order = order
         self._journey = journey
-        self._waiting = deque(journey.plan.offers)
+        self._left = OffersLeft(journey.plan.offers, tools.breakers.admits, journey.skip)
         self._unsettled: Attempt | None = None
 
     async def events(self) -> AsyncGenerator[tuple[Attempt, Event]]:
@@ -110,40 +115,56 @@ class Pursuit:
             raise self._journey.stopped(error) from None
 
     async def _reserve(self) -> Attempt | None:
-        """Hold the budgets of the next offer that has room; None when no offer is left."""
-        while batch := self._next_batch():
-            # A local model never refuses; its callers wait their turn. Only then, for who waits cannot share a batch;
-            # but an attempt that is replaced keeps its room for its successor as long as that one waits.
-            waits = not self._waiting and batch[-1].offer.vendor.local
-            patient = waits and self._unsettled is not None
-            attempt_id, answer = await self._ask(batch, patient=patient)
-            if isinstance(answer, quota_pb2.Denied) and waits and not patient:
-                attempt_id, answer = await self._ask(batch, patient=True)
+        """Hold the budgets of the next offer that has room; None when no offer is left.
+
+        A failed attempt keeps what it holds for its successor, but not a place that was lent: others wait for it.
+        """
+        if self._unsettled is not None and self._unsettled.lease:
+            self._tools.quota.settle(self._unsettled.settle())
+            self._unsettled = None
+        while batch := self._left.next_batch(replacing=self._unsettled is not None):
+            attempt_id, answer = await self._ask(batch)
             if isinstance(answer, quota_pb2.Denied):
                 self._journey.passed_over(answer.denials)
+                self._left.denied(batch)
                 continue
             self._journey.passed_over(answer.passed_over)
-            index = next(i for i, planned in enumerate(batch) if planned.offer.text == answer.offer)
-            self._waiting.extendleft(reversed(batch[index + 1 :]))
-            attempt = Attempt(attempt_id, batch[index], self._tools.clock.monotonic())
-            self._journey.attempts.append(attempt)
+            attempt = Attempt(attempt_id, self._left.held(batch, answer.offer), self._tools.clock.monotonic())
+            attempt.lease = durations.to_seconds(answer.lease)
+            self._journey.begin(attempt)
             return attempt
         return None
 
-    async def _ask(self, batch: list[Planned], *, patient: bool) -> tuple[str, quota_pb2.Held | quota_pb2.Denied]:
+    async def _ask(self, batch: Batch) -> tuple[str, quota_pb2.Held | quota_pb2.Denied]:
         """Ask the ledger which offer has room; return the id that was asked under, and the answer."""
         # Never used again, not even when a failed request comes back under its own id.
         number, order = next(self._tools.numbers), self._order
         attempt_id = f"{order.tenant}/{order.request_id}/{self._tools.incarnation}/{number}"
-        remaining = self._remaining()
+        began, remaining = self._tools.clock.monotonic(), self._remaining()
         if remaining <= 0:
             raise _too_late()
         operation = self._operation(attempt_id, batch, remaining)
-        if patient:
-            operation.patience.CopyFrom(durations.to_proto(min(LOCAL_PATIENCE, remaining * SHARE)))
+        patience = self._patience(batch, remaining)
+        if patience:
+            operation.patience.CopyFrom(durations.to_proto(patience))
         answer = await self._tools.quota.reserve(operation, remaining)
         self._unsettled = None
+        waited = self._tools.clock.monotonic() - began
+        if patience and waited > patience - ROUNDING and isinstance(answer, quota_pb2.Denied):
+            self._journey.passed_over(answer.denials)
+            raise _no_turn(batch, waited)
         return attempt_id, answer
+
+    def _patience(self, batch: Batch, remaining: float) -> float:
+        """Return how long to wait for a turn: until the rest of the deadline is what an answer usually takes.
+
+        Who were let in later would get no whole answer and only keep the server from those behind. However slow
+        answers were lately, half of the time is for waiting.
+        """
+        if not batch.patient:
+            return 0.0
+        usual = max(self._tools.estimator.seconds(planned.offer.model_text) for planned in batch.offers)
+        return max(remaining - max(usual, LAST_WORD), remaining / 2)
 
     async def _answer(self, attempt: Attempt) -> AsyncGenerator[Event]:
         """Make the call and keep the attempt's books; a broken call raises, a finished one is settled."""
@@ -151,9 +172,10 @@ class Pursuit:
         attempt.probe = breakers.enter(vendor)
         self._unsettled = attempt
         try:
-            async with aclosing(self._call(attempt)) as events:
-                async for event in events:
-                    yield event
+            with Lease(self._tools.quota, attempt.id, attempt.lease):
+                async with aclosing(self._call(attempt)) as events:
+                    async for event in events:
+                        yield event
             if attempt.outcome == "":
                 raise _incomplete()
         except MeshError as error:
@@ -164,7 +186,8 @@ class Pursuit:
                 breakers.abandoned(vendor, probe=attempt.probe)
             else:
                 breakers.failed(vendor, error, probe=attempt.probe)
-            self._observe(observations.from_fault(attempt.offer_text, error))
+            local = attempt.planned.offer.vendor.local
+            self._observe(observations.from_fault(attempt.offer_text, error, local=local))
             raise
         finally:
             if attempt.outcome == "":  # the caller went away
@@ -213,6 +236,8 @@ class Pursuit:
     ) -> None:
         attempt.serve(usage, now)
         offer = attempt.planned.offer
+        if offer.vendor.local:
+            self._tools.estimator.answered(offer.model_text, now - attempt.began)
         self._tools.breakers.served(offer.ref.vendor, probe=attempt.probe)
         self._observe(observations.from_answer(offer.text, learned))
         if not attempt.usage.estimated:
@@ -223,28 +248,19 @@ class Pursuit:
         """Decide whether another offer may still serve after this fault."""
         if attempt.committed and not self._order.restarts:
             return False
+        offer = attempt.planned.offer
         if error.reason is Reason.VENDOR_CONTEXT:
-            longest = attempt.planned.offer.model.context_window
-            self._waiting = deque(p for p in self._waiting if p.offer.model.context_window > longest)
+            self._left.keep_longer_contexts(offer.model.context_window)
+        if error.reason in BUSY and offer.vendor.local:
+            self._left.wait_for(attempt.planned)
         return error.reason not in FINAL and self._remaining() > 0
 
-    def _next_batch(self) -> list[Planned]:
-        batch: list[Planned] = []
-        while self._waiting and len(batch) < MAX_OFFERS:
-            planned = self._waiting.popleft()
-            alone = not batch and not self._waiting
-            if alone or self._tools.breakers.admits(planned.offer.ref.vendor):
-                batch.append(planned)
-            else:
-                self._journey.skip("breaker_open")
-        return batch
-
-    def _operation(self, attempt_id: str, batch: list[Planned], remaining: float) -> quota_pb2.Reserve:
+    def _operation(self, attempt_id: str, batch: Batch, remaining: float) -> quota_pb2.Reserve:
         operation = quota_pb2.Reserve(
             attempt_id=attempt_id,
             tenant=self._order.tenant,
             use_case=self._journey.demand.use_case.name,
-            offers=[planned.amounts() for planned in batch],
+            offers=[planned.amounts() for planned in batch.offers],
             ttl=durations.to_proto(min(remaining, self._tools.timeouts.total) + HOLD_AFTERLIFE),
         )
         if self._unsettled is not None:
@@ -256,7 +272,7 @@ class Pursuit:
         remaining = self._remaining()
         if remaining <= 0:
             raise _too_late()
-        share = remaining * SHARE if self._waiting else remaining
+        share = remaining * SHARE if self._left else remaining
         if not self._order.streamed:
             # The first piece of a whole answer is all of it: only the share of the deadline can be its limit.
             whole = min(share, timeouts.total)
@@ -280,3 +296,10 @@ def _incomplete() -> MeshError:
 def _too_late() -> MeshError:
     failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_NOTHING)
     return MeshError(Reason.DEADLINE_EXCEEDED, "the deadline passed before any offer could serve", details=[failure])
+
+
+def _no_turn(batch: Batch, waited: float) -> MeshError:
+    failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_NOTHING)
+    names = ", ".join(dict.fromkeys(p.offer.model_text for p in batch.offers if p.offer.vendor.local))
+    text = f"waited {waited:.1f} s for a turn at {names}; the deadline leaves no time for an answer"
+    return MeshError(Reason.DEADLINE_EXCEEDED, text, details=[failure])

@@ -48,12 +48,22 @@ class QuotaClient:
 
     Args:
         stub: of the quota service.
+        turns: the same over a connection of its own, for reserves that wait: a connection carries a thousand calls at a
+            time, and the settle that ends a wait must not stand in line behind those who wait for it.
         grace: seconds a reserve waits while the quota service restarts.
         silence: seconds one batch may stay unanswered.
     """
 
-    def __init__(self, stub: quota_pb2_grpc.QuotaServiceAsyncStub, *, grace: float = 5.0, silence: float = 2.0) -> None:
+    def __init__(
+        self,
+        stub: quota_pb2_grpc.QuotaServiceAsyncStub,
+        turns: quota_pb2_grpc.QuotaServiceAsyncStub,
+        *,
+        grace: float = 5.0,
+        silence: float = 2.0,
+    ) -> None:
         self._stub = stub
+        self._turns = turns
         self._grace = grace
         self._silence = silence
         self._queue: deque[_Waiting] = deque()
@@ -96,6 +106,11 @@ class QuotaClient:
         """End a hold, off the caller's path; delivered with the next batch."""
         self._enqueue(quota_pb2.Operation(settle=settle), None, KEEP_SECONDS)
 
+    def extend(self, attempt_id: str, seconds: float) -> None:
+        """Keep a hold alive for so long from now, off the caller's path; too late it means nothing any more."""
+        extend = quota_pb2.Extend(attempt_id=attempt_id, ttl=durations.to_proto(seconds))
+        self._enqueue(quota_pb2.Operation(extend=extend), None, seconds)
+
     def observe(self, observe: quota_pb2.Observe) -> None:
         """Pass on what a vendor said, off the caller's path."""
         self._enqueue(quota_pb2.Operation(observe=observe), None, self._grace)
@@ -123,25 +138,39 @@ class QuotaClient:
             raise
 
     async def _alone(self, operation: quota_pb2.Operation, patience: float, deadline: float) -> Reply:
-        # A patient reserve may be answered late; in a batch it would make its neighbours wait.
+        # A patient reserve may be answered late; in a batch it would make its neighbours wait. What vendors said just
+        # now travels with it all the same: nobody must be admitted where the ledger does not know yet what is closed.
+        told = self._take_observations()
         clock = asyncio.get_running_loop().time
-        give_up_at = clock() + min(self._grace, deadline)
-        ends_at = clock() + deadline
-        request = quota_pb2.ApplyRequest(operations=[operation])
+        patient_until, ends_at = clock() + patience, clock() + deadline
+        gone_since: float | None = None
         try:
             while True:
-                timeout = min(patience + self._silence, ends_at - clock())
+                began = clock()
+                left = max(0.0, patient_until - began)
+                operation.reserve.patience.CopyFrom(durations.to_proto(left))
+                request = quota_pb2.ApplyRequest(operations=[*(waiting.operation for waiting in told), operation])
+                timeout = min(left + self._silence, ends_at - began)
                 try:
-                    response = await self._stub.Apply(request, timeout=timeout, metadata=tracing.outgoing())
+                    response = await self._turns.Apply(request, timeout=timeout, metadata=tracing.outgoing())
                 except grpc.aio.AioRpcError as error:
-                    if error.code() is not grpc.StatusCode.UNAVAILABLE or clock() >= give_up_at:
+                    if gone_since is None or clock() - began > self._silence:
+                        gone_since = clock()  # it was there when it was asked: this is another outage
+                    over = clock() >= min(gone_since + self._grace, ends_at)
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE or over:
                         raise _unavailable(error.code().name) from None
                     await asyncio.sleep(RETRY_PAUSE)
                 else:
-                    return response.answers[0]
+                    return response.answers[-1]
         except (MeshError, asyncio.CancelledError):
+            self._queue.extendleft(reversed(told))
             self._give_back(operation)
             raise
+
+    def _take_observations(self) -> list[_Waiting]:
+        told = [waiting for waiting in self._queue if waiting.operation.HasField("observe")]
+        self._queue = deque(waiting for waiting in self._queue if not waiting.operation.HasField("observe"))
+        return told
 
     def _give_back(self, operation: quota_pb2.Operation) -> None:
         """End the hold of a reserve whose caller is gone: nothing was sent, so all of it goes back."""
@@ -192,8 +221,9 @@ class QuotaClient:
 
     def _deliver_answer(self, waiting: _Waiting, answer: Reply) -> None:
         if waiting.answered is None:
-            given_back = waiting.operation.settle.outcome == quota_pb2.OUTCOME_RELEASED  # perhaps never held
-            if answer.HasField("refused") and not given_back:
+            operation = waiting.operation  # what is given back was perhaps never held; what is extended may have ended
+            expected = operation.settle.outcome == quota_pb2.OUTCOME_RELEASED or operation.HasField("extend")
+            if answer.HasField("refused") and not expected:
                 log.warning("refused", reason=answer.refused.reason, message=answer.refused.message)
         elif not waiting.answered.done():
             waiting.answered.set_result(answer)

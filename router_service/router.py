@@ -18,8 +18,8 @@ from router_service import demand, explain, key_checks, listing, prompt_facts, r
 from router_service.attempt import Attempt
 from router_service.demand import Demand
 from router_service.journey import Journey
+from router_service.listed import View
 from router_service.offers import Signals
-from router_service.planner import Planner
 from router_service.prompt_facts import PromptFacts
 from router_service.pursuit import Order, Pursuit, Tools
 from router_service.requests import Requests
@@ -31,9 +31,8 @@ class MeshRouter:
     """Implements `interface.Router` over one configuration."""
 
     def __init__(self, mesh: Mesh, tools: Tools) -> None:
-        self._mesh = mesh
         self._tools = tools
-        self._planner = Planner(mesh, tools.estimator)
+        self._seen = View(mesh, tools.estimator)
         self._requests = Requests(tools.clock)
 
     async def generate(
@@ -86,25 +85,25 @@ class MeshRouter:
     async def explain(self, request: router_pb2.ExplainRouteRequest, caller: Caller) -> router_pb2.ExplainRouteResponse:
         """Say how a request would be served; send and hold nothing."""
         asked = self._read_explained(request)
-        plan = self._planner.plan(asked, self._signals())
+        plan = self._view.planner.plan(asked, self._signals())
         return await explain.explain(asked, plan, caller.tenant, self._tools.quota)
 
     async def list_models(self, request: router_pb2.ListModelsRequest) -> router_pb2.ListModelsResponse:
         """List models with price, capabilities and status."""
-        return listing.models(self._mesh.catalog, self._tools.vendors.states(), request)
+        return listing.models(self._view.catalog, self._tools.vendors.states(), request)
 
     async def list_vendors(self, _request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
         """List vendors with their state and budgets."""
         budgets = await self._tools.quota.budgets()
         return listing.vendors(
-            self._mesh.catalog, self._tools.vendors, self._tools.breakers, budgets.budgets, self._tools.clock.now()
+            self._view.catalog, self._tools.vendors, self._tools.breakers, budgets.budgets, self._tools.clock.now()
         )
 
     async def check_vendors(
         self, request: router_pb2.CheckVendorsRequest
     ) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
         """Ask vendors whether they accept our keys; tell of each slot once, in the order of the answers."""
-        named = key_checks.named(self._mesh.catalog, request.vendors)
+        named = key_checks.named(self._view.catalog, request.vendors)
         async with aclosing(key_checks.check(named, self._tools.vendors)) as told:
             async for result in told:
                 yield result
@@ -140,7 +139,7 @@ class MeshRouter:
 
     def _journey(self, request_id: str, asked: Demand) -> Journey:
         request_id = request_id or uuid.UUID(bytes=secrets.token_bytes(16), version=4).hex
-        return Journey(request_id, asked, self._planner.plan(asked, self._signals()))
+        return Journey(request_id, asked, self._view.planner.plan(asked, self._signals()))
 
     async def _whole(
         self, journey: Journey, order: Order, kind: type[WholeT]
@@ -163,13 +162,18 @@ class MeshRouter:
     def _read_explained(self, request: router_pb2.ExplainRouteRequest) -> Demand:
         """Read what is to be explained; where only an intent is given, its first model says for which work."""
         validation.check_explained(request)
-        untold = not request.prompt.messages and demand.suggests_vectors(request.intent, self._mesh.catalog)
+        untold = not request.prompt.messages and demand.suggests_vectors(request.intent, self._view.catalog)
         if request.texts or untold:
             return self._read_texts(request.intent, request.texts, request.dimensions)
         return self._read(request.intent, request.prompt)
 
     def _demand(self, intent: router_pb2.Intent, facts: PromptFacts) -> Demand:
-        return demand.read(intent, facts, self._mesh.catalog, self._mesh.tiers, self._today())
+        view = self._view
+        return demand.read(intent, facts, view.catalog, view.mesh.tiers, self._today())
+
+    @property
+    def _view(self) -> View:
+        return self._seen.now(self._tools.vendors.lists())
 
     def _signals(self) -> Signals:
         return Signals(self._today(), self._tools.vendors.states(), self._tools.breakers.open_until())

@@ -20,8 +20,9 @@ from meshkit import durations, logs, status, tracing
 from meshkit.channel import open_channel
 from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
-from router_service import vectors
+from router_service import listed, vectors
 from router_service.breakers import OWN_HOP
+from router_service.listed import Lists
 from router_service.listening import Listener
 from router_service.offers import LOST, UNDESCRIBED, Offer, VendorState
 
@@ -103,6 +104,7 @@ class Vendors:
         self._mesh = mesh
         self._clock = clock
         self._connections: dict[str, _Connection] = {}
+        self._lists: Lists = {}
         self._switched_off = {
             vendor: VendorState(reason="disabled", detail=f"{vendor} is disabled by {settings.disabled_by}")
             for vendor, settings in mesh.vendors.items()
@@ -134,6 +136,10 @@ class Vendors:
     def states(self) -> Mapping[str, VendorState]:
         """Return what each vendor last said of itself."""
         return self._switched_off | {vendor: connection.state for vendor, connection in self._connections.items()}
+
+    def lists(self) -> Lists:
+        """Return the models that vendors listed last; another mapping whenever one has changed."""
+        return self._lists
 
     def described_at(self, vendor: str) -> float | None:
         """Return when the vendor last described itself, Unix seconds, or None."""
@@ -241,6 +247,9 @@ class Vendors:
             return
         connection.described_at = self._clock.now()
         connection.state = vendor_state(connection.vendor, described)
+        found = listed.read(described.models)
+        if found and found != self._lists.get(connection.vendor.id):
+            self._lists = {**self._lists, connection.vendor.id: found}
 
 
 async def _whole(connection: _Connection, call: grpc.aio.UnaryUnaryCall[Any, WholeT]) -> WholeT:
@@ -257,7 +266,8 @@ def vendor_state(vendor: Vendor, described: provider_pb2.DescribeResponse) -> Ve
     """Read a description: the usable slots, or the reason why there are none."""
     usable = tuple(slot.slot for slot in described.slots if slot.state == STATES.STATE_CONFIGURED)
     if usable:
-        return VendorState(slots=usable)
+        known = vendor.models if vendor.local and described.models else ()
+        return VendorState(usable, lacks=frozenset(known).difference(model.id for model in described.models))
     worst = max(described.slots, key=lambda slot: slot.state, default=STATES.Slot(state=STATES.STATE_MISSING))
     reason, detail = REASONS.get(worst.state, REASONS[STATES.STATE_MISSING])
     return VendorState(reason=reason, detail=detail.format(vendor=vendor.id, reason=worst.reason))

@@ -1,15 +1,19 @@
 """The compose project has the shape of the Kubernetes one, and the same restraint."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from fixtures import manifests as m
 
 from catalog.loader import load_catalog
-from deploy import compose
+from deploy import compose, generate, workloads
 
 CATALOG = load_catalog()
+VENDORS = {vendor.id: vendor for vendor in workloads.served(CATALOG.vendors.values())}
 PROJECT = yaml.safe_load((m.DEPLOY / "compose.yaml").read_text())
-SERVICES = PROJECT["services"]
+SERVICES = {name: service for name, service in PROJECT["services"].items() if "profiles" not in service}
+MODEL_SERVERS = {name: service for name, service in PROJECT["services"].items() if "profiles" in service}
 WORKLOADS = {workload["metadata"]["name"]: workload for workload in m.workloads(m.base())}
 
 
@@ -43,11 +47,10 @@ def test_only_the_router_is_published_and_only_on_loopback():
     assert all(port.startswith("127.0.0.1:") for port in published["router"])
 
 
-@pytest.mark.parametrize("vendor", sorted(CATALOG.vendors))
+@pytest.mark.parametrize("vendor", sorted(VENDORS))
 def test_a_vendors_variables_reach_its_own_service_and_no_other(vendor):
-    row = CATALOG.vendors[vendor]
-    own = {*row.key_env, *row.endpoint_env}
-    assert own <= variables(SERVICES[f"provider-{vendor}"])
+    own = {*workloads.variables_of(VENDORS[vendor]), *(f"{name}_2" for name in VENDORS[vendor].key_env)}
+    assert own | {f"MESH_{vendor.upper()}_ENDPOINT"} <= variables(SERVICES[f"provider-{vendor}"])
     others = [name for name, service in SERVICES.items() if name != f"provider-{vendor}" and own & variables(service)]
     assert others == []
 
@@ -58,8 +61,56 @@ def test_quota_and_router_have_no_way_out():
     assert PROJECT["networks"]["mesh"] == {"internal": True}
 
 
-def test_a_local_server_is_looked_for_on_the_host_unless_said_otherwise():
-    (local,) = (vendor for vendor in CATALOG.vendors.values() if vendor.local)
-    service = compose.project([local])["services"][f"provider-{local.id}"]
-    assert any(":-http://host.docker.internal:11434}" in entry for entry in service["environment"])
-    assert service["extra_hosts"] == ["host.docker.internal:host-gateway"]
+@pytest.mark.parametrize(
+    "vendor", [vendor for vendor in VENDORS.values() if vendor.local], ids=lambda vendor: vendor.id
+)
+def test_a_local_server_is_looked_for_on_the_host_unless_said_otherwise(vendor):
+    for row in (vendor, replace(vendor, endpoint_env={})):  # one that has no variable of its own has the mesh's
+        service = compose.project([row])["services"][f"provider-{row.id}"]
+        assert any(":-http://host.docker.internal:11434}" in entry for entry in service["environment"])
+        assert service["extra_hosts"] == ["host.docker.internal:host-gateway"]
+
+
+# ---------------------------------------------------------------------------- model servers of our own
+
+
+def test_model_servers_start_only_when_their_profile_is_asked_for():
+    assert {name: service["profiles"] for name, service in MODEL_SERVERS.items()} == {
+        "ollama": ["ollama"],
+        "ollama-gpu": ["ollama-gpu"],
+        "ollama-pull": ["ollama", "ollama-gpu"],
+    }
+    assert [*generate.servers_of([])] == []
+
+
+@pytest.mark.parametrize("name", MODEL_SERVERS)
+def test_a_model_server_has_no_rights_and_a_root_it_cannot_write(name):
+    service = MODEL_SERVERS[name]
+    assert (service["read_only"], service["user"]) == (True, "1000:1000")
+    assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+    assert service["image"].split(":")[1] not in ("", "latest")
+    assert "ports" not in service
+
+
+def test_only_what_pulls_models_has_a_way_out():
+    assert {name: [*service["networks"]] for name, service in MODEL_SERVERS.items()} == {
+        "ollama": ["mesh"],
+        "ollama-gpu": ["mesh"],
+        "ollama-pull": ["vendors"],
+    }
+    assert MODEL_SERVERS["ollama-gpu"]["networks"]["mesh"]["aliases"] == ["ollama"]
+
+
+@pytest.mark.product("P-OPS-16")
+def test_path_device_and_calls_at_one_time_are_handed_to_the_model_server():
+    assert {tuple(service["volumes"]) for service in MODEL_SERVERS.values()} == {
+        ("${LOCAL_MODELS_PATH:-models}:/home/ubuntu",)
+    }
+    assert all("OLLAMA_MODELS=/home/ubuntu" in service["environment"] for service in MODEL_SERVERS.values())
+    (device,) = MODEL_SERVERS["ollama-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "device_ids": ["${OLLAMA_GPU_DEVICE:-0}"], "capabilities": ["gpu"]}
+    assert "NVIDIA_VISIBLE_DEVICES=void" in MODEL_SERVERS["ollama"]["environment"]
+    assert "NVIDIA_VISIBLE_DEVICES" not in variables(MODEL_SERVERS["ollama-gpu"])
+    for name in ("ollama", "ollama-gpu"):
+        assert "OLLAMA_NUM_PARALLEL=${OLLAMA_NUM_PARALLEL:-1}" in MODEL_SERVERS[name]["environment"]
+    assert "OLLAMA_NUM_PARALLEL" in variables(SERVICES["quota"])

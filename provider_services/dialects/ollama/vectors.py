@@ -12,6 +12,8 @@ from provider_services.dialects.notes import unused_kind
 from provider_services.dialects.ollama import errors
 
 PATH = "/api/embed"
+# What the server adds to a name that was said without a tag; both mean the same model.
+DEFAULT_TAG = ":latest"
 
 
 def encode(call: EmbedCall) -> HttpRequest:
@@ -47,10 +49,12 @@ def _rows(body: Mapping[str, Any]) -> list[Any]:
 
 
 def listed(reply: HttpReply) -> list[DescribeResponse.DiscoveredModel]:
-    """Read the models that are installed."""
-    rows = wire.mapping(wire.decode(reply.body)).get("models") or ()
+    """Read the models that are installed; raises VendorFault when this is no such list: another server answered."""
+    rows = wire.decode_object(reply.body).get("models", False)
+    if not isinstance(rows, list | None):
+        raise wire.nonsense("what answers is not a local model server: it lists no models")
     return [
-        DescribeResponse.DiscoveredModel(id=row["name"])
-        for row in rows
+        DescribeResponse.DiscoveredModel(id=row["name"].removesuffix(DEFAULT_TAG))
+        for row in rows or ()
         if isinstance(row, dict) and isinstance(row.get("name"), str)
     ]

@@ -23,7 +23,7 @@ def test_the_rows_of_these_tests_are_right_before_they_are_broken(tmp_path: Path
 
 
 MISTAKES: list[Mistake] = [
-    ("group: speed", "grupo: speed", 3, "grupo", "unknown key", "aliases, auth, default_plan, dialect"),
+    ("group: speed", "grupo: speed", 3, "grupo", "unknown key", "aliases, auth, concurrency_env, default_plan"),
     ("group: speed", "group: fast", 3, "group", "`fast` is not known", "'premium', 'cost_optimised'"),
     ("dialect: openai\n", "", 1, "dialect", "required key is missing", ""),
     ("dialect: openai", "dialect: Open-AI", 4, "dialect", "`Open-AI` is not a name", "lower-case letters"),

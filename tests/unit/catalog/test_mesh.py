@@ -129,6 +129,34 @@ def test_local_vendors_are_switched_off_by_one_variable(word: str) -> None:
     assert read.vendors["groq"].enabled
 
 
+@pytest.mark.parametrize(
+    ("text", "env", "amount"),
+    [
+        ("", {}, 1),
+        ("", {"OLLAMA_NUM_PARALLEL": "4"}, 4),
+        ("", {"OLLAMA_NUM_PARALLEL": "0"}, 1),  # to the server: as you think best
+        ("", {"OLLAMA_NUM_PARALLEL": " "}, 1),
+        ("vendors: {ollama: {concurrency: 3}}", {}, 3),
+        ("vendors: {ollama: {concurrency: 3}}", {"OLLAMA_NUM_PARALLEL": "4"}, 4),
+        ("vendors: {ollama: {limits: {local: []}}}", {"OLLAMA_NUM_PARALLEL": "4"}, 4),
+    ],
+)
+def test_a_local_server_takes_as_many_calls_at_one_time_as_is_said_for_it_itself(
+    tmp_path: Path, text: str, env: dict[str, str], amount: int
+) -> None:
+    read = mesh(tmp_path, text, **env)
+    (limit,) = read.plan("ollama", "local").limits
+    assert (limit.unit, limit.window, limit.amount, limit.scope) == ("concurrency", Window("now"), amount, "account")
+    assert (read.version != load_mesh(None, {}).version) == bool(text or amount != 1)
+
+
+def test_concurrency_is_one_more_limit_for_a_vendor_that_has_others(tmp_path: Path) -> None:
+    usual = load_mesh(None, {}).plan("groq", "free")
+    read = mesh(tmp_path, "vendors: {groq: {concurrency: 20}}").plan("groq", "free")
+    assert read.limits[:-1] == usual.limits
+    assert (read.limits[-1].unit, read.limits[-1].amount, read.models) == ("concurrency", 20, usual.models)
+
+
 def test_a_vendor_is_switched_off_in_the_file(tmp_path: Path) -> None:
     read = mesh(tmp_path, "vendors: {groq: {enabled: false}}")
     assert (read.vendors["groq"].enabled, read.vendors["groq"].disabled_by) == (False, "mesh.yaml")

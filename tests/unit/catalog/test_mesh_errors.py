@@ -25,6 +25,7 @@ MISTAKES: list[Mistake] = [
     ),
     ("vendors: {groq: {region: eu}}", 1, "vendors.groq.region", "unknown region `eu`", "none"),
     ("vendors: {groq: {endpoint: groq.com}}", 1, "vendors.groq.endpoint", "is not an endpoint", "http(s)://"),
+    ("vendors: {ollama: {concurrency: 0}}", 1, "vendors.ollama.concurrency", "`0` should be greater than 0", ""),
     ("vendors: {groq: {listen: groq}}", 1, "vendors.groq.listen", "no address to listen on", "host:port"),
     ("vendors: {groq: {deployments: {gpt: x}}}", 1, "vendors.groq.deployments.gpt", "unknown model", "gpt-oss-120b"),
     (
@@ -100,6 +101,16 @@ def test_a_mistake_is_named_with_its_line_key_and_what_is_allowed(tmp_path: Path
         ("MESH_GROQ_ENDPOINT", "groq.com", "is not an endpoint"),
         ("MESH_PROVIDER_GROQ_ADDRESS", "groq", "no address to listen on"),
         ("LOCAL_MODELS_ENABLED", "maybe", "`maybe` is neither; allowed: true, false"),
+        (
+            "OLLAMA_BASE_URL",
+            "localhost:abc",
+            "`http://localhost:abc` would be no endpoint of ollama; allowed: [http(s)://]",
+        ),
+        ("OLLAMA_BASE_URL", "http://local host", "would be no endpoint"),
+        ("OLLAMA_HOST", "localhost:99999", "would be no endpoint"),
+        ("OLLAMA_HOST", "ftp://localhost", "would be no endpoint"),
+        ("OLLAMA_NUM_PARALLEL", "many", "valid integer"),
+        ("OLLAMA_NUM_PARALLEL", "-1", "valid integer"),
     ],
 )
 def test_a_mistake_in_the_environment_is_named_with_its_variable(variable: str, value: str, problem: str) -> None:

@@ -158,7 +158,7 @@ def test_every_published_limit_says_where_it_is_from_and_when(vendor: Vendor) ->
         ),
         ("openrouter/openai/gpt-4o-mini", {"openrouter/default/openai/gpt-4o-mini/requests/once": 0}),
         ("gemini/gemini-2.5-pro", {"gemini/default/gemini-2.5-pro/requests/once": 0}),
-        ("ollama/llama3.1:8b", {}),
+        ("ollama/llama3.1:8b", {"ollama/default/concurrency/now": 1}),  # no quota: a place in the queue
         ("openai/gpt-4o", {}),
     ],
 )
@@ -316,7 +316,7 @@ def test_the_example_environment_names_every_key_variable_with_a_template_value_
     values = dict(pair for pair in pairs if pair[0].isidentifier())
     for vendor in CATALOG.vendors.values():
         parts = [variable for names in vendor.endpoint_parts.values() for variable in names]
-        for variable in (*vendor.key_env, *vendor.endpoint_env, *parts):
+        for variable in (*vendor.key_env, *vendor.endpoint_env, *vendor.concurrency_env, *parts):
             assert variable in values, variable
         assert all(is_template(values[variable]) for variable in vendor.key_env)
         assert vendor.key_page in "\n".join(lines)

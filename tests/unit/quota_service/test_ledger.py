@@ -246,6 +246,29 @@ def test_concurrency_is_freed_by_every_end():
         assert figures(book, "groq/default/concurrency/now") == (0, 0)
 
 
+def test_a_place_is_lent_for_ten_seconds_at_a_time_however_long_the_hold_was_to_live():
+    """I18: who dies with a place keeps others waiting no longer than that."""
+    tokens, slots = limit("groq/default", "tokens", 10_000), limit("groq/default", "concurrency", 1)
+    book = ledger(groq=(tokens, slots))
+    held = one(book, reserve("a", GROQ, ttl=300_000))
+    assert (held.lease, held.expires_at) == (10_000, NOON + 10_000)
+    assert one(book, reserve("a", GROQ, ttl=300_000)) == held
+    (denial,) = one(book, reserve("b", GROQ), NOON + 3_000).denials
+    assert denial.fits_in == 7_000
+    book.apply([Extend("a", held.lease)], NOON + 3_000)
+    (denial,) = one(book, reserve("c", GROQ), NOON + 12_999).denials
+    assert denial.by_holds
+    assert isinstance(one(book, reserve("d", GROQ), NOON + 13_000), Held)
+    assert figures(book, tokens.id) == (500, 500)
+    assert one(book, settle("a", output=100), NOON + 14_000) == Done(corrected=True)
+    assert figures(book, tokens.id) == (300, 500)
+
+
+def test_a_hold_without_a_lent_place_lives_as_long_as_it_was_to():
+    held = one(ledger(), reserve("a", GROQ, ttl=300_000))
+    assert (held.lease, held.expires_at) == (0, NOON + 300_000)
+
+
 def test_a_hold_nobody_ends_lapses_charged_in_full_and_assumed():
     """I4, I5."""
     tokens, slots = limit("groq/default", "tokens", 1_000), limit("groq/default", "concurrency", 9)

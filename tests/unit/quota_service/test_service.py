@@ -29,6 +29,7 @@ vendors:
       free:
         - {unit: requests, window: day, amount: 10}
         - {unit: concurrency, window: now, amount: 1000}
+  ollama: {limits: {local: []}}
 budgets:
   - {subject: tenant/team, unit: usd, window: month, amount: 20}
 """

@@ -11,17 +11,19 @@ from prometheus_client import CollectorRegistry
 
 from meshkit.errors import MeshError, Reason
 from quota_service.metrics import Metrics
-from quota_service.operations import Denied, Done, Held, Operation, Outcome
+from quota_service.operations import Denied, Done, Held, Operation, Outcome, Settle
 from quota_service.parking import ParkingLot
 from quota_service.stores.memory import MemoryStore
 from quota_service.stores.protocol import Applied
 from quota_service.writer import Writer
 
-ONE, MINUTE, LOCAL = "one/m#1", "minute/m#1", "local/x#1"
+ONE, THREE, MINUTE, LOCAL = "one/m#1", "three/m#1", "minute/m#1", "local/x#1"
 DEFINITIONS = definitions(
     terms(ONE, limit("one/default", "concurrency", 1)),
+    terms(THREE, limit("three/default", "concurrency", 3)),
     terms(MINUTE, limit("minute/default", "requests", 1, "minute")),
     terms(LOCAL),
+    payers=(limit("tenant/poor", "requests", 1, "minute"),),
 )
 
 
@@ -139,6 +141,47 @@ async def test_who_waits_is_served_in_the_order_of_arrival_and_before_newcomers(
         await asyncio.wait_for(asyncio.gather(newcomer, ended), 1)
         assert isinstance(newcomer.result(), Denied)
         assert [task.done() for task in waiting] == [other <= n for other in range(3)]
+
+
+async def test_of_those_who_wait_for_a_place_one_more_than_there_are_places_is_tried(world):
+    await asyncio.gather(*(world.ask(reserve(f"a{n}", THREE)) for n in range(3)))
+    waiting = [world.later(reserve(f"w{n}", THREE, patience=60_000)) for n in range(100)]
+    await settled()
+    world.store.batches.clear()
+    await world.writer.submit([settle(f"a{n}") for n in range(3)])
+    await asyncio.wait_for(asyncio.gather(*waiting[:3]), 1)
+    await settled()
+    assert [task.done() for task in waiting[:5]] == [True, True, True, False, False]
+    tried = [operation.attempt_id for batch in world.store.batches[1:] for operation in batch]
+    assert tried == ["w0", "w1", "w2", "w3"]
+    for task in waiting[3:]:
+        task.cancel()
+
+
+async def test_whoever_cannot_take_the_place_leaves_it_to_the_next(world):
+    await world.ask(reserve("a", ONE))
+    poor = world.later(reserve("poor", ONE, tenant="poor", patience=90_000))
+    rich = world.later(reserve("rich", ONE, patience=90_000))
+    await settled()
+    await world.ask(reserve("elsewhere", LOCAL, tenant="poor"))  # takes the one request its tenant has
+    await world.ask(settle("a"))
+    assert isinstance(await asyncio.wait_for(rich, 1), Held)
+    assert not poor.done()
+    await world.ask(settle("rich"))
+    await world.pass_time(63)
+    assert isinstance(await asyncio.wait_for(poor, 1), Held)
+
+
+async def test_whoever_leaves_while_being_tried_passes_the_place_on(world):
+    await world.ask(reserve("a", ONE), reserve("b", LOCAL))
+    first, second = (world.later(reserve(f"w{n}", ONE, patience=60_000)) for n in range(2))
+    await settled()
+    world.store.on_batch = lambda: first.cancel() if world.store.batches[-1][0].attempt_id == "w0" else None
+    await world.ask(settle("a"))
+    await settled()
+    assert first.cancelled()
+    await world.ask(Settle("w0", Outcome.RELEASED))  # as its caller does who is told too late
+    assert isinstance(await asyncio.wait_for(second, 1), Held)
 
 
 async def test_a_newcomer_in_the_same_call_as_the_ending_does_not_overtake(world):

@@ -21,8 +21,8 @@ def fault(reason: Reason, *said: Observation, retry_after: float | None = None) 
     return MeshError(reason, "it failed", retry_after=retry_after, details=[detail])
 
 
-def learned(error: MeshError) -> list[tuple[str, float, str]]:
-    found = observations.from_fault(OFFER, error)
+def learned(error: MeshError, *, local: bool = False) -> list[tuple[str, float, str]]:
+    found = observations.from_fault(OFFER, error, local=local)
     return [(o.scope, durations.to_seconds(o.closed_for), o.reason) for o in found]
 
 
@@ -68,3 +68,9 @@ def test_throttling_quotas_and_rejected_keys_always_close_something(error, closu
 
 def test_figures_of_any_other_fault_are_passed_on_too():
     assert learned(fault(Reason.VENDOR_SERVER, Observation(unit=Observation.UNIT_REQUESTS))) == [("account", 0, "")]
+
+
+def test_a_server_of_ours_that_has_too_much_to_do_is_left_alone_for_a_moment():
+    assert learned(fault(Reason.VENDOR_OVERLOAD), local=True) == [("model", 1, "throttled")]
+    assert learned(fault(Reason.VENDOR_OVERLOAD, retry_after=3.0), local=True) == [("model", 3, "throttled")]
+    assert learned(fault(Reason.VENDOR_OVERLOAD)) == []

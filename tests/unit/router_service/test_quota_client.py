@@ -51,9 +51,10 @@ async def a_desk(**limits: float):
     async with AsyncExitStack() as stack:
         quota = FakeQuota()
         server = await stack.enter_async_context(GrpcServer("127.0.0.1:0", [quota.register], [fake_quota.NAME]))
-        channel = await stack.enter_async_context(open_channel(f"127.0.0.1:{server.port}"))
+        target = f"127.0.0.1:{server.port}"
+        channels = [await stack.enter_async_context(open_channel(target)) for _ in range(2)]
         times = {"grace": 1.0, "silence": 0.5, **limits}
-        client = QuotaClient(quota_pb2_grpc.QuotaServiceStub(channel), **times)
+        client = QuotaClient(*map(quota_pb2_grpc.QuotaServiceStub, channels), **times)
         yield Desk(await stack.enter_async_context(client), quota, server)
 
 
@@ -251,6 +252,37 @@ async def test_a_patient_reserve_makes_no_neighbour_wait(desk):
 async def test_a_patient_reserve_outlives_a_restart(desk):
     desk.quota.faults.extend([AWAY, AWAY])
     assert (await desk.reserve("a", **PATIENT)).offer == "alpha/one#1"
+
+
+async def test_a_patient_reserve_outlives_a_restart_after_a_long_wait_and_has_only_the_rest_of_its_patience():
+    async with a_desk(grace=0.3, silence=0.2) as desk:
+        desk.quota.turn.clear()
+        waiting = desk.reserve("a", patience=durations.to_proto(5.0), deadline=6.0)
+        await asyncio.sleep(0.5)  # longer than the grace
+        desk.quota.faults.extend([AWAY, AWAY])
+        desk.quota.turn.set()
+        assert (await waiting).offer == "alpha/one#1"
+    first, *_, last = (durations.to_seconds(reserve.patience) for reserve in desk.quota.reserves)
+    assert 4.9 < first <= 5
+    assert 3.5 < last < 4.5
+
+
+async def test_while_more_wait_than_a_connection_carries_a_settle_gets_through(desk):
+    await desk.reserve("served")
+    desk.quota.turn.clear()
+    waiting = [desk.reserve(f"w{number}", patience=durations.to_proto(30.0), deadline=30.0) for number in range(1_100)]
+    await eventually(lambda: len(desk.quota.batches) >= 1_000, within=20)
+    desk.client.settle(settle("served"))
+    await eventually(lambda: desk.quota.holds["served"] == "served", within=20)
+    desk.quota.turn.set()
+    assert {answer.offer for answer in await asyncio.gather(*waiting)} == {"alpha/one#1"}
+
+
+async def test_what_a_vendor_said_travels_with_the_reserve_that_waits(desk):
+    observe = quota_pb2.Observe(offer="alpha/one#1", closed_for=durations.to_proto(1.0), reason="throttled")
+    desk.client.observe(observe)
+    assert (await desk.reserve("a", **PATIENT)).denials[0].cause == quota_pb2.Denial.CAUSE_COOLING
+    assert [[o.WhichOneof("kind") for o in batch] for batch in desk.quota.batches] == [["observe", "reserve"]]
 
 
 async def test_a_patient_reserve_waits_no_longer_than_its_deadline(desk):

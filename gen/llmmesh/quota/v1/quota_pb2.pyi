@@ -239,7 +239,9 @@ class Reserve(_message.Message):
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long the hold may live without being settled or extended. Unset means 120 s."""
+        """How long the hold may live without being settled or extended. Unset means 120 s. One that takes a place of a concurrency budget
+        lives for a lease at most.
+        """
 
     def __init__(
         self,
@@ -489,6 +491,7 @@ class Held(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     PASSED_OVER_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
     offer: _builtins.str
     """The offer held."""
     version: _builtins.int
@@ -503,6 +506,10 @@ class Held(_message.Message):
     def passed_over(self) -> _containers.RepeatedCompositeFieldContainer[Global___Denial]:
         """Why each offer before the held one was passed over, in order."""
 
+    @_builtins.property
+    def lease(self) -> _duration_pb2.Duration:
+        """The hold takes a place of a concurrency budget and must be extended within this, again and again; unset when it need not be."""
+
     def __init__(
         self,
         *,
@@ -511,10 +518,11 @@ class Held(_message.Message):
         version: _builtins.int = ...,
         plan: _builtins.str = ...,
         passed_over: _abc.Iterable[Global___Denial] | None = ...,
+        lease: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "offer", b"offer", "passed_over", b"passed_over", "plan", b"plan", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "lease", b"lease", "offer", b"offer", "passed_over", b"passed_over", "plan", b"plan", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

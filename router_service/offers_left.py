@@ -1,0 +1,92 @@
+"""Keeps what a request may still try: offers in the order of the plan, and local ones it will wait for in the end."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from router_service.planner import Planned
+
+MAX_OFFERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Offers to ask the ledger for together; a patient one waits until one of them has room."""
+
+    offers: Sequence[Planned]
+    patient: bool = False
+
+
+class OffersLeft:
+    """The offers nobody has tried yet, and the turns: local offers without room, for a local model never refuses.
+
+    Args:
+        offers: in the order of the plan.
+        admits: tells whether the breaker of a vendor lets a call through.
+        skip: is told the reason when an offer is left out.
+    """
+
+    def __init__(self, offers: Sequence[Planned], admits: Callable[[str], bool], skip: Callable[[str], None]) -> None:
+        self._ranks = {planned.offer.text: rank for rank, planned in enumerate(offers)}
+        self._untried = deque(offers)
+        self._turns: dict[str, Planned] = {}
+        self._denied_last: list[Planned] = []
+        self._admits = admits
+        self._skip = skip
+
+    def __bool__(self) -> bool:
+        return bool(self._untried or self._turns)
+
+    def next_batch(self, *, replacing: bool) -> Batch | None:
+        """Return what to ask for next, None when nothing is left.
+
+        Only the last batch is patient, and only when it has been asked in vain: who waits cannot share a call with
+        others. But an attempt that is replaced keeps its room for its successor only while that one waits.
+        """
+        offers = self._next_untried()
+        if self._untried:
+            return Batch(offers)
+        turns = {**self._turns, **_local(offers)}
+        if not turns or (offers and not replacing):
+            return Batch(offers) if offers else None
+        others = [planned for planned in (*self._denied_last, *offers) if planned.offer.text not in turns]
+        self._turns, self._denied_last = {}, []
+        chosen = [*turns.values(), *others][:MAX_OFFERS]
+        return Batch(sorted(chosen, key=lambda planned: self._ranks[planned.offer.text]), patient=True)
+
+    def held(self, batch: Batch, offer: str) -> Planned:
+        """Note that one of a batch had room and return it: those before it had none, those behind it are not tried."""
+        place = next(place for place, planned in enumerate(batch.offers) if planned.offer.text == offer)
+        self._turns.update(_local(batch.offers[:place]))
+        self._untried.extendleft(reversed(batch.offers[place + 1 :]))
+        return batch.offers[place]
+
+    def denied(self, batch: Batch) -> None:
+        """Note that none of a batch had room; who has waited for its turn in vain does not wait again."""
+        if not batch.patient:
+            self._turns.update(_local(batch.offers))
+            self._denied_last = [planned for planned in batch.offers if not planned.offer.vendor.local]
+
+    def wait_for(self, planned: Planned) -> None:
+        """Try an offer again when everything else has been tried and it is this request's turn."""
+        self._turns[planned.offer.text] = planned
+
+    def keep_longer_contexts(self, than: int) -> None:
+        """Leave out every offer whose context window is not longer."""
+        self._untried = deque(p for p in self._untried if p.offer.model.context_window > than)
+        self._turns = {text: p for text, p in self._turns.items() if p.offer.model.context_window > than}
+
+    def _next_untried(self) -> list[Planned]:
+        offers: list[Planned] = []
+        while self._untried and len(offers) < MAX_OFFERS:
+            planned = self._untried.popleft()
+            alone = not (offers or self._untried or self._turns)
+            if alone or self._admits(planned.offer.ref.vendor):
+                offers.append(planned)
+            else:
+                self._skip("breaker_open")
+        return offers
+
+
+def _local(offers: Sequence[Planned]) -> dict[str, Planned]:
+    return {planned.offer.text: planned for planned in offers if planned.offer.vendor.local}

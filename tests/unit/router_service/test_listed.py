@@ -1,0 +1,116 @@
+"""Models that only a vendor's own list knows may be pinned; models a local server does not have are left out."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fixtures.router_house import House, house
+from fixtures.small_mesh import catalog, model, price, vendor
+from llmmesh.chat.v1 import chat_pb2
+from llmmesh.router.v1 import router_pb2
+
+from meshkit.errors import MeshError, Reason
+
+HOME = vendor(
+    "home",
+    model("llama", price=price(0)),
+    model("mistral", price=price(0)),
+    plan="local",
+    local=True,
+    open_models=True,
+    aliases=("local",),
+)
+HUB = vendor("hub", model("known"), open_models=True)
+SHOP = vendor("shop", model("thing"))
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[House]:
+    async with house(catalog(HOME, HUB, SHOP)) as made:
+        await made.lists("home", llama=8_000, qwen3_4b=32_000)
+        await made.lists("hub", known=8_000, **{"maker/new": 100})
+        await made.lists("shop", secret=8_000)
+        yield made
+
+
+async def names(running: House, *, everything: bool = False) -> dict[str, router_pb2.Model]:
+    answer = await running.stub.ListModels(router_pb2.ListModelsRequest(all=everything), timeout=5)
+    return {model.id: model for model in answer.models}
+
+
+@pytest.mark.parametrize("name", ["home/qwen3:4b", "local/qwen3:4b", "HOME/QWEN3:4B"])
+async def test_a_model_that_only_the_local_server_knows_may_be_pinned_and_costs_nothing(running, name):
+    reply = await running.generate(model=name, tier=router_pb2.TIER_FREE, max_cost_nanos=0)
+    assert reply.route.offer == "home/qwen3:4b#1"
+    assert (reply.route.total_cost_nanos, reply.completion.usage.unpriced) == (0, False)
+    assert running.provider("home").calls[-1].request.target.model == "qwen3:4b"
+
+
+async def test_it_is_never_chosen_only_pinned(running):
+    request = router_pb2.ExplainRouteRequest(
+        intent=router_pb2.Intent(preferred_model="home/qwen3:4b"), prompt=asked("Hi")
+    )
+    told = await running.stub.ExplainRoute(request, timeout=5)
+    assert "home/qwen3:4b#1" not in [offer.offer for offer in told.offers]
+    reasons = {excluded.offer: (excluded.reason, excluded.detail) for excluded in told.excluded}
+    why = "home/qwen3:4b is known from its vendor's own list alone; it is used only when pinned"
+    assert reasons["home/qwen3:4b#1"] == ("not_candidate", why)
+
+
+async def test_alone_its_name_means_nothing(running):
+    error = await running.failure(model="qwen3:4b")
+    assert (error.reason, error.message) == (Reason.UNKNOWN_MODEL, "unknown model `qwen3:4b`; closest: home/qwen3:4b")
+
+
+async def test_its_context_is_what_the_list_says_and_what_it_can_do_the_vendor_will_say(running):
+    error = await running.failure("x" * 1_000, model="hub/maker/new")
+    assert error.reason is Reason.VENDOR_CONTEXT
+    reply = await running.generate(model="home/qwen3:4b", requirements=["vision", "reasoning"])
+    assert reply.route.model == "qwen3:4b"
+
+
+async def test_elsewhere_its_price_is_unknown_and_whoever_has_a_cap_is_refused(running):
+    reply = await running.generate(model="hub/maker/new")
+    assert reply.completion.usage.unpriced
+    error = await running.failure(model="hub/maker/new", max_cost_nanos=10**12)
+    assert (error.reason, error.message) == (Reason.NO_OFFER, "the price of hub/maker/new is unknown")
+
+
+async def test_a_vendor_whose_rows_are_all_there_is_has_no_others(running):
+    assert (await running.failure(model="shop/secret")).reason is Reason.UNKNOWN_MODEL
+
+
+async def test_models_are_listed_with_those_of_the_server_itself_and_without_those_it_lacks(running):
+    listed = await names(running)
+    assert set(listed) == {"home/llama", "home/qwen3:4b", "hub/known", "hub/maker/new", "shop/thing"}
+    assert (listed["home/qwen3:4b"].model_class, listed["home/qwen3:4b"].input_price_nanos) == ("local", 0)
+    assert not listed["hub/maker/new"].HasField("input_price_nanos")
+    assert not (await names(running, everything=True))["home/mistral"].usable
+
+
+async def test_what_the_local_server_does_not_have_is_not_tried_unless_it_is_pinned(running):
+    told = await running.stub.ExplainRoute(
+        router_pb2.ExplainRouteRequest(intent=router_pb2.Intent(tier=router_pb2.TIER_FREE), prompt=asked("Hi")),
+        timeout=5,
+    )
+    assert [offer.offer for offer in told.offers] == ["home/llama#1"]
+    reasons = {excluded.offer: (excluded.reason, excluded.detail) for excluded in told.excluded}
+    assert reasons["home/mistral#1"] == ("not_installed", "the server of home does not have mistral")
+    assert (await running.generate(model="home/mistral")).route.model == "mistral"
+
+
+async def test_a_model_that_is_pulled_later_is_noticed_and_so_is_one_that_goes(running):
+    await running.lists("home", llama=8_000, mistral=8_000)
+    assert "home/mistral" in await names(running)
+    with pytest.raises(MeshError, match="unknown model"):
+        await running.generate(model="home/qwen3:4b")
+
+
+async def test_a_server_that_lists_nothing_has_what_the_catalogue_says():
+    async with house(catalog(HOME)) as running:
+        assert set(await names(running)) == {"home/llama", "home/mistral"}
+
+
+def asked(text):
+    prompt = router_pb2.ExplainRouteRequest().prompt
+    prompt.messages.add(role=chat_pb2.ROLE_USER).parts.add().text.text = text
+    return prompt
