@@ -133,7 +133,7 @@ def _ended(catalog: Catalog, ref: ModelRef, today: dt.date) -> str:
     """Say that a model or its vendor has ended; nothing while both live."""
     vendor = catalog.vendors[ref.vendor]
     model = vendor.models[ref.model]
-    if vendor.retired_on is not None and vendor.retired_on <= today:
+    if vendor.retired_by(today):
         return f"{vendor.id} ended on {vendor.retired_on}"
     return f"{ref} was retired on {model.retired_on}" if model.retired_by(today) else ""
 

@@ -133,7 +133,7 @@ def test_what_holds_a_key_does_not_show_it(partial, catalogue):
     mesh = load_mesh(None, {})
     key = partial.keys["GROQ_API_KEY"]
     slots = read_slots(catalogue.vendors["groq"], mesh, partial.keys)
-    assert slots[0].key.reveal() == key
+    assert slots.states[0].key.reveal() == key
     found = environments(catalogue, {}, partial.keys)
     assert found.keys["GROQ_API_KEY"] == key
     for holder in (Secret(key), slots, found, Line(None, Secret(key))):
