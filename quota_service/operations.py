@@ -85,6 +85,7 @@ class Observe(Struct, frozen=True):
     remaining: int | None = None
     closed_for: int = 0
     reason: str = ""
+    opened: bool = False
 
 
 class Reserve(Struct, frozen=True):
