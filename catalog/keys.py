@@ -51,15 +51,21 @@ def check_key(vendor: Vendor, value: str) -> KeyState:
         return KeyState("ok")
     if is_template(value):
         return KeyState("missing", "no API key")
+    problem = _problem(vendor, value)
+    return KeyState("malformed", problem) if problem else KeyState("ok")
+
+
+def _problem(vendor: Vendor, value: str) -> str:
+    """Say why a text cannot be a key of the vendor and what would be; nothing when it can."""
     if "," in value or "\n" in value:
-        return KeyState("malformed", f"holds several keys; a list of keys belongs in {vendor.key_env[0]}")
+        return f"holds several keys; a list of keys belongs in {vendor.key_env[0]}"
     if value[0] in _QUOTES or value[-1] in _QUOTES:
-        return KeyState("malformed", "stands in quotes that are part of the value; write the key without them")
+        return "stands in quotes that are part of the value; write the key without them"
     if not value.isascii() or any(character.isspace() or not character.isprintable() for character in value):
-        return KeyState("malformed", "has characters no key has, such as a space; several keys are separated by commas")
+        return "has characters no key has, such as a space; several keys are separated by commas"
     if vendor.key_format and not re.fullmatch(vendor.key_format, value):
-        return KeyState("malformed", f"does not look like a key of {vendor.display_name}; allowed: {vendor.key_format}")
-    return KeyState("ok")
+        return f"does not look like a key of {vendor.display_name}; allowed: {vendor.key_format}"
+    return ""
 
 
 def is_template(value: str) -> bool:

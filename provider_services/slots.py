@@ -18,8 +18,7 @@ from provider_services import failures
 from provider_services.proxies import proxy_for
 from provider_services.upstream import Upstream
 
-State = DescribeResponse.State.ValueType
-STATES: Mapping[str, State] = {
+STATES: Mapping[str, DescribeResponse.State.ValueType] = {
     "ok": DescribeResponse.STATE_CONFIGURED,
     "missing": DescribeResponse.STATE_MISSING,
     "malformed": DescribeResponse.STATE_MALFORMED,
@@ -44,7 +43,7 @@ class SlotState:
     """One slot: where it calls, and whether and why it can be used."""
 
     number: int
-    state: State
+    state: DescribeResponse.State.ValueType
     reason: str
     endpoint: str
     key: Secret | None
@@ -78,7 +77,9 @@ def _slot(vendor: Vendor, mesh: Mesh, number: int, found: EnvironmentKeys) -> Sl
     return SlotState(number, state, reason, endpoint.url, found.slots[number].key if keyed else None)
 
 
-def _key_state(vendor: Vendor, mesh: Mesh, number: int, found: EnvironmentKeys) -> tuple[State, str]:
+def _key_state(
+    vendor: Vendor, mesh: Mesh, number: int, found: EnvironmentKeys
+) -> tuple[DescribeResponse.State.ValueType, str]:
     """Judge the key of a slot, and name the variable it stands in or should stand in."""
     at = found.slots.get(number)
     checked = check_key(vendor, at.key.reveal() if at else "")
@@ -99,7 +100,9 @@ def _under_another_account(vendor: Vendor, mesh: Mesh, number: int, found: Envir
         theirs = mesh.slot(vendor.id, other).account
         if other < number and at.key.reveal() == key and theirs != account:
             place = f"mesh.yaml: vendors.{vendor.id}.slots"
-            return f"{at.place}, and a key has one account; {place} says {theirs} for {other} and {account} for {number}"
+            return (
+                f"{at.place}, and a key has one account; {place} says {theirs} for {other} and {account} for {number}"
+            )
     return ""
 
 

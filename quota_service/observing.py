@@ -1,4 +1,4 @@
-"""What a vendor says of our quotas: it may close and open a subject or lower a limit, and never raises one (ledger.md)."""
+"""What a vendor says of our quotas: it closes, opens or limits a subject, and never raises a limit (ledger.md)."""
 
 from quota_service.admission import Lines
 from quota_service.budgets import Budget, Terms

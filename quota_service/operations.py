@@ -29,6 +29,7 @@ class Cause(StrEnum):
     TENANT = "tenant"
     REJECTED = "rejected"
     UNKNOWN_OFFER = "unknown_offer"
+    EXHAUSTED = "exhausted"
 
 
 class Amounts(Struct, frozen=True, gc=False):

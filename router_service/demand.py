@@ -58,6 +58,7 @@ class Demand:
     deny_vendors: frozenset[str]
     max_cost: int | None
     facts: PromptFacts
+    conversation: str = ""
     notices: tuple[str, ...] = ()
 
 
@@ -99,6 +100,7 @@ def read(
         deny_vendors=_vendors(intent.deny_vendors, "intent.deny_vendors", catalog),
         max_cost=_max_cost(intent),
         facts=facts,
+        conversation=intent.conversation_id,
         notices=tuple(notices),
     )
 

@@ -21,6 +21,7 @@ from router_service.estimate import Estimator
 from router_service.journey import FINAL, Journey
 from router_service.planner import Planned
 from router_service.quota_client import QuotaClient
+from router_service.rejections import Rejections
 from router_service.vendors import Event, Limits, Vendors
 
 MAX_OFFERS = 8
@@ -42,6 +43,7 @@ class Tools:
     quota: QuotaClient
     vendors: Vendors
     breakers: Breakers
+    rejections: Rejections
     estimator: Estimator
     timeouts: Timeouts
     clock: Clock
@@ -164,6 +166,8 @@ class Pursuit:
                 breakers.abandoned(vendor, probe=attempt.probe)
             else:
                 breakers.failed(vendor, error, probe=attempt.probe)
+            if error.reason is Reason.VENDOR_AUTH:
+                self._tools.rejections.rejected(vendor, attempt.planned.offer.slot)
             self._observe(observations.from_fault(attempt.offer_text, error))
             raise
         finally:
@@ -212,6 +216,7 @@ class Pursuit:
         attempt.serve(usage, now)
         offer = attempt.planned.offer
         self._tools.breakers.served(offer.ref.vendor, probe=attempt.probe)
+        self._tools.rejections.served(offer.ref.vendor, offer.slot)
         self._observe(observations.from_answer(offer.text, learned))
         if not attempt.usage.estimated:
             counted = attempt.usage.input_tokens, attempt.usage.output_tokens

@@ -20,6 +20,8 @@ from router_service.offers import Signals
 from router_service.planner import Planner
 from router_service.pursuit import Order, Pursuit, Tools
 from router_service.requests import Requests
+from router_service.turns import Turns
+from router_service.vendor_list import VendorList
 
 
 class MeshRouter:
@@ -30,6 +32,8 @@ class MeshRouter:
         self._tools = tools
         self._planner = Planner(mesh, tools.estimator)
         self._requests = Requests(tools.clock)
+        self._turns = Turns()
+        self._vendor_list = VendorList(mesh, tools.vendors, tools.breakers, tools.rejections, tools.clock)
 
     async def generate(
         self, request: router_pb2.GenerateRequest, caller: Caller, deadline: float
@@ -76,18 +80,17 @@ class MeshRouter:
 
     async def list_models(self, request: router_pb2.ListModelsRequest) -> router_pb2.ListModelsResponse:
         """List models with price, capabilities and status."""
-        return listing.models(self._mesh.catalog, self._tools.vendors.states(), request)
+        return listing.models(self._mesh.catalog, self._tools.vendors.states(), request, self._today())
 
     async def list_vendors(self, _request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
-        """List vendors with their state and budgets."""
-        budgets = await self._tools.quota.budgets()
-        return listing.vendors(
-            self._mesh.catalog, self._tools.vendors, self._tools.breakers, budgets.budgets, self._tools.clock.now()
-        )
+        """List vendors with their slots and budgets."""
+        return self._vendor_list.told(await self._tools.quota.budgets())
 
     def serving(self) -> str | None:
         """Return None when requests can be served, else why not."""
-        if any(state.slots for state in self._tools.vendors.states().values()):
+        today, vendors = self._today(), self._mesh.catalog.vendors
+        states = self._tools.vendors.states().items()
+        if any(state.slots and not vendors[vendor].retired_by(today) for vendor, state in states):
             return None
         return "no vendor is active; `llm-mesh vendors` says why"
 
@@ -102,7 +105,9 @@ class MeshRouter:
         validation.check(request.request_id, request.prompt)
         asked = self._read(request.intent, request.prompt)
         request_id = request.request_id or uuid.UUID(bytes=secrets.token_bytes(16), version=4).hex
-        journey = Journey(request_id, asked, self._planner.plan(asked, self._signals()))
+        plan = self._planner.plan(asked, self._signals())
+        self._turns.take(plan.shared)
+        journey = Journey(request_id, asked, plan)
         order = Order(
             request_id=request_id,
             tenant=caller.tenant,
@@ -118,7 +123,8 @@ class MeshRouter:
         return demand.read(intent, prompt_facts.read(prompt), self._mesh.catalog, self._mesh.tiers, self._today())
 
     def _signals(self) -> Signals:
-        return Signals(self._today(), self._tools.vendors.states(), self._tools.breakers.open_until())
+        tools = self._tools
+        return Signals(self._today(), tools.vendors.states(), tools.breakers.open_until(), self._turns.now())
 
     def _today(self) -> dt.date:
         return dt.datetime.fromtimestamp(self._tools.clock.now(), dt.UTC).date()

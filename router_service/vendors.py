@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -21,7 +21,7 @@ from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
 from router_service.breakers import OWN_HOP
 from router_service.listening import Listener
-from router_service.offers import LOST, UNDESCRIBED, Offer, VendorState
+from router_service.offers import LOST, UNDESCRIBED, DescribedSlot, Offer, VendorState
 
 POLL_UP = 5.0
 POLL_DOWN = 0.5
@@ -30,11 +30,20 @@ POLL_TIMEOUT = 3.0
 FIRST_POLL = 2.0
 AWAY = (UNDESCRIBED, LOST)
 STATES = provider_pb2.DescribeResponse
+SLOT_STATES: Mapping[int, str] = {
+    STATES.STATE_CONFIGURED: "active",
+    STATES.STATE_MISSING: "missing",
+    STATES.STATE_MALFORMED: "malformed",
+    STATES.STATE_DISABLED: "disabled",
+    STATES.STATE_UNREACHABLE: "unreachable",
+    STATES.STATE_NO_ENDPOINT: "no_endpoint",
+}
 REASONS: Mapping[int, tuple[str, str]] = {
     STATES.STATE_MISSING: ("not_configured", "no API key for {vendor}"),
     STATES.STATE_MALFORMED: ("key_malformed", "the key of {vendor} is malformed: {reason}"),
     STATES.STATE_DISABLED: ("disabled", "{vendor} is disabled: {reason}"),
     STATES.STATE_UNREACHABLE: ("unreachable", "{vendor} is unreachable: {reason}"),
+    STATES.STATE_NO_ENDPOINT: ("no_endpoint", "{vendor} has {reason}"),
 }
 # gRPC's own words for "no connection was ever made". A connection that was reset may have carried the call.
 NEVER_CONNECTED = (
@@ -55,6 +64,7 @@ class _Connection:
     stub: provider_pb2_grpc.ProviderServiceAsyncStub
     state: VendorState = UNDESCRIBED
     described_at: float | None = None
+    incarnation: str = ""
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -88,11 +98,15 @@ class Vendors:
     Args:
         mesh: which vendors there are, where their provider services listen, which are switched off.
         clock: says when a description was read.
+        renewed: is told of a vendor whose provider service has started anew, and of its usable slots.
     """
 
-    def __init__(self, mesh: Mesh, clock: Clock) -> None:
+    def __init__(
+        self, mesh: Mesh, clock: Clock, renewed: Callable[[str, Sequence[int]], None] = lambda _vendor, _slots: None
+    ) -> None:
         self._mesh = mesh
         self._clock = clock
+        self._renewed = renewed
         self._connections: dict[str, _Connection] = {}
         self._switched_off = {
             vendor: VendorState(reason="disabled", detail=f"{vendor} is disabled by {settings.disabled_by}")
@@ -188,16 +202,22 @@ class Vendors:
             return
         connection.described_at = self._clock.now()
         connection.state = vendor_state(connection.vendor, described)
+        if described.incarnation != connection.incarnation:
+            connection.incarnation = described.incarnation
+            self._renewed(connection.vendor.id, connection.state.slots)
 
 
 def vendor_state(vendor: Vendor, described: provider_pb2.DescribeResponse) -> VendorState:
     """Read a description: the usable slots, or the reason why there are none."""
     usable = tuple(slot.slot for slot in described.slots if slot.state == STATES.STATE_CONFIGURED)
+    slots = tuple(DescribedSlot(s.slot, SLOT_STATES.get(s.state, "missing"), s.reason) for s in described.slots)
+    warnings = tuple(described.warnings)
     if usable:
-        return VendorState(slots=usable)
+        return VendorState(slots=usable, described=slots, warnings=warnings)
     worst = max(described.slots, key=lambda slot: slot.state, default=STATES.Slot(state=STATES.STATE_MISSING))
     reason, detail = REASONS.get(worst.state, REASONS[STATES.STATE_MISSING])
-    return VendorState(reason=reason, detail=detail.format(vendor=vendor.id, reason=worst.reason))
+    told = detail.format(vendor=vendor.id, reason=worst.reason)
+    return VendorState(reason=reason, detail=told, described=slots, warnings=warnings)
 
 
 def vendor_error(error: grpc.aio.AioRpcError) -> MeshError:

@@ -102,6 +102,11 @@ def test_the_primary_error_is_the_fault_when_the_first_failed():
         (denial(cause=Denial.CAUSE_TENANT, budget="tenant/t"), "tenant/t has 0 of 10 requests left", "tenant_budget"),
         (denial(cause=Denial.CAUSE_COOLING, budget="alpha/default"), "alpha/default is cooling", "cooling"),
         (
+            denial(cause=Denial.CAUSE_EXHAUSTED, budget="alpha/default"),
+            "alpha/default is out of credit or quota, says the vendor",
+            "exhausted",
+        ),
+        (
             denial(cause=Denial.CAUSE_REJECTED, budget="alpha#1"),
             "the vendor rejected the key of alpha#1",
             "key_rejected",

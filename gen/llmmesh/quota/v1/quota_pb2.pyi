@@ -570,6 +570,8 @@ class Denial(_message.Message):
         """The vendor rejected the key."""
         CAUSE_UNKNOWN_OFFER: Denial._Cause.ValueType  # 6
         """The definitions do not know the offer."""
+        CAUSE_EXHAUSTED: Denial._Cause.ValueType  # 7
+        """The vendor said that credit or quota is used up."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
         """What kind of limit stopped an offer."""
@@ -588,6 +590,8 @@ class Denial(_message.Message):
     """The vendor rejected the key."""
     CAUSE_UNKNOWN_OFFER: Denial.Cause.ValueType  # 6
     """The definitions do not know the offer."""
+    CAUSE_EXHAUSTED: Denial.Cause.ValueType  # 7
+    """The vendor said that credit or quota is used up."""
 
     OFFER_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
