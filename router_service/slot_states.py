@@ -1,7 +1,7 @@
 """Says of every slot of a vendor whether it can be used now, and of the vendor what follows from that."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from catalog.mesh import Mesh
@@ -82,11 +82,15 @@ def status(vendor: Vendor, state: VendorState, slots: Iterable[SlotState], today
     closed = [slot for slot in slots if slot.state in CLOSED.values()]
     if not closed:
         return Status("inactive", state.reason, state.detail)
-    told = {slot.reason for slot in closed}
-    reason = told.pop() if len(told) == 1 else "; ".join(f"slot {slot.number}: {slot.reason}" for slot in closed)
     if any(slot.state == "rejected" for slot in closed):
-        return Status("rejected", "key_rejected", reason)
-    return Status("inactive", "quota", reason)
+        return Status("rejected", "key_rejected", _together(closed))
+    return Status("inactive", "quota", _together(closed))
+
+
+def _together(slots: Sequence[SlotState]) -> str:
+    """Say why none of these slots can be used: once, when it is the same for all."""
+    told = {slot.reason for slot in slots}
+    return told.pop() if len(told) == 1 else "; ".join(f"slot {slot.number}: {slot.reason}" for slot in slots)
 
 
 def _described(vendor: Vendor, state: VendorState, mesh: Mesh) -> Iterable[DescribedSlot]:

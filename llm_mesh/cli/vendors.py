@@ -96,7 +96,8 @@ def notes(listed: Iterable[router_pb2.Vendor]) -> Iterator[str]:
     for vendor in listed:
         for closure in vendor.closures:
             if closure.subject.count("/") > 1:
-                yield f"{closure.subject}: closed by the vendor ({closure.reason}), opens {output.moment(closure.until)}"
+                opens = output.moment(closure.until)
+                yield f"{closure.subject}: closed by the vendor ({closure.reason}), opens {opens}"
         for warning in vendor.warnings:
             yield f"{vendor.id}: {warning}"
 
