@@ -68,7 +68,7 @@ def load_mesh(path: Path | None, env: Mapping[str, str], catalog: Catalog | None
         tiers=_tiers(file.tiers),
         budgets=_budgets(file.budgets, merged, document),
         timeouts=_timeouts(file.timeouts),
-        telemetry=Telemetry(file.telemetry.otlp_endpoint, file.telemetry.sample_ratio),
+        telemetry=Telemetry(file.telemetry.otlp_endpoint, file.telemetry.sample_ratio, file.telemetry.log_level),
         ledger_path=file.ledger.path,
         version=_version(known, file),
     )

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from catalog.limit_rows import MOST, Dollars, LimitRow, WindowWords, check_amount
 from catalog.plan import PlanName
+from catalog.settings import LogLevel
 from catalog.use_case_rows import UseCaseRow
 from catalog.vendor_rows import Endpoint, ModelRow, Name, Text
 from meshkit.yaml_file import StrictModel, wrong
@@ -173,10 +174,11 @@ class TimeoutsRow(StrictModel):
 
 
 class TelemetryRow(StrictModel):
-    """Where traces go and how many."""
+    """Where traces go and how many, and from which level up a line is logged."""
 
     otlp_endpoint: str | None = None
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    log_level: LogLevel = "info"
 
 
 class LedgerRow(StrictModel):

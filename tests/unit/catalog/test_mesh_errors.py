@@ -95,6 +95,7 @@ def test_a_mistake_is_named_with_its_line_key_and_what_is_allowed(tmp_path: Path
     [
         ("MESH_TRACE_SAMPLE_RATIO", "half", "valid number"),
         ("MESH_TRACE_SAMPLE_RATIO", "7", "less than or equal to 1"),
+        ("MESH_LOG_LEVEL", "loud", "`loud` is not known; allowed: 'debug', 'info', 'warning' or 'error'"),
         ("MESH_QUOTA_ADDRESS", "quota", "no address to listen on"),
         ("MESH_QUOTA_LISTEN", "quota", "no address to listen on"),
         ("MESH_GROQ_ENDPOINT", "groq.com", "is not an endpoint"),
