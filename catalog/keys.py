@@ -9,14 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from catalog.model import Vendor
-from meshkit.secret import Secret
+from catalog.model import Catalog, Vendor
+from meshkit.secret import HIDDEN, Secret
 
 _TEMPLATE = re.compile(
     r"(your|my|votre|replace|change|insert|put|enter|add)[-_ ].*|(your|votre).*(key|token|cle).*|.*[-_ ]here|"
     r"(.*[-_.])?x{4,}|.*\.\.\.|<.*>|\$?\{.*\}|todo|none|null|changeme",
     re.IGNORECASE,
 )
+# What may be a key within a longer text: with the letters some keys have and names and URLs are joined by, and without.
+_WORDS = (re.compile(r"[A-Za-z0-9_.+/=-]{8,}"), re.compile(r"[A-Za-z0-9_-]{8,}"))
 _SEPARATOR = re.compile(r"\s*,\s*|\s*\n\s*")
 _QUOTES = "\"'`"
 
@@ -81,6 +83,23 @@ def variable_of(vendor: Vendor, slot: int) -> str:
 def holds_key(names: Iterable[str], variable: str) -> bool:
     """Tell whether a variable is, or was meant to be, one of those that hold the keys of these names."""
     return re.sub(r"(S|_?[0-9]+)$", "", variable) in names or variable in names
+
+
+def hide_keys(text: str, catalog: Catalog) -> str:
+    """Return a text without what looks like a key of a vendor: somebody may have put one where it does not belong.
+
+    Forms that also fit names of models are of no use for that.
+    """
+    forms = [vendor.key_format for vendor in catalog.vendors.values() if vendor.key_format]
+    models = [ref.model for ref in catalog.refs()]
+    telling = [form for form in map(re.compile, forms) if not any(map(form.fullmatch, models))]
+
+    def shown(word: re.Match[str]) -> str:
+        return HIDDEN if any(form.fullmatch(word[0]) for form in telling) else word[0]
+
+    for words in _WORDS:
+        text = words.sub(shown, text)
+    return text
 
 
 def read_keys(vendor: Vendor, env: Mapping[str, str]) -> EnvironmentKeys:

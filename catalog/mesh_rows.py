@@ -44,6 +44,20 @@ def _slot_number(text: str) -> str:
     return text
 
 
+def _account(text: str) -> str:
+    """Accept the name of an account: a name of our own, which budgets are called by."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", text):
+        raise wrong(f"`{text}` is no account", "up to 64 letters, digits, `_`, `.` and `-`, a letter or digit first")
+    return text
+
+
+def _deployment(text: str) -> str:
+    """Accept the name of a deployment, which becomes part of a URL."""
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?", text):
+        raise wrong(f"`{text}` is no deployment", "up to 64 letters, digits, `_`, `.` and `-`, as its account calls it")
+    return text
+
+
 Listen = Annotated[str, AfterValidator(_listen)]
 Dial = Annotated[str, AfterValidator(_dial)]
 Port = Annotated[int, Field(gt=0, lt=65_436)]
@@ -94,11 +108,18 @@ class AddressesRow(StrictModel):
 class SlotRow(StrictModel):
     """One key of a vendor: whose account it is and how that is charged."""
 
-    account: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "default"
+    account: Annotated[str, AfterValidator(_account)] = "default"
     plan: PlanName | None = None
     endpoint: Endpoint | None = None
     region: Name | None = None
     expires_on: dt.date | None = None
+
+    @model_validator(mode="after")
+    def _calls_one_place(self) -> Self:
+        """Check that there are not two places to call."""
+        if self.endpoint and self.region:
+            raise wrong("region and endpoint both say where to call", "one of the two")
+        return self
 
 
 class VendorSettingsRow(StrictModel):
@@ -112,7 +133,7 @@ class VendorSettingsRow(StrictModel):
     slots: dict[Annotated[str, AfterValidator(_slot_number)], SlotRow] = Field(default_factory=dict)
     limits: dict[PlanName, list[LimitRow]] = Field(default_factory=dict)
     models: dict[Text, ModelRow] = Field(default_factory=dict)
-    deployments: dict[Text, Text] = Field(default_factory=dict)
+    deployments: dict[Text, Annotated[str, AfterValidator(_deployment)]] = Field(default_factory=dict)
 
 
 class TiersRow(StrictModel):

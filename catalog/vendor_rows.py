@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from catalog.endpoints import ENDPOINT_HINT, is_endpoint
 from catalog.limit_rows import LimitRow, PlanRow, PriceRow
 from catalog.model import Auth, Capability, ErrorReason, ErrorRule, Group, Model, ModelClass, Status, Vendor
 from catalog.plan import Limit, PlanName
@@ -31,9 +32,16 @@ def _name(text: str) -> str:
 
 def _endpoint(url: str) -> str:
     """Accept an absolute http(s) URL without a trailing slash, query or credentials."""
-    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*[^\s/@?#])?", url):
-        raise wrong(f"`{url}` is not an endpoint", "http(s)://host[:port][/path] without a slash at the end")
+    if not is_endpoint(url):
+        raise wrong(f"`{url}` is not an endpoint", ENDPOINT_HINT)
     return url
+
+
+def _variable(text: str) -> str:
+    """Accept the name of an environment variable."""
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", text):
+        raise wrong(f"`{text}` is not the name of a variable", "capital letters, digits and underscores")
+    return text
 
 
 def _pattern(text: str) -> str:
@@ -46,7 +54,7 @@ def _pattern(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
-Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Variable = Annotated[str, AfterValidator(_variable)]
 Text = Annotated[str, Field(min_length=1)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Tokens = Annotated[int, Field(ge=0)]

@@ -1,5 +1,6 @@
 """Works out what this mesh knows of each vendor: address, endpoint, slots, limits."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -56,6 +57,9 @@ def _endpoint(
     """Return where the vendor is called, and whether that overrules the endpoints of its slots."""
     if env.get(endpoint_variable(vendor.id)):
         return Endpoint(row.endpoint or ""), True
+    if row.endpoint and row.region:
+        place = ("vendors", vendor.id, "region")
+        raise document.error(place, "region and endpoint both say where to call", "one of the two")
     configured = row.endpoint or _region(vendor, row.region, document, ("vendors", vendor.id, "region"))
     return endpoint_of(vendor, env, configured), False
 
@@ -80,8 +84,10 @@ def _address(vendor: Vendor, row: VendorSettingsRow, file: MeshFile) -> Address:
 
 
 def _slot(vendor: Vendor, number: str, row: SlotRow, document: Document) -> Slot:
-    """Return a slot, refusing a plan or region the vendor does not have."""
+    """Return a slot, refusing a plan or region the vendor does not have, and a key where an account belongs."""
     place = ("vendors", vendor.id, "slots", number)
+    if vendor.key_format and re.fullmatch(vendor.key_format, row.account):
+        raise document.error((*place, "account"), "looks like a key", "a name of your own; keys go into variables")
     plan = row.plan or vendor.default_plan
     if plan not in vendor.plans:
         raise document.error((*place, "plan"), f"no plan `{plan}`", ", ".join(vendor.plans))
