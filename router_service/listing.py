@@ -49,6 +49,7 @@ def _model(catalog: Catalog, vendor: Vendor, model: Model, today: dt.date, *, us
         capabilities=sorted(model.capabilities),
         model_class=model.model_class,
         usable=usable and not vendor.retired_by(today),
+        short_names=model.short_names,
     )
     if model.price is not None:
         told.input_price_nanos, told.output_price_nanos = model.price.input, model.price.output

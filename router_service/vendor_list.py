@@ -51,6 +51,7 @@ class VendorList:
         told = router_pb2.ListVendorsResponse()
         for vendor in sorted(self._mesh.catalog.vendors.values(), key=lambda v: (GROUPS.index(v.group), v.id)):
             row = told.vendors.add(id=vendor.id, display_name=vendor.display_name, group=vendor.group)
+            row.reply_name = vendor.reply_name
             self._describe(vendor, row, findings)
             row.budgets.extend(map(_budget, budgets[vendor.id].values()))
             self._count(row, told.totals, budgets[vendor.id], findings)

@@ -12,6 +12,7 @@ from router_service.edge.boundary import OPEN_PATHS, boundary
 from router_service.edge.chat import Chat, Waits
 from router_service.edge.exchange import MAX_BODY_BYTES
 from router_service.edge.models import Models
+from router_service.edge.providers import Providers
 from router_service.interface import Router
 
 DRAIN_SECONDS = 5.0
@@ -69,6 +70,8 @@ class EdgeServer:
         for path in ("/v1/models", "/models"):
             application.router.add_get(path, models.listing)
         application.router.add_get("/v1/models/{id:.+}", models.one)
+        for path in ("/llm/providers", "/api/coordination/llm/providers"):
+            application.router.add_get(path, Providers(self._router).listing)
         for path in OPEN_PATHS:
             application.router.add_get(path, self._health)
         return application

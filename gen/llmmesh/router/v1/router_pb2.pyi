@@ -817,6 +817,7 @@ class Model(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     MODEL_CLASS_FIELD_NUMBER: _builtins.int
     USABLE_FIELD_NUMBER: _builtins.int
+    SHORT_NAMES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """"vendor/model"."""
     vendor: _builtins.str
@@ -845,6 +846,10 @@ class Model(_message.Message):
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it can do."""
 
+    @_builtins.property
+    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it is called behind its vendor, such as "sonnet"."""
+
     def __init__(
         self,
         *,
@@ -861,10 +866,11 @@ class Model(_message.Message):
         capabilities: _abc.Iterable[_builtins.str] | None = ...,
         model_class: _builtins.str = ...,
         usable: _builtins.bool = ...,
+        short_names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_input_price_nanos", b"_input_price_nanos", "_output_price_nanos", b"_output_price_nanos", "input_price_nanos", b"input_price_nanos", "output_price_nanos", b"output_price_nanos"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_price_nanos", b"_input_price_nanos", "_output_price_nanos", b"_output_price_nanos", "capabilities", b"capabilities", "context_window", b"context_window", "family", b"family", "id", b"id", "input_price_nanos", b"input_price_nanos", "model", b"model", "model_class", b"model_class", "output_price_nanos", b"output_price_nanos", "retired_on", b"retired_on", "status", b"status", "successor", b"successor", "usable", b"usable", "vendor", b"vendor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_price_nanos", b"_input_price_nanos", "_output_price_nanos", b"_output_price_nanos", "capabilities", b"capabilities", "context_window", b"context_window", "family", b"family", "id", b"id", "input_price_nanos", b"input_price_nanos", "model", b"model", "model_class", b"model_class", "output_price_nanos", b"output_price_nanos", "retired_on", b"retired_on", "short_names", b"short_names", "status", b"status", "successor", b"successor", "usable", b"usable", "vendor", b"vendor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__input_price_nanos: _TypeAlias = _typing.Literal["input_price_nanos"]  # noqa: Y015
     _WhichOneofArgType__input_price_nanos: _TypeAlias = _typing.Literal["_input_price_nanos", b"_input_price_nanos"]  # noqa: Y015
@@ -946,6 +952,7 @@ class Vendor(_message.Message):
     QUOTAS_FIELD_NUMBER: _builtins.int
     CLOSURES_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    REPLY_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     display_name: _builtins.str
@@ -966,6 +973,8 @@ class Vendor(_message.Message):
     """
     retired_on: _builtins.str
     """The day it ends or ended, YYYY-MM-DD; empty when it lives."""
+    reply_name: _builtins.str
+    """What the HTTP lists call it."""
     @_builtins.property
     def breakers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Breaker]:
         """Breakers of its endpoint and offers that are not closed."""
@@ -1013,10 +1022,11 @@ class Vendor(_message.Message):
         quotas: _abc.Iterable[Global___Quota] | None = ...,
         closures: _abc.Iterable[Global___Closure] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        reply_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["described_at", b"described_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakers", b"breakers", "budgets", b"budgets", "closures", b"closures", "described_at", b"described_at", "display_name", b"display_name", "group", b"group", "id", b"id", "models", b"models", "quotas", b"quotas", "reason", b"reason", "reason_code", b"reason_code", "retired_on", b"retired_on", "slots", b"slots", "status", b"status", "usable_slots", b"usable_slots", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakers", b"breakers", "budgets", b"budgets", "closures", b"closures", "described_at", b"described_at", "display_name", b"display_name", "group", b"group", "id", b"id", "models", b"models", "quotas", b"quotas", "reason", b"reason", "reason_code", b"reason_code", "reply_name", b"reply_name", "retired_on", b"retired_on", "slots", b"slots", "status", b"status", "usable_slots", b"usable_slots", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
