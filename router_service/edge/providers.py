@@ -34,8 +34,7 @@ def _provider(vendor: router_pb2.Vendor, models: list[router_pb2.Model]) -> dict
     if vendor.status != "active":
         return told | {"reason": _reason(vendor)}
     alive = [model for model in models if model.status == "active"]
-    dearest_first = sorted(alive, key=lambda model: -model.input_price_nanos)
-    short = [name for model in dearest_first for name in model.short_names]
+    short = [name for model in alive for name in model.short_names]
     ended = [
         {"name": model.model, "successor": model.successor or None} for model in models if model.status == "retired"
     ]
