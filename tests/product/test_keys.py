@@ -18,9 +18,7 @@ TEN = {"unit": "requests", "per": "day", "amount": 10, "scope": "model"}
 SEVERAL = {
     "vendors": {
         "groq": {
-            "limits": {
-                "free": [limit("requests", 10, "qwen/qwen3.8-27b"), limit("requests", 1000, "openai/gpt-oss-*")]
-            }
+            "limits": {"free": [limit("requests", 10, "qwen/qwen3.8-27b"), limit("requests", 1000, "openai/gpt-oss-*")]}
         },
         "gemini": {
             "slots": {"2": {"account": "second"}},
