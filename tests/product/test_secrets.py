@@ -16,6 +16,9 @@ from llm_mesh.environment import environments
 from meshkit.secret import Secret
 from provider_services.slots import Line, read_slots
 
+# Whichever test comes first waits for a mesh to be led down every path and killed bit by bit.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory, spans, tracing):
