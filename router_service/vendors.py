@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ POLL_DOWN = 0.5
 POLL_TIMEOUT = 3.0
 # How long to wait at the start for what every provider service says of itself.
 FIRST_POLL = 2.0
+# How many starts of provider services of one vendor are remembered: more than it has replicas.
+INCARNATIONS = 64
 AWAY = (UNDESCRIBED, LOST)
 STATES = provider_pb2.DescribeResponse
 SLOT_STATES: Mapping[int, str] = {
@@ -64,7 +67,8 @@ class _Connection:
     stub: provider_pb2_grpc.ProviderServiceAsyncStub
     state: VendorState = UNDESCRIBED
     described_at: float | None = None
-    incarnation: str = ""
+    # Several, for replicas answer in turns; a restarted one is new.
+    incarnations: deque[str] = field(default_factory=lambda: deque(maxlen=INCARNATIONS))
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -202,8 +206,8 @@ class Vendors:
             return
         connection.described_at = self._clock.now()
         connection.state = vendor_state(connection.vendor, described)
-        if described.incarnation != connection.incarnation:
-            connection.incarnation = described.incarnation
+        if described.incarnation and described.incarnation not in connection.incarnations:
+            connection.incarnations.append(described.incarnation)
             self._renewed(connection.vendor.id, connection.state.slots)
 
 

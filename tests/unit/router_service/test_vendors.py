@@ -142,12 +142,12 @@ async def test_provider_services_are_asked_what_they_are_and_noticed_when_they_g
         assert running.vendors.states()["beta"].slots == (1,)
 
 
-async def test_a_provider_service_that_starts_anew_is_told_of_once():
+async def test_a_provider_service_that_starts_anew_is_told_of_once_also_when_replicas_answer_in_turns():
     told = []
     async with house(catalog(vendor("alpha", model("one"))), slots={"alpha": (1, 3)}) as running:
         running.vendors._renewed = lambda vendor, slots: told.append((vendor, slots))
         connection = running.vendors._connections["alpha"]
-        for incarnation in ("first", "first", "second", "second"):
+        for incarnation in ("", "first", "first", "second", "first", "second"):
             running.provider("alpha").incarnation = incarnation
             await running.vendors._describe(connection)
     assert told == [("alpha", (1, 3))] * 2
