@@ -36,6 +36,7 @@ __all__ = [
     "VendorSettings",
     "default_path",
     "load_mesh",
+    "rows_directory",
 ]
 
 
@@ -82,6 +83,11 @@ def _mesh(document: Document, env: Mapping[str, str], known: Catalog) -> Mesh:
         ledger_path=file.ledger.path,
         version=_version(known, file),
     )
+
+
+def rows_directory(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    """Return the directory of rows a configuration names; None means the rows the mesh ships."""
+    return _catalog_directory(read(path) if path is not None else Document("defaults"), env)
 
 
 def _catalog_directory(document: Document, env: Mapping[str, str]) -> Path | None:

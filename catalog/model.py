@@ -101,13 +101,21 @@ class ErrorRule:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of one vendor, under the vendor's own id; sizes in tokens, 0 when unknown."""
+    """One model of one vendor, under the vendor's own id; sizes in tokens, 0 when unknown.
+
+    Of a model of class embedding `context_window` is the longest text, `dimensions` the length of its vectors, the
+    longest of several, and `max_texts` how many texts one call takes; 0 when unknown. `counts_texts` says that each
+    text counts as a request.
+    """
 
     id: str
     family: str = ""
     model_class: ModelClass = "chat"
     context_window: int = 0
     max_output_tokens: int = 0
+    dimensions: int = 0
+    max_texts: int = 0
+    counts_texts: bool = False
     price: Price | None = None
     capabilities: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
@@ -119,6 +127,11 @@ class Model:
     quirks: tuple[str, ...] = ()
     source: str = ""
     date: str = ""
+
+    @property
+    def embeds(self) -> bool:
+        """Tell whether it makes vectors; every other model makes answers."""
+        return self.model_class == "embedding"
 
     def retired_by(self, day: dt.date) -> bool:
         """Tell whether the vendor has ended the model by that day; a day named in advance comes by itself."""
@@ -219,17 +232,22 @@ class Catalog:
         """Name every model of every vendor, in the order of the rows."""
         return (ModelRef(vendor.id, model) for vendor in self.vendors.values() for model in vendor.models)
 
-    def serving(self, today: dt.date) -> tuple[ModelRef, ...]:
-        """Name the active models that have not ended by that day, in the order of the rows."""
-        return self._serving(today)
+    def serving(self, today: dt.date, *, embeds: bool = False) -> tuple[ModelRef, ...]:
+        """Name the active models that have not ended by that day, in the order of the rows.
+
+        Those that make answers, or those that embed.
+        """
+        return self._serving(today, embeds)
 
     @cached_property
-    def _serving(self) -> Callable[[dt.date], tuple[ModelRef, ...]]:
-        return lru_cache(maxsize=2)(lambda today: tuple(ref for ref in self.refs() if self._serves(ref, today)))
+    def _serving(self) -> Callable[[dt.date, bool], tuple[ModelRef, ...]]:
+        return lru_cache(maxsize=4)(
+            lambda today, embeds: tuple(ref for ref in self.refs() if self._serves(ref, today, embeds))
+        )
 
-    def _serves(self, ref: ModelRef, today: dt.date) -> bool:
+    def _serves(self, ref: ModelRef, today: dt.date, embeds: bool) -> bool:
         model = self.vendors[ref.vendor].models[ref.model]
-        return model.status == "active" and not model.retired_by(today)
+        return model.status == "active" and model.embeds is embeds and not model.retired_by(today)
 
     def vendor(self, name: str) -> Vendor | None:
         """Find a vendor by id or alias, whatever the case."""

@@ -101,6 +101,9 @@ class ModelRow(StrictModel):
     model_class: ModelClass = "chat"
     context_window: Tokens = 0
     max_output_tokens: Tokens = 0
+    dimensions: Annotated[int, Field(ge=0)] = 0
+    max_texts: Annotated[int, Field(ge=0)] = 0
+    counts_texts: bool = False
     price: PriceRow | None = None
     capabilities: list[Capability] = Field(default_factory=list)
     aliases: list[Text] = Field(default_factory=list)
@@ -112,6 +115,14 @@ class ModelRow(StrictModel):
     quirks: list[Text] = Field(default_factory=list)
     source: Text
     date: dt.date
+
+    @model_validator(mode="after")
+    def _vectors_are_of_embeddings(self) -> Self:
+        """Check that only a model that makes vectors says how long they are and of how many texts."""
+        if self.model_class != "embedding" and (self.dimensions or self.max_texts or self.counts_texts):
+            text = "dimensions, max_texts and counts_texts are of a model that makes vectors"
+            raise wrong(text, "model_class: embedding")
+        return self
 
     @model_validator(mode="after")
     def _status_is_complete(self) -> Self:
@@ -134,6 +145,9 @@ class ModelRow(StrictModel):
             model_class=self.model_class,
             context_window=self.context_window,
             max_output_tokens=self.max_output_tokens,
+            dimensions=self.dimensions,
+            max_texts=self.max_texts,
+            counts_texts=self.counts_texts,
             price=self.price.price() if self.price else None,
             capabilities=frozenset(self.capabilities),
             aliases=tuple(self.aliases),

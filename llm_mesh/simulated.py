@@ -4,7 +4,7 @@ from typing import Any
 
 from catalog.model import Catalog, Model
 
-DIMENSIONS = 1024  # of made-up vectors; the catalogue does not say how long real ones are
+DIMENSIONS = 1024  # of made-up vectors, where the catalogue does not say how long real ones are
 
 
 def hosted(catalog: Catalog) -> dict[str, Any]:
@@ -18,10 +18,10 @@ def hosted(catalog: Catalog) -> dict[str, Any]:
 
 
 def _row(model: Model) -> dict[str, Any]:
-    embeds = model.model_class == "embedding"
+    embeds = model.embeds
     row: dict[str, Any] = {"id": model.id, "kind": "embed" if embeds else "chat"}
     if embeds:
-        row["dimensions"] = DIMENSIONS
+        row["dimensions"] = model.dimensions or DIMENSIONS
     if model.context_window:
         row["context"] = model.context_window
     if model.max_output_tokens:

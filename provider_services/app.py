@@ -79,6 +79,11 @@ def speaks(dialect: str) -> bool:
     return dialect in DIALECTS
 
 
+def dialects() -> tuple[str, ...]:
+    """Name the dialects there are."""
+    return tuple(DIALECTS)
+
+
 def dialect_of(vendor: Vendor) -> Dialect:
     """Return the vendor's dialect; raises StartError when there is none, or none with the quirks the row names."""
     dialect = DIALECTS.get(vendor.dialect)

@@ -26,13 +26,14 @@ from provider_services.dialects.interface import (
     Subject,
     VendorFault,
 )
-from provider_services.measures import Measured, Measures
+from provider_services.measures import EMBEDDINGS, Measured, Measures
 from provider_services.slots import Line
-from provider_services.upstream import Response
+from provider_services.upstream import WHOLE_CAP, Response
 from provider_services.watch import Patience
 
 Decoded = TypeVar("Decoded")
 ERROR_CAP = 1_000_000  # bytes of an error answer; nobody explains himself longer
+VECTORS_CAP = 48 * 1024 * 1024  # 2,048 vectors of 3,072 numbers as base64, or half as many numbers as text
 
 
 class Attempts:
@@ -61,18 +62,32 @@ class Attempts:
 
     async def embed(self, line: Line, call: EmbedCall, patience: Patience) -> EmbedResponse:
         """Turn texts into vectors; every MeshError it raises carries an AttemptFailure."""
-        with self._measures.call("embeddings", self._label(call.model)) as measured:
+        asked = {"gen_ai.embeddings.dimension.count": call.dimensions} if call.dimensions else None
+        with self._measures.call(EMBEDDINGS, self._label(call.model), asked) as measured:
             request = _unsent(lambda: self._dialect.encode_embed(call))
-            reply, seen = await self._exchange(line, call, request, patience)
+            reply, seen = await self._exchange(line, call, request, patience, VECTORS_CAP)
             response = _answered(line, lambda: self._dialect.decode_embed(call, reply), seen)
+            response.warnings.extend(request.warnings)
             response.observations.extend(seen)
-            measured.used(response.usage)
+            measured.used(response.usage, model=response.vendor_model)
             return response
 
     async def models(self, line: Line, subject: Subject, patience: Patience) -> list[DescribeResponse.DiscoveredModel]:
-        """List the vendor's models, which also proves the key; raises MeshError."""
+        """List the vendor's models; raises MeshError."""
         reply, seen = await self._exchange(line, subject, self._dialect.encode_models(subject), patience)
         return _answered(line, lambda: self._dialect.decode_models(reply), seen)
+
+    async def prove(self, line: Line, subject: Subject, patience: Patience) -> None:
+        """Have the key accepted, by the list of models or, where that is open to all, by a path of the row.
+
+        Raises:
+            MeshError: the vendor refuses the key, or does not answer.
+        """
+        path = subject.paths.get("check")
+        if path is None:
+            await self.models(line, subject, patience)
+        else:
+            await self._exchange(line, subject, HttpRequest("GET", path), patience)
 
     async def stream(self, line: Line, call: Call, patience: Patience) -> AsyncIterator[StreamGenerateResponse]:
         """Generate piece by piece; pieces that arrived together travel together."""
@@ -96,11 +111,11 @@ class Attempts:
             yield _finish(finish, request, seen)
 
     async def _exchange(
-        self, line: Line, subject: Subject, request: HttpRequest, patience: Patience
+        self, line: Line, subject: Subject, request: HttpRequest, patience: Patience, cap: int = WHOLE_CAP
     ) -> tuple[HttpReply, list[Observation]]:
         async with line.upstream.open(request, line.key, patience) as response:
             await self._refuse(line, subject, response)
-            reply = HttpReply(response.status, response.headers, await response.read())
+            reply = HttpReply(response.status, response.headers, await response.read(cap))
         return reply, self._dialect.observe(subject, reply.headers)
 
     async def _refuse(self, line: Line, subject: Subject, response: Response) -> None:

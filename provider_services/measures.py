@@ -58,6 +58,7 @@ _first_chunk = lru_cache(maxsize=None)(FIRST_CHUNK.labels)
 _token_usage = lru_cache(maxsize=None)(TOKEN_USAGE.labels)
 _requests = lru_cache(maxsize=None)(REQUESTS.labels)
 OTHER = "other"
+EMBEDDINGS = "embeddings"  # the one operation without output tokens
 log = logs.get("measures")
 
 
@@ -85,7 +86,8 @@ class Measured:
     def used(self, usage: Usage, response_id: str = "", model: str = "") -> None:
         """Note what the answer used."""
         _token_usage(*self._labels, "input").observe(usage.input_tokens)
-        _token_usage(*self._labels, "output").observe(usage.output_tokens)
+        if self._labels[0] != EMBEDDINGS:
+            _token_usage(*self._labels, "output").observe(usage.output_tokens)
         if usage.estimated:
             ESTIMATED.labels(self._vendor).inc()
         if self._span.is_recording():

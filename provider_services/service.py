@@ -107,7 +107,7 @@ class ProviderService(ProviderServiceServicer):
         began = self._clock.monotonic()
         try:
             self._discovery.refuse_retired()
-            await self._attempts.models(self._slots.line(number), self._subjects.subject(), CHECK)
+            await self._attempts.prove(self._slots.line(number), self._subjects.subject(), CHECK)
             result.accepted = True
         except MeshError as error:
             result.reason, result.message = error.reason.value, error.message

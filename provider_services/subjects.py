@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from llmmesh.chat.v1.chat_pb2 import Prompt
+from llmmesh.chat.v1.chat_pb2 import InputKind, Prompt
 from llmmesh.provider.v1.provider_pb2 import EmbedRequest, Target
 
 from catalog.model import Model, Vendor
@@ -49,6 +49,8 @@ class Subjects:
         """Return one request for vectors; raises MeshError INVALID_REQUEST."""
         if not request.texts:
             raise invalid("texts", "at least one text is required")
+        if request.input_kind not in InputKind.values():
+            raise invalid("input_kind", f"unknown value {request.input_kind}; known: {', '.join(InputKind.keys())}")
         row = self._row(request.target)
         return EmbedCall(
             vendor=self.vendor.id,
@@ -58,6 +60,7 @@ class Subjects:
             errors=self._errors,
             texts=list(request.texts),
             dimensions=request.dimensions,
+            kind=request.input_kind,
         )
 
     def label(self, model: str) -> str:

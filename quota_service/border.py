@@ -92,6 +92,7 @@ def _offer(said: pb.OfferAmounts, where: str) -> OfferAmounts:
         _amount(said.input_tokens, f"{where}.input_tokens"),
         _amount(said.output_tokens, f"{where}.output_tokens"),
         _amount(said.cost_nanos, f"{where}.cost_nanos"),
+        _amount(said.requests, f"{where}.requests") or 1,
     )
 
 

@@ -104,7 +104,7 @@ class Hold:
     def in_full(self) -> Amounts:
         """Return everything the attempt may have spent by its estimate (I5)."""
         estimate = self.estimate
-        return Amounts(1, estimate.input_tokens, estimate.output_tokens, estimate.cost_nanos)
+        return Amounts(estimate.requests, estimate.input_tokens, estimate.output_tokens, estimate.cost_nanos)
 
 
 def _digest(content: object) -> int:

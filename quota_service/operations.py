@@ -51,6 +51,7 @@ class OfferAmounts(Struct, frozen=True, gc=False):
     input_tokens: int = 0
     output_tokens: int = 0
     cost_nanos: int = 0
+    requests: int = 1
 
 
 class Settle(Struct, frozen=True):

@@ -44,7 +44,7 @@ CLOSED_BECAUSE: Mapping[str, Cause] = {"auth": Cause.REJECTED, "quota": Cause.EX
 
 def needs(offer: OfferAmounts) -> tuple[int, int, int, int]:
     """Return the amounts an offer takes, in the order of UNITS."""
-    return 1, offer.input_tokens + offer.output_tokens, offer.cost_nanos, 1
+    return offer.requests, offer.input_tokens + offer.output_tokens, offer.cost_nanos, 1
 
 
 def amount_of(unit: str, amounts: Amounts) -> int:
@@ -143,16 +143,16 @@ def _rolls_free_in(line: Line, total: Level, budget: Budget, amount: int, now: i
 def charge(hold: Hold, settle: Settle) -> Amounts:
     """Return what a settle charges: what may have been spent is charged (I5, I13, I15).
 
-    Served: as reported, at least the request. Failed: as reported. Unknown or cancelled: at least the request; without
-    a word about the prompt its estimate; without a word about anything the estimated cost too. Unpriced: never less
-    than the estimated cost. Released: nothing.
+    Served: as reported, without a word about requests those that were held. Failed: as reported. Unknown or cancelled:
+    as served; without a word about the prompt its estimate; without a word about anything the estimated cost too.
+    Unpriced: never less than the estimated cost. Released: nothing.
     """
     told, estimate, outcome = settle.amounts, hold.estimate, settle.outcome
     if outcome == Outcome.RELEASED:
         return NOTHING
     requests, prompt, cost = told.requests, told.input_tokens, told.cost_nanos
     if outcome != Outcome.FAILED:
-        requests = max(1, requests)
+        requests = requests or estimate.requests
     if outcome in (Outcome.UNKNOWN, Outcome.CANCELLED) and prompt == 0:
         prompt = estimate.input_tokens
         if told.output_tokens == 0 and cost == 0:

@@ -82,7 +82,7 @@ class Attempt:
     def settle(self) -> quota_pb2.Settle:
         """Return the ledger operation that ends this attempt's hold."""
         amounts = quota_pb2.Amounts(
-            requests=0 if self.outcome == "released" else 1,
+            requests=0 if self.outcome == "released" else self.planned.requests,
             input_tokens=self.usage.input_tokens,
             output_tokens=self.usage.output_tokens,
             cost_nanos=self.usage.cost_nanos,

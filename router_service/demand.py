@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from llmmesh.router.v1 import router_pb2
 
-from catalog.model import Catalog, ModelRef, UseCase
+from catalog.model import Catalog, ModelRef, UseCase, Vendor
 from meshkit.errors import FieldViolation, MeshError, Reason, invalid
 from router_service.prompt_facts import PromptFacts
 
 DEFAULT_USE_CASE = "default"
+EMBEDDING_USE_CASE = "embedding"
 ANY_PRICE = "premium"
 TIERS: Mapping[router_pb2.Tier.ValueType, str] = {
     router_pb2.TIER_FREE: "free",
@@ -61,6 +62,11 @@ class Demand:
     conversation: str = ""
     notices: tuple[str, ...] = ()
 
+    @property
+    def embeds(self) -> bool:
+        """Tell whether vectors are asked for; else it is an answer."""
+        return self.facts.vectors is not None
+
 
 def read(
     intent: router_pb2.Intent, facts: PromptFacts, catalog: Catalog, caps: Mapping[str, int | None], today: dt.date
@@ -69,7 +75,7 @@ def read(
 
     Args:
         intent: what the caller sent.
-        facts: what the prompt needs.
+        facts: what the prompt, or the texts to be embedded, need.
         catalog: what is known.
         caps: each tier's cap on the blended price, nano-dollars per million tokens; None means no cap.
         today: the day that decides which models have ended.
@@ -77,15 +83,18 @@ def read(
     Raises:
         MeshError: INVALID_REQUEST, UNKNOWN_USE_CASE, UNKNOWN_MODEL or UNKNOWN_VENDOR, each naming the field.
     """
-    use_case = _use_case(intent.use_case, catalog)
+    embeds = facts.vectors is not None
+    use_case = _use_case(intent.use_case or _usual_use_case(catalog, embeds), catalog)
     _refuse_unknown_words(intent)
     notices: list[str] = []
-    named = _named_by_caller(intent, catalog, today, notices)
+    named = _named_by_caller(intent, catalog, today, notices, embeds)
     pinned = _is_named(intent.model)
     # Who names a model and nothing else has accepted its price; the default use case's tier was not their choice.
     usual = ANY_PRICE if pinned and not intent.use_case else use_case.default_tier
     tier = TIERS.get(intent.tier, usual)
-    candidates = named if pinned else _unique([*named, *_usual(use_case, tier, catalog, today)])
+    candidates = named if pinned else _unique([*named, *_usual(use_case, tier, catalog, today, embeds)])
+    if not pinned:
+        _check_purpose(use_case, candidates, catalog, embeds)
     return Demand(
         use_case=use_case,
         tier=tier,
@@ -103,6 +112,15 @@ def read(
         conversation=intent.conversation_id,
         notices=tuple(notices),
     )
+
+
+def suggests_vectors(intent: router_pb2.Intent, catalog: Catalog) -> bool:
+    """Tell whether the first model an intent names, by itself or by its use case, makes vectors."""
+    names = [name for name in (intent.model, intent.preferred_model) if _is_named(name)]
+    if not names and (use_case := catalog.use_case(intent.use_case or DEFAULT_USE_CASE)) is not None:
+        names = [name for listed in use_case.candidates.values() for name in listed]
+    first = next((ref for name in names for ref in catalog.resolve(name)), None)
+    return first is not None and catalog.vendors[first.vendor].models[first.model].embeds
 
 
 def _refuse_unknown_words(intent: router_pb2.Intent) -> None:
@@ -129,8 +147,20 @@ def _max_cost(intent: router_pb2.Intent) -> int | None:
     return intent.max_cost_nanos
 
 
+def _usual_use_case(catalog: Catalog, embeds: bool) -> str:
+    return EMBEDDING_USE_CASE if embeds and catalog.use_case(EMBEDDING_USE_CASE) else DEFAULT_USE_CASE
+
+
+def _check_purpose(use_case: UseCase, candidates: Iterable[ModelRef], catalog: Catalog, embeds: bool) -> None:
+    """Refuse a use case all of whose candidates do other work than what is asked."""
+    kinds = {catalog.vendors[ref.vendor].models[ref.model].embeds for ref in candidates}
+    if kinds == {not embeds}:
+        made = ("answers, not embeddings", "embeddings, not answers")[not embeds]
+        raise invalid("intent.use_case", f"the models of use case `{use_case.name}` make {made}")
+
+
 def _use_case(name: str, catalog: Catalog) -> UseCase:
-    found = catalog.use_case(name or DEFAULT_USE_CASE)
+    found = catalog.use_case(name)
     if found is not None:
         return found
     allowed = ", ".join(sorted(catalog.use_cases))
@@ -151,13 +181,14 @@ def _requirements(names: Iterable[str]) -> frozenset[str]:
 
 
 def _vendors(names: Iterable[str], field: str, catalog: Catalog) -> frozenset[str]:
-    return frozenset(_vendor(name, field, catalog) for name in names)
+    return frozenset(vendor_named(name, field, catalog).id for name in names)
 
 
-def _vendor(name: str, field: str, catalog: Catalog) -> str:
+def vendor_named(name: str, field: str, catalog: Catalog) -> Vendor:
+    """Find a vendor by id or alias; raises MeshError UNKNOWN_VENDOR that names the field."""
     found = catalog.vendor(name)
     if found is not None:
-        return found.id
+        return found
     allowed = ", ".join(sorted(catalog.vendors))
     raise MeshError(
         Reason.UNKNOWN_VENDOR,
@@ -168,34 +199,41 @@ def _vendor(name: str, field: str, catalog: Catalog) -> str:
 
 
 def _named_by_caller(
-    intent: router_pb2.Intent, catalog: Catalog, today: dt.date, notices: list[str]
+    intent: router_pb2.Intent, catalog: Catalog, today: dt.date, notices: list[str], embeds: bool
 ) -> tuple[ModelRef, ...]:
-    """Return the models the caller pinned, with other hosts unless strict, or else prefers."""
+    """Return the models the caller pinned, with other hosts unless strict, or else prefers.
+
+    Vectors of two models cannot be compared: a model pinned for them has no other hosts and no successor.
+    """
     if _is_named(intent.model):
-        refs = _named(intent.model, "intent.model", catalog)
+        refs = _named(intent.model, "intent.model", catalog, embeds)
+        if embeds:
+            return refs
         pinned = [_alive(ref, catalog, today, notices) for ref in refs]
         hosts = [] if intent.strict else _other_hosts(pinned, catalog, today)
         return _unique([*pinned, *hosts])
     if _is_named(intent.preferred_model):
-        refs = _named(intent.preferred_model, "intent.preferred_model", catalog)
+        refs = _named(intent.preferred_model, "intent.preferred_model", catalog, embeds)
         return _unique([_alive(ref, catalog, today, notices) for ref in refs])
     return ()
 
 
-def _usual(use_case: UseCase, tier: str, catalog: Catalog, today: dt.date) -> Sequence[ModelRef]:
+def _usual(use_case: UseCase, tier: str, catalog: Catalog, today: dt.date, embeds: bool) -> Sequence[ModelRef]:
     """Return the use case's own candidates for a tier; none listed means every model that is alive."""
     listed = use_case.candidates.get(tier)
     if listed is None:
-        return catalog.serving(today)
+        return catalog.serving(today, embeds=embeds)
     untold: list[str] = []  # the caller named none of these
     return [_alive(ref, catalog, today, untold) for name in listed for ref in catalog.resolve(name)]
 
 
-def _named(name: str, field: str, catalog: Catalog) -> tuple[ModelRef, ...]:
+def _named(name: str, field: str, catalog: Catalog, embeds: bool) -> tuple[ModelRef, ...]:
     vendor = catalog.vendor(name)
     found = catalog.resolve(name)
     if not found and vendor is not None:
-        found = tuple(ModelRef(vendor.id, m.id) for m in vendor.models.values() if m.status == "active")
+        active = [model for model in vendor.models.values() if model.status == "active"]
+        able = [model for model in active if model.embeds is embeds]
+        found = tuple(ModelRef(vendor.id, model.id) for model in able or active)
     if found:
         return found
     closest = ", ".join(catalog.closest(name))

@@ -45,12 +45,16 @@ class Estimator:
     def output_tokens(self, facts: PromptFacts, default: int | None, model: str, longest: int) -> int:
         """Estimate the tokens of all answers: the caller's bound, else the use case's, else the model's habit.
 
+        Vectors are no tokens.
+
         Args:
             facts: the prompt's facts.
             default: the use case's bound.
             model: whose habits to use.
             longest: the model's own bound, 0 when unknown.
         """
+        if facts.vectors is not None:
+            return 0
         bound = facts.max_output_tokens or default
         if bound is None:
             learned = self._outputs.get(model)
@@ -68,6 +72,11 @@ def plain_input_tokens(facts: PromptFacts) -> int:
     """Estimate prompt tokens from sizes alone; at least 1."""
     text = ceil(facts.text_bytes / BYTES_PER_TOKEN)
     return TOKENS_PER_PROMPT + text + facts.messages * TOKENS_PER_MESSAGE + facts.images * TOKENS_PER_IMAGE
+
+
+def least_tokens(size: int) -> int:
+    """Return how many tokens `size` bytes of text have at the very least, whatever the model."""
+    return ceil(size / BYTES_PER_TOKEN * RATIO_BOUNDS[0])
 
 
 def text_tokens(size: int) -> int:

@@ -24,6 +24,11 @@ class Router(Protocol):
     ) -> AsyncGenerator[router_pb2.StreamGenerateResponse]:
         """Answer piece by piece: start, deltas, one finish. Close the iterator to cancel."""
 
+    async def embed(
+        self, request: router_pb2.EmbedRequest, caller: Caller, deadline: float
+    ) -> router_pb2.EmbedResponse:
+        """Turn texts into vectors of one model."""
+
     async def explain(self, request: router_pb2.ExplainRouteRequest, caller: Caller) -> router_pb2.ExplainRouteResponse:
         """Say how a request would be served; send and hold nothing."""
 
@@ -32,6 +37,9 @@ class Router(Protocol):
 
     async def list_vendors(self, request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
         """List vendors with their state and budgets."""
+
+    def check_vendors(self, request: router_pb2.CheckVendorsRequest) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
+        """Ask vendors whether they accept our keys; tell of each slot once, in the order of the answers."""
 
     def serving(self) -> str | None:
         """Return None when requests can be served, else why not."""

@@ -11,7 +11,7 @@ from meshkit.errors import FieldViolation, MeshError, QuotaViolation, Reason
 from router_service.attempt import SERVED, Attempt
 from router_service.demand import TIERS, Demand
 from router_service.offers import LOST
-from router_service.planner import Plan
+from router_service.planner import Exclusion, Plan
 
 TIER_NUMBERS = {name: number for number, name in TIERS.items()}
 CAUSES = {
@@ -34,6 +34,12 @@ REFUSED = frozenset({Reason.VENDOR_AUTH.value})
 REJECTED = quota_pb2.Denial.CAUSE_REJECTED
 # Reasons to leave an offer out that may be gone when the caller asks again.
 PASSING = frozenset({"unreachable", "breaker_open"})
+# Reasons to leave an offer out that are the caller's to mend, and the error that says so.
+TOO_MUCH = {
+    "context": (Reason.VENDOR_CONTEXT, "too long for every candidate"),
+    "texts": (Reason.VENDOR_UNSUPPORTED, "too many for every candidate"),
+    "dimensions": (Reason.VENDOR_UNSUPPORTED, "too many for every candidate"),
+}
 # When to ask again after such a reason.
 RECOVERY_SECONDS = 1.0
 
@@ -161,10 +167,9 @@ class Journey:
 
     def _no_offer(self) -> MeshError:
         reasons = {exclusion.reason for exclusion in self.plan.excluded}
-        too_long = next((e.detail for e in self.plan.excluded if e.reason == "context"), "")
-        if too_long and not reasons & PASSING:
-            field = FieldViolation("prompt.messages", f"too long for every candidate: {too_long}")
-            return MeshError(Reason.VENDOR_CONTEXT, field.description, fields=[field], details=self._details())
+        beyond = next((e for e in self.plan.excluded if e.reason in TOO_MUCH), None)
+        if beyond is not None and not reasons & PASSING:
+            return self._too_much(beyond)
         why = self.plan.why_not_first() or next((e.detail for e in self.plan.excluded), "no candidate at all")
         if self.demand.pinned and reasons == {"capability"}:
             field = FieldViolation("intent.model", why)
@@ -181,6 +186,12 @@ class Journey:
         """Make the error for a request whose every offer has a key its vendor rejected: no quota is the matter."""
         text = why_denied(self.denials[0])
         return MeshError(Reason.VENDOR_AUTH, text, retry_after=self._soonest(), details=self._details())
+
+    def _too_much(self, beyond: Exclusion) -> MeshError:
+        reason, words = TOO_MUCH[beyond.reason]
+        content = "texts" if self.demand.embeds else "prompt.messages"
+        field = FieldViolation("dimensions" if beyond.reason == "dimensions" else content, f"{words}: {beyond.detail}")
+        return MeshError(reason, field.description, fields=[field], details=self._details())
 
     def _exhausted(self) -> MeshError:
         violations = [QuotaViolation(denial.budget, why_denied(denial)) for denial in self.denials]

@@ -11,7 +11,7 @@ from catalog.mesh import Mesh
 from catalog.model import Catalog, ModelRef, Price, cost_nanos
 from meshkit.errors import StartError
 from router_service.demand import Demand
-from router_service.estimate import Estimator
+from router_service.estimate import Estimator, least_tokens
 from router_service.offers import UNDESCRIBED, Offer, Signals, offers_of
 from router_service.strategies import STRATEGIES
 from router_service.turns import of_conversation, rotated
@@ -25,12 +25,13 @@ NEVER_PAID = frozenset({"free", "credit", "local"})
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An offer that will be tried, with what it is expected to need."""
+    """An offer that will be tried, with what it is expected to need; `requests` are those the vendor will count."""
 
     offer: Offer
     input_tokens: int
     output_tokens: int
     cost: int
+    requests: int = 1
 
     def amounts(self) -> quota_pb2.OfferAmounts:
         """Return what the ledger must hold for it."""
@@ -39,6 +40,7 @@ class Planned:
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
             cost_nanos=self.cost,
+            requests=self.requests,
         )
 
 
@@ -117,7 +119,7 @@ class Planner:
     def _offers(self, demand: Demand, signals: Signals, excluded: list[Exclusion], shared: list[str]) -> Iterator[Fit]:
         turn = of_conversation(demand.conversation) if demand.conversation else None
         for rank, ref in enumerate(demand.candidates):
-            if ended := _ended(self._mesh.catalog, ref, signals.today):
+            if ended := _ended(self._mesh.catalog, ref, signals.today, embeds=demand.embeds):
                 excluded.append(Exclusion(str(ref), "retired", ended))
                 continue
             state = signals.vendors.get(ref.vendor, UNDESCRIBED)
@@ -138,16 +140,22 @@ class Planner:
             demand.facts, demand.use_case.max_output_tokens, model, offer.model.max_output_tokens
         )
         cost = cost_nanos(offer.price or ASSUMED_PRICE, input_tokens, output_tokens)
-        return Planned(offer, input_tokens, output_tokens, cost)
+        vectors = demand.facts.vectors
+        requests = max(1, vectors.texts) if vectors is not None and offer.model.counts_texts else 1
+        return Planned(offer, input_tokens, output_tokens, cost, requests)
 
 
-def _ended(catalog: Catalog, ref: ModelRef, today: dt.date) -> str:
+def _ended(catalog: Catalog, ref: ModelRef, today: dt.date, *, embeds: bool) -> str:
     """Say that a model or its vendor has ended; nothing while both live."""
     vendor = catalog.vendors[ref.vendor]
     model = vendor.models[ref.model]
     if vendor.retired_by(today):
         return f"{vendor.id} ended on {vendor.retired_on}"
-    return f"{ref} was retired on {model.retired_on}" if model.retired_by(today) else ""
+    if not model.retired_by(today):
+        return ""
+    successor = catalog.successor(ref) if embeds else None
+    heir = f"; its successor {successor} makes other vectors" if successor else ""
+    return f"{ref} was retired on {model.retired_on}{heir}"
 
 
 def _status(demand: Demand, planned: Planned) -> Verdict:
@@ -177,16 +185,31 @@ def _data_policy(demand: Demand, planned: Planned) -> Verdict:
 
 def _capability(demand: Demand, planned: Planned) -> Verdict:
     model = planned.offer.model
-    if model.model_class == "embedding":
-        return "capability", f"{planned.offer.ref} makes embeddings, not answers"
+    if model.embeds is not demand.embeds:
+        made = "embeddings, not answers" if model.embeds else "answers, not embeddings"
+        return "capability", f"{planned.offer.ref} makes {made}"
     missing = demand.needs - model.capabilities
     return ("capability", f"{planned.offer.ref} has no {', '.join(sorted(missing))}") if missing else None
 
 
-def _context(_demand: Demand, planned: Planned) -> Verdict:
+def _context(demand: Demand, planned: Planned) -> Verdict:
     window = planned.offer.model.context_window
-    needed = planned.input_tokens
-    return ("context", f"about {needed} tokens; {planned.offer.ref} takes {window}") if 0 < window < needed else None
+    needed, told = planned.input_tokens, "about {} tokens"
+    if demand.facts.vectors is not None:
+        # A window holds one text, and texts are often cut to fill it: only what surely goes beyond it is left out.
+        needed, told = least_tokens(demand.facts.vectors.longest), "a text of at least {} tokens"
+    return ("context", f"{told.format(needed)}; {planned.offer.ref} takes {window}") if 0 < window < needed else None
+
+
+def _vectors(demand: Demand, planned: Planned) -> Verdict:
+    asked, model = demand.facts.vectors, planned.offer.model
+    if asked is None:
+        return None
+    if 0 < model.max_texts < asked.texts:
+        return "texts", f"{asked.texts} texts; {planned.offer.ref} takes at most {model.max_texts} at once"
+    if 0 < model.dimensions < asked.dimensions:
+        return "dimensions", f"{asked.dimensions} dimensions; {planned.offer.ref} makes at most {model.dimensions}"
+    return None
 
 
 def _plan_covers(_demand: Demand, planned: Planned) -> Verdict:
@@ -221,6 +244,7 @@ FILTERS: tuple[Filter, ...] = (
     _data_policy,
     _capability,
     _context,
+    _vectors,
     _plan_covers,
     _price_cap,
 )

@@ -22,7 +22,7 @@ from router_service.journey import FINAL, Journey
 from router_service.planner import Planned
 from router_service.quota_client import QuotaClient
 from router_service.rejections import Rejections
-from router_service.vendors import Event, Limits, Vendors
+from router_service.vendors import Ask, Event, Limits, Vendors
 
 MAX_OFFERS = 8
 # Kept for the way back to the caller.
@@ -53,15 +53,15 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One request, ready to be served. `deadline` is a monotonic moment."""
+    """One request, ready to be served; `ask` makes its call to any offer. `deadline` is a monotonic moment."""
 
     request_id: str
     tenant: str
-    prompt: chat_pb2.Prompt
+    ask: Ask
     deadline: float
-    streamed: bool
-    held_back: bool
-    restarts: bool
+    streamed: bool = False
+    held_back: bool = False
+    restarts: bool = False
 
 
 class Pursuit:
@@ -183,9 +183,8 @@ class Pursuit:
 
     async def _call(self, attempt: Attempt) -> AsyncGenerator[Event]:
         """Forward a vendor's events, or hold them back until the last one; note what they tell."""
-        call = self._tools.vendors.stream if self._order.streamed else self._tools.vendors.generate
         held_back: deque[Event] = deque()
-        async with aclosing(call(attempt.planned.offer, self._order.prompt, self._limits(attempt))) as events:
+        async with aclosing(self._order.ask(attempt.planned.offer, self._limits(attempt))) as events:
             async for event in events:
                 if attempt.outcome == SERVED:
                     continue  # nothing counts after the finish
@@ -200,6 +199,9 @@ class Pursuit:
     def _note(self, attempt: Attempt, event: Event) -> bool:
         """Keep the books of one event; tell whether it was the last."""
         now = self._tools.clock.monotonic()
+        if isinstance(event, provider_pb2.EmbedResponse):
+            self._served(attempt, event.usage, event.observations, now)
+            return True
         if isinstance(event, provider_pb2.GenerateResponse):
             attempt.note_whole(event.completion)
             self._served(attempt, event.completion.usage, event.observations, now)

@@ -65,8 +65,9 @@ class Rejections:
             self._open(vendor, slot, "slot", "auth")
 
     def _accepted(self, vendor: str, slot: int) -> None:
-        self._slots.get(vendor, set()).discard(slot)
-        log.info("key_accepted", vendor=vendor, slot=slot)
+        if slot in (slots := self._slots.get(vendor, set())):
+            slots.remove(slot)
+            log.info("key_accepted", vendor=vendor, slot=slot)
         self._open(vendor, slot, "slot", "auth")
 
     def _open(self, vendor: str, slot: int, scope: str, reason: str) -> None:

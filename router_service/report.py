@@ -100,6 +100,7 @@ def _write(journey: Journey, outcome: str, reason: str, seconds: float) -> None:
     serving = journey.serving
     fields: dict[str, object] = {
         "request_id": journey.request_id,
+        "operation": "embeddings" if journey.demand.embeds else "chat",
         "use_case": journey.demand.use_case.name,
         "tier": journey.demand.tier,
         "outcome": outcome,

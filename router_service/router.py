@@ -3,8 +3,10 @@
 import datetime as dt
 import secrets
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
+from typing import TypeVar
 
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.provider.v1 import provider_pb2
@@ -12,16 +14,19 @@ from llmmesh.router.v1 import router_pb2
 
 from catalog.mesh import Mesh
 from meshkit.identity import Caller
-from router_service import demand, explain, listing, prompt_facts, report, validation
+from router_service import demand, explain, key_checks, listing, prompt_facts, report, validation
 from router_service.attempt import Attempt
 from router_service.demand import Demand
 from router_service.journey import Journey
 from router_service.offers import Signals
 from router_service.planner import Planner
+from router_service.prompt_facts import PromptFacts
 from router_service.pursuit import Order, Pursuit, Tools
 from router_service.requests import Requests
 from router_service.turns import Turns
 from router_service.vendor_list import VendorList
+
+WholeT = TypeVar("WholeT", provider_pb2.GenerateResponse, provider_pb2.EmbedResponse)
 
 
 class MeshRouter:
@@ -40,16 +45,26 @@ class MeshRouter:
     ) -> router_pb2.GenerateResponse:
         """Answer whole."""
         journey, order = self._prepare(request, caller, deadline, streamed=False)
-        with self._requests.enter(caller.tenant, journey.request_id) as entry:
-            response = router_pb2.GenerateResponse()
-            with report.following(journey, self._tools.clock):
-                async with aclosing(Pursuit(self._tools, order, journey).events()) as events:
-                    async for attempt, event in events:
-                        if isinstance(event, provider_pb2.GenerateResponse):
-                            response.completion.CopyFrom(_priced(event.completion, attempt, journey.demand))
-            entry.route = journey.route()
-            response.route.CopyFrom(entry.route)
-            return response
+        answer, attempt, route = await self._whole(journey, order, provider_pb2.GenerateResponse)
+        return router_pb2.GenerateResponse(completion=_priced(answer.completion, attempt, journey.demand), route=route)
+
+    async def embed(
+        self, request: router_pb2.EmbedRequest, caller: Caller, deadline: float
+    ) -> router_pb2.EmbedResponse:
+        """Turn texts into vectors of one model."""
+        validation.check_texts(request)
+        asked = self._read_texts(request.intent, request.texts, request.dimensions)
+        journey = self._journey(request.request_id, asked)
+        ask = partial(self._tools.vendors.embed, request)
+        order = Order(journey.request_id, caller.tenant, ask, self._tools.clock.monotonic() + deadline)
+        answer, attempt, route = await self._whole(journey, order, provider_pb2.EmbedResponse)
+        return router_pb2.EmbedResponse(
+            embeddings=answer.embeddings,
+            usage=attempt.usage,
+            route=route,
+            warnings=[*answer.warnings, *_notices(asked)],
+            vendor_model=answer.vendor_model,
+        )
 
     async def stream(
         self, request: router_pb2.StreamGenerateRequest, caller: Caller, deadline: float
@@ -74,7 +89,7 @@ class MeshRouter:
 
     async def explain(self, request: router_pb2.ExplainRouteRequest, caller: Caller) -> router_pb2.ExplainRouteResponse:
         """Say how a request would be served; send and hold nothing."""
-        asked = self._read(request.intent, request.prompt)
+        asked = self._read_explained(request)
         plan = self._planner.plan(asked, self._signals())
         return await explain.explain(asked, plan, caller.tenant, self._tools.quota)
 
@@ -85,6 +100,15 @@ class MeshRouter:
     async def list_vendors(self, _request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
         """List vendors with their slots and budgets."""
         return self._vendor_list.told(await self._tools.quota.budgets())
+
+    async def check_vendors(
+        self, request: router_pb2.CheckVendorsRequest
+    ) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
+        """Ask vendors whether they accept our keys; tell of each slot once, in the order of the answers."""
+        named = key_checks.named(self._mesh.catalog, request.vendors)
+        async with aclosing(key_checks.check(named, self._tools.vendors, self._tools.rejections)) as told:
+            async for result in told:
+                yield result
 
     def serving(self) -> str | None:
         """Return None when requests can be served, else why not."""
@@ -104,14 +128,12 @@ class MeshRouter:
     ) -> tuple[Journey, Order]:
         validation.check(request.request_id, request.prompt)
         asked = self._read(request.intent, request.prompt)
-        request_id = request.request_id or uuid.UUID(bytes=secrets.token_bytes(16), version=4).hex
-        plan = self._planner.plan(asked, self._signals())
-        self._turns.take(plan.shared)
-        journey = Journey(request_id, asked, plan)
+        journey = self._journey(request.request_id, asked)
+        vendors = self._tools.vendors
         order = Order(
-            request_id=request_id,
+            request_id=journey.request_id,
             tenant=caller.tenant,
-            prompt=_with_defaults(request.prompt, asked),
+            ask=partial(vendors.stream if streamed else vendors.generate, _with_defaults(request.prompt, asked)),
             deadline=self._tools.clock.monotonic() + deadline,
             streamed=streamed,
             held_back=asked.guarantee == "whole",
@@ -119,8 +141,40 @@ class MeshRouter:
         )
         return journey, order
 
+    def _journey(self, request_id: str, asked: Demand) -> Journey:
+        request_id = request_id or uuid.UUID(bytes=secrets.token_bytes(16), version=4).hex
+        plan = self._planner.plan(asked, self._signals())
+        self._turns.take(plan.shared)
+        return Journey(request_id, asked, plan)
+
+    async def _whole(
+        self, journey: Journey, order: Order, kind: type[WholeT]
+    ) -> tuple[WholeT, Attempt, router_pb2.Route]:
+        """Pursue an answer that comes in one piece; return it, who served it, and how."""
+        with self._requests.enter(order.tenant, order.request_id) as entry:
+            with report.following(journey, self._tools.clock):
+                async with aclosing(Pursuit(self._tools, order, journey).events()) as events:
+                    answers = [(event, attempt) async for attempt, event in events if isinstance(event, kind)]
+            entry.route = journey.route()
+            answer, attempt = answers[-1]
+            return answer, attempt, entry.route
+
     def _read(self, intent: router_pb2.Intent, prompt: chat_pb2.Prompt) -> Demand:
-        return demand.read(intent, prompt_facts.read(prompt), self._mesh.catalog, self._mesh.tiers, self._today())
+        return self._demand(intent, prompt_facts.read(prompt))
+
+    def _read_texts(self, intent: router_pb2.Intent, texts: Sequence[str], dimensions: int) -> Demand:
+        return self._demand(intent, prompt_facts.read_texts(texts, dimensions))
+
+    def _read_explained(self, request: router_pb2.ExplainRouteRequest) -> Demand:
+        """Read what is to be explained; where only an intent is given, its first model says for which work."""
+        validation.check_explained(request)
+        untold = not request.prompt.messages and demand.suggests_vectors(request.intent, self._mesh.catalog)
+        if request.texts or untold:
+            return self._read_texts(request.intent, request.texts, request.dimensions)
+        return self._read(request.intent, request.prompt)
+
+    def _demand(self, intent: router_pb2.Intent, facts: PromptFacts) -> Demand:
+        return demand.read(intent, facts, self._mesh.catalog, self._mesh.tiers, self._today())
 
     def _signals(self) -> Signals:
         tools = self._tools

@@ -38,6 +38,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             async for event in events:
                 yield event
 
+    async def Embed(self, request: router_pb2.EmbedRequest, context: Context) -> router_pb2.EmbedResponse:
+        """Turn texts into vectors."""
+        return await self._router.embed(request, identity.current.get(), self._deadline(context))
+
     async def ExplainRoute(
         self, request: router_pb2.ExplainRouteRequest, _context: Context
     ) -> router_pb2.ExplainRouteResponse:
@@ -55,6 +59,14 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     ) -> router_pb2.ListVendorsResponse:
         """List vendors."""
         return await self._router.list_vendors(request)
+
+    async def CheckVendors(
+        self, request: router_pb2.CheckVendorsRequest, _context: Context
+    ) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
+        """Ask vendors whether they accept our keys."""
+        async with aclosing(self._router.check_vendors(request)) as results:
+            async for result in results:
+                yield result
 
     def _deadline(self, context: Context) -> float:
         remaining = context.time_remaining()

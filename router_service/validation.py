@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 from llmmesh.chat.v1 import chat_pb2
+from llmmesh.router.v1 import router_pb2
 
 from meshkit.errors import FieldViolation, MeshError, Reason
 from meshkit.nesting import DEEPEST_SCHEMA, depth
@@ -15,6 +16,8 @@ MAX_MESSAGES = 10_000
 MAX_TOOLS = 512
 MAX_STOPS = 64
 MAX_VIOLATIONS = 20
+MAX_TEXTS = 2_048
+MAX_DIMENSIONS = 65_536
 # Bounds of sampling fields, both inclusive.
 BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -42,6 +45,25 @@ def check(request_id: str, prompt: chat_pb2.Prompt) -> None:
     violations = [*_request_id(request_id)]
     for each in checks:
         violations.extend(each(prompt))
+    _refuse(violations)
+
+
+def check_texts(request: router_pb2.EmbedRequest) -> None:
+    """Do the same for texts to be embedded."""
+    empty = () if request.texts else (FieldViolation("texts", "must not be empty"),)
+    kinds = chat_pb2.InputKind
+    unknown = f"unknown value {request.input_kind}; known: {', '.join(kinds.keys())}"
+    kind = () if request.input_kind in kinds.values() else (FieldViolation("input_kind", unknown),)
+    _refuse([*_request_id(request.request_id), *empty, *_texts(request), *kind])
+
+
+def check_explained(request: router_pb2.ExplainRouteRequest) -> None:
+    """Do the same for what is to be explained; it may be empty."""
+    both = request.texts and request.prompt.messages
+    _refuse([*([FieldViolation("texts", "must be empty when there is a prompt")] if both else ()), *_texts(request)])
+
+
+def _refuse(violations: list[FieldViolation]) -> None:
     if violations:
         first = violations[0]
         raise MeshError(
@@ -52,6 +74,17 @@ def check(request_id: str, prompt: chat_pb2.Prompt) -> None:
 def _request_id(request_id: str) -> Violations:
     if request_id and not REQUEST_ID.fullmatch(request_id):
         yield FieldViolation("request_id", "must be 1 to 100 printable ASCII characters without spaces")
+
+
+def _texts(request: router_pb2.EmbedRequest | router_pb2.ExplainRouteRequest) -> Violations:
+    if len(request.texts) > MAX_TEXTS:
+        yield FieldViolation("texts", f"must be at most {MAX_TEXTS}")
+        return
+    for number, text in enumerate(request.texts):
+        if not text:
+            yield FieldViolation(f"texts[{number}]", "must not be empty")
+    if request.HasField("dimensions") and not 1 <= request.dimensions <= MAX_DIMENSIONS:
+        yield FieldViolation("dimensions", f"must be from 1 to {MAX_DIMENSIONS}")
 
 
 def _messages(prompt: chat_pb2.Prompt) -> Violations:

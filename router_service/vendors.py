@@ -8,11 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import grpc
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.provider.v1 import provider_pb2, provider_pb2_grpc
+from llmmesh.router.v1 import router_pb2
 
 from catalog.mesh import Mesh
 from catalog.model import Vendor
@@ -20,6 +21,7 @@ from meshkit import durations, logs, status, tracing
 from meshkit.channel import open_channel
 from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
+from router_service import vectors
 from router_service.breakers import OWN_HOP
 from router_service.listening import Listener
 from router_service.offers import LOST, UNDESCRIBED, DescribedSlot, Offer, VendorState
@@ -31,6 +33,8 @@ POLL_TIMEOUT = 3.0
 FIRST_POLL = 2.0
 # How many starts of provider services of one vendor are remembered: more than it has replicas.
 INCARNATIONS = 64
+# Longer than a provider service waits for its vendor's word on a key.
+CHECK_TIMEOUT = 20.0
 AWAY = (UNDESCRIBED, LOST)
 STATES = provider_pb2.DescribeResponse
 SLOT_STATES: Mapping[int, str] = {
@@ -57,8 +61,9 @@ NEVER_CONNECTED = (
 )
 # The provider service keeps the time of the vendor's silence; this much later it is silent itself.
 SLACK = 0.5
+WholeT = TypeVar("WholeT", provider_pb2.GenerateResponse, provider_pb2.EmbedResponse)
 log = logs.get("vendors")
-Event = provider_pb2.GenerateResponse | provider_pb2.StreamGenerateResponse
+Event = provider_pb2.GenerateResponse | provider_pb2.StreamGenerateResponse | provider_pb2.EmbedResponse
 
 
 @dataclass(slots=True)
@@ -94,6 +99,10 @@ class Limits:
     total: float
     first_token: float
     idle: float
+
+
+# One call that could go to any offer: all that is missing is whom to ask and how long to wait.
+Ask = Callable[[Offer, Limits], AsyncGenerator[Event]]
 
 
 class Vendors:
@@ -149,7 +158,7 @@ class Vendors:
         connection = self._connections.get(vendor)
         return None if connection is None else connection.described_at
 
-    async def generate(self, offer: Offer, prompt: chat_pb2.Prompt, limits: Limits) -> AsyncGenerator[Event]:
+    async def generate(self, prompt: chat_pb2.Prompt, offer: Offer, limits: Limits) -> AsyncGenerator[Event]:
         """Call for a whole completion; yields it once.
 
         Raises:
@@ -159,14 +168,26 @@ class Vendors:
         with tracing.span("Sent.llmmesh.provider.v1.ProviderService.Generate", tracing.SpanKind.CLIENT):
             connection = self._connections[offer.ref.vendor]
             call = connection.stub.Generate(request, timeout=limits.total, metadata=tracing.outgoing())
-            try:
-                yield await call
-            except grpc.aio.AioRpcError as error:
-                raise connection.fault(error) from None
-            finally:
-                call.cancel()
+            yield await _whole(connection, call)
 
-    async def stream(self, offer: Offer, prompt: chat_pb2.Prompt, limits: Limits) -> AsyncGenerator[Event]:
+    async def embed(self, asked: router_pb2.EmbedRequest, offer: Offer, limits: Limits) -> AsyncGenerator[Event]:
+        """Call for the vectors of some texts; yields them once.
+
+        Raises:
+            MeshError: VENDOR_*, with an AttemptFailure that says what may have been spent.
+        """
+        request = provider_pb2.EmbedRequest(
+            target=_target(offer, limits),
+            texts=asked.texts,
+            dimensions=asked.dimensions if asked.HasField("dimensions") else None,
+            input_kind=asked.input_kind,
+        )
+        with tracing.span("Sent.llmmesh.provider.v1.ProviderService.Embed", tracing.SpanKind.CLIENT):
+            connection = self._connections[offer.ref.vendor]
+            call = connection.stub.Embed(request, timeout=limits.total, metadata=tracing.outgoing())
+            yield vectors.checked(await _whole(connection, call), request)
+
+    async def stream(self, prompt: chat_pb2.Prompt, offer: Offer, limits: Limits) -> AsyncGenerator[Event]:
         """Call for a streamed completion; yields its events.
 
         Raises:
@@ -189,6 +210,38 @@ class Vendors:
             finally:
                 listener.close()
 
+    async def describe(self, vendor: str) -> provider_pb2.DescribeResponse:
+        """Ask a provider service what it is now.
+
+        Raises:
+            MeshError: VENDOR_*; it does not answer, or the vendor is switched off.
+        """
+        connection = self._connection(vendor)
+        try:
+            return await connection.stub.Describe(provider_pb2.DescribeRequest(), timeout=CHECK_TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            raise connection.fault(error) from None
+
+    async def check(self, vendor: str, slot: int) -> provider_pb2.CheckCredentialsResponse.Result:
+        """Have a vendor asked whether it accepts the key of a slot.
+
+        Raises:
+            MeshError: VENDOR_*; its provider service does not answer, or the vendor is switched off.
+        """
+        connection = self._connection(vendor)
+        request = provider_pb2.CheckCredentialsRequest(slot=slot)
+        try:
+            checked = await connection.stub.CheckCredentials(request, timeout=CHECK_TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            raise connection.fault(error) from None
+        return next(iter(checked.results), provider_pb2.CheckCredentialsResponse.Result(slot=slot))
+
+    def _connection(self, vendor: str) -> _Connection:
+        """Return the way to a vendor's provider service; one that is switched off has none."""
+        if vendor in self._switched_off:
+            raise MeshError(Reason.VENDOR_NOT_CONFIGURED, self._switched_off[vendor].detail)
+        return self._connections[vendor]
+
     async def _poll(self, connection: _Connection) -> None:
         while True:
             connection.lost.clear()
@@ -209,6 +262,16 @@ class Vendors:
         if described.incarnation and described.incarnation not in connection.incarnations:
             connection.incarnations.append(described.incarnation)
             self._renewed(connection.vendor.id, connection.state.slots)
+
+
+async def _whole(connection: _Connection, call: grpc.aio.UnaryUnaryCall[Any, WholeT]) -> WholeT:
+    """Await an answer that comes in one piece; who is cancelled cancels the call."""
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise connection.fault(error) from None
+    finally:
+        call.cancel()
 
 
 def vendor_state(vendor: Vendor, described: provider_pb2.DescribeResponse) -> VendorState:

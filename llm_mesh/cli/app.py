@@ -2,7 +2,7 @@
 
 import typer
 
-from llm_mesh.cli import chat, conformance, demo, explain, models, serve, status, up, vendors
+from llm_mesh.cli import bench, chat, conformance, demo, explain, group, models, serve, status, up
 
 app = typer.Typer(
     name="llm-mesh",
@@ -17,11 +17,12 @@ app.command()(up.up)
 app.command()(chat.chat)
 app.command()(explain.explain)
 app.command()(status.status)
-app.command()(vendors.vendors)
-app.command(name="providers", hidden=True)(vendors.vendors)
+app.add_typer(group.vendors, name="vendors")
+app.add_typer(group.vendors, name="providers", hidden=True)
 app.command()(models.models)
 app.command()(demo.demo)
 app.command()(conformance.conformance)
+app.add_typer(bench.app, name="bench")
 app.add_typer(serve.app, name="serve")
 
 

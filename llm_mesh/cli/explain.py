@@ -22,15 +22,20 @@ def explain(
     require: options.Requirements = None,
     max_tokens: options.MaxTokens = None,
     system: options.System = "",
+    embed: Annotated[bool, typer.Option("--embed", help="The text would be embedded, not answered.")] = False,
     address: options.RouterAddress = options.ROUTER,
     as_json: options.Json = False,
 ) -> None:
     """Say how a request would be served; nothing is sent and nothing is held."""
     text = sys.stdin.read() if prompt == "-" else prompt
-    request = router_pb2.ExplainRouteRequest(
-        intent=options.intent(use_case, tier, model, strict=strict, requirements=require),
-        prompt=options.prompt(text, system, max_tokens=max_tokens),
-    )
+    intent = options.intent(use_case, tier, model, strict=strict, requirements=require)
+    if embed:
+        if not text:
+            raise typer.BadParameter("say what would be embedded", param_hint="PROMPT")
+        request = router_pb2.ExplainRouteRequest(intent=intent, texts=[text])
+    else:
+        told = options.prompt(text, system, max_tokens=max_tokens)
+        request = router_pb2.ExplainRouteRequest(intent=intent, prompt=told)
     outcome.run(show(request, address, as_json=as_json), as_json=as_json)
 
 

@@ -51,6 +51,20 @@ System = Annotated[str, typer.Option("--system", metavar="TEXT", help="Instructi
 __all__ = ["QUOTA", "ROUTER", "Guarantee", "Tier"]
 
 
+def is_for_subcommand(context: typer.Context) -> bool:
+    """Tell whether a command that does something by itself was called for one of its subcommands.
+
+    Raises:
+        typer.BadParameter: options stand before the subcommand, which would never see them.
+    """
+    if context.invoked_subcommand is None:
+        return False
+    sources = (context.get_parameter_source(name) for name in context.params)
+    if any(source is not None and source.name == "COMMANDLINE" for source in sources):
+        raise typer.BadParameter(f"options go behind `{context.invoked_subcommand}`")
+    return True
+
+
 def intent(
     use_case: str = "",
     tier: Tier | None = None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import typer
 from llmmesh.router.v1 import router_pb2
 from rich.console import Console
 from rich.table import Table
@@ -22,8 +23,12 @@ BROKEN = ("rejected", "malformed", "exhausted", "no_endpoint")
 PERIODS = {"day": "/day", "month": "/month", "once": " credit"}
 
 
-def vendors(address: options.RouterAddress = options.ROUTER, as_json: options.Json = False) -> None:
-    """List the vendors."""
+def vendors(
+    context: typer.Context, address: options.RouterAddress = options.ROUTER, as_json: options.Json = False
+) -> None:
+    """List the vendors, check them, or begin a new one."""
+    if options.is_for_subcommand(context):
+        return
     outcome.run(show(address, as_json=as_json), as_json=as_json)
 
 

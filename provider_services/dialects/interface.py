@@ -20,8 +20,8 @@ from provider_services.dialects.rules import Rule
 class Subject:
     """Whom a request is for: the vendor, one of its models, and the quirks of both.
 
-    `paths` replace the dialect's own request paths, by name ("chat", "embed", "models"); `errors` are what the vendor
-    means by its errors where it differs from its dialect.
+    `paths` replace the dialect's own request paths, by name ("chat", "embed", "models"), and may add one that proves a
+    key ("check"); `errors` are what the vendor means by its errors where it differs from its dialect.
     """
 
     vendor: str
@@ -48,10 +48,11 @@ class Call(Subject):
 
 @dataclass(frozen=True, slots=True)
 class EmbedCall(Subject):
-    """One request for vectors; `dimensions` 0 means the model's own length."""
+    """One request for vectors; `dimensions` 0 means the model's own length, `kind` says what the texts are for."""
 
     texts: Sequence[str] = ()
     dimensions: int = 0
+    kind: "chat_pb2.InputKind.ValueType" = chat_pb2.INPUT_KIND_UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,14 @@ class Notes:
         return tuple(self._warnings.values())
 
 
+def unused_kind(kind: "chat_pb2.InputKind.ValueType") -> tuple[chat_pb2.Warning, ...]:
+    """Note that a model is not told what a text is for, if the caller said it."""
+    notes = Notes()
+    if kind != chat_pb2.INPUT_KIND_UNSPECIFIED:
+        notes.drop("input_kind", "this model makes one vector of a text, whatever it is for")
+    return notes.warnings
+
+
 def refuse(field: str, description: str) -> MeshError:
     """Make the error for a field the vendor cannot take and that must not be left out."""
     return MeshError(Reason.VENDOR_UNSUPPORTED, f"{field}: {description}", fields=[FieldViolation(field, description)])

@@ -77,6 +77,8 @@ class Database:
         version = self._one("PRAGMA user_version")
         if version > schema.SCHEMA_VERSION:
             raise StartError(f"the ledger {path} was written by a newer version (schema {version}); upgrade first")
+        if 0 < version < schema.SCHEMA_VERSION:
+            self._upgrade(version)
         if version == 0:
             with self._transaction():
                 for statement in schema.TABLES.split(";\n"):
@@ -84,6 +86,14 @@ class Database:
                 self._connection.execute(schema.META_WRITE, ("epoch", secrets.token_hex(8)))
                 self._connection.execute(schema.META_WRITE, ("last_clock", "0"))
                 self._connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}")
+
+    def _upgrade(self, version: int) -> None:
+        """Make the tables of an older version ours."""
+        with self._transaction():
+            for older in range(version, schema.SCHEMA_VERSION):
+                self._connection.execute(schema.UPGRADES[older])
+            self._connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}")
+        log.info("upgraded", from_schema=version, to_schema=schema.SCHEMA_VERSION)
 
     def meta(self) -> dict[str, str]:
         """Return what is noted about the ledger: epoch, last clock, definitions."""

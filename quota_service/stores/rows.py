@@ -58,6 +58,7 @@ def hold_row(hold: Hold) -> Row:
         hold.settlement,
         int(hold.unpriced),
         *figures(hold.charged),
+        estimate.requests,
     )
 
 
@@ -68,7 +69,7 @@ def hold_of(row: Row, legs: list[Leg]) -> Hold:
         fingerprint=row[1],
         tenant=row[2],
         use_case=row[3],
-        estimate=OfferAmounts(row[4], row[9], row[10], row[11]),
+        estimate=OfferAmounts(row[4], row[9], row[10], row[11], row[24]),
         vendor=row[5],
         model=row[6],
         plan=row[7],

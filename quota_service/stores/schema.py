@@ -1,6 +1,6 @@
 """The tables of the SQLite store; strict, and keyed by what the ledger looks up."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES = """
 -- One key of one budget's window. `forgotten` is what holds no longer kept had settled here, `base_*` what journal
@@ -19,7 +19,7 @@ CREATE TABLE hold (
     created INTEGER NOT NULL, expires INTEGER NOT NULL, passed_over TEXT NOT NULL, state TEXT NOT NULL,
     outcome TEXT NOT NULL, ended INTEGER NOT NULL, settlement INTEGER NOT NULL, unpriced INTEGER NOT NULL,
     charged_requests INTEGER NOT NULL, charged_input INTEGER NOT NULL, charged_output INTEGER NOT NULL,
-    charged_nanos INTEGER NOT NULL
+    charged_nanos INTEGER NOT NULL, requests INTEGER NOT NULL DEFAULT 1
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE leg (
@@ -48,6 +48,8 @@ CREATE TABLE journal (
 
 CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
+# What makes tables of each version those of the next.
+UPGRADES = {1: "ALTER TABLE hold ADD COLUMN requests INTEGER NOT NULL DEFAULT 1"}
 
 WINDOW_UPSERT = """
 INSERT INTO budget_window (budget, start, end, counts_until, used, held, external, vendor_limit, forgotten)
@@ -62,7 +64,7 @@ FROM budget_window ORDER BY budget, start
 """
 
 HOLD_UPSERT = (
-    "INSERT OR REPLACE INTO hold VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO hold VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 HOLD_DELETE = "DELETE FROM hold WHERE attempt_id = ?"
 HOLDS = "SELECT * FROM hold ORDER BY ended, attempt_id"

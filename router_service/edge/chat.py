@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass
 
 import msgspec
 from aiohttp import web
@@ -15,24 +14,11 @@ from router_service.edge.event_stream import EventStream
 from router_service.edge.exchange import KEY, Exchange, gone, read_body, within
 from router_service.edge.openai_chunks import Chunks
 from router_service.edge.openai_request import ChatRequest, read_chat
+from router_service.edge.waits import Waits
 from router_service.interface import Router
 
 # How long a caller that has stopped reading is given to take the news of a failure.
 FAREWELL_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """How long the edge waits, in seconds."""
-
-    deadline: float = 60.0
-    """For a request that does not say how long its caller waits."""
-    grace: float = 1.0
-    """Beyond a request's deadline, for the router to say itself that it is over."""
-    patience: float = 10.0
-    """Of silence before a stream's headers are sent."""
-    heartbeat: float = 15.0
-    """Of silence between a stream's comments."""
 
 
 class Chat:

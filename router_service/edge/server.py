@@ -9,10 +9,12 @@ from meshkit import identity
 from meshkit.admin import listen
 from meshkit.clock import Clock, SystemClock
 from router_service.edge.boundary import OPEN_PATHS, boundary
-from router_service.edge.chat import Chat, Waits
+from router_service.edge.chat import Chat
+from router_service.edge.embeddings import Embeddings
 from router_service.edge.exchange import MAX_BODY_BYTES
 from router_service.edge.models import Models
 from router_service.edge.providers import Providers
+from router_service.edge.waits import Waits
 from router_service.interface import Router
 
 DRAIN_SECONDS = 5.0
@@ -65,8 +67,10 @@ class EdgeServer:
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[boundary(self._authenticate)], client_max_size=MAX_BODY_BYTES)
         chat = Chat(self._router, self._clock, self._waits)
+        embeddings = Embeddings(self._router, self._waits)
         models = Models(self._router)
         application.router.add_post("/v1/chat/completions", chat.serve)
+        application.router.add_post("/v1/embeddings", embeddings.serve)
         for path in ("/v1/models", "/models"):
             application.router.add_get(path, models.listing)
         application.router.add_get("/v1/models/{id:.+}", models.one)

@@ -21,9 +21,11 @@ def test_a_generic_client_lists_the_services_by_reflection_and_calls_generate(sh
         assert set(service.methods_by_name) == {
             "Generate",
             "StreamGenerate",
+            "Embed",
             "ExplainRoute",
             "ListModels",
             "ListVendors",
+            "CheckVendors",
         }
         request = {
             "intent": {"useCase": "plain"},

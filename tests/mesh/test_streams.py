@@ -85,7 +85,8 @@ async def test_a_fast_stream_cut_by_the_vendor_ends_as_an_error_with_what_was_re
     assert (error.code, error.reason.value) == ("UNAVAILABLE", "STREAM_INCOMPLETE")
     failure = error.detail(router_pb2.RouteFailure)
     assert failure is not None
-    assert failure.partial_usage.output_tokens >= 7
+    # A reset may throw away what was still on its way.
+    assert failure.partial_usage.output_tokens >= (7 if kind == "end" else 1)
     assert failure.partial_usage.input_tokens > 0
     (attempt,) = failure.route.attempts
     assert (attempt.offer, attempt.outcome, attempt.reason) == ("openai/gpt-4o-mini#1", "unknown", "VENDOR_INCOMPLETE")

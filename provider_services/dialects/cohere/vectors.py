@@ -5,7 +5,8 @@ import base64
 import sys
 from typing import Any
 
-from llmmesh.chat.v1.chat_pb2 import Usage
+from llmmesh.chat.v1 import chat_pb2
+from llmmesh.chat.v1.chat_pb2 import Embedding, Usage
 from llmmesh.provider.v1.provider_pb2 import EmbedResponse
 
 from provider_services.dialects import estimate, wire
@@ -15,6 +16,13 @@ from provider_services.dialects.notes import refuse
 
 PATH = "/v2/embed"
 MOST_TEXTS = 96
+INPUT_TYPES = {
+    chat_pb2.INPUT_KIND_UNSPECIFIED: "search_document",  # the vendor insists on one
+    chat_pb2.INPUT_KIND_DOCUMENT: "search_document",
+    chat_pb2.INPUT_KIND_QUERY: "search_query",
+    chat_pb2.INPUT_KIND_CLASSIFICATION: "classification",
+    chat_pb2.INPUT_KIND_CLUSTERING: "clustering",
+}
 KINDS = ("float", "base64", "int8", "uint8", "binary", "ubinary")
 
 
@@ -25,7 +33,7 @@ def encode(call: EmbedCall) -> HttpRequest:
     body: dict[str, Any] = {
         "model": call.model,
         "texts": list(call.texts),
-        "input_type": "search_document",
+        "input_type": INPUT_TYPES[call.kind],
         "embedding_types": ["float"],
         "truncate": "NONE",
     }
@@ -40,7 +48,7 @@ def decode(call: EmbedCall, reply: HttpReply) -> EmbedResponse:
     if errors.told(body):
         raise VendorFault(errors.inside(call, body))
     try:
-        embeddings = [EmbedResponse.Embedding(values=_values(row)) for row in _rows(body["embeddings"])]
+        embeddings = [Embedding(values=_values(row)) for row in _rows(body["embeddings"])]
     except wire.MALFORMED:
         raise wire.nonsense("the vendor's vectors have an unknown shape") from None
     meta = wire.mapping(body.get("meta"))

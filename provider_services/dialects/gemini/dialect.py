@@ -12,7 +12,7 @@ from provider_services.dialects.interface import Call, EmbedCall, Fault, HttpRep
 class GeminiDialect:
     """Speaks generate-content; see the module's files, one for each direction."""
 
-    quirks: frozenset[str] = request.QUIRKS | errors.QUIRKS
+    quirks: frozenset[str] = request.QUIRKS | errors.QUIRKS | vectors.QUIRKS
 
     def encode(self, call: Call) -> HttpRequest:
         """Write a chat request."""

@@ -2,22 +2,24 @@
 
 from typing import Any
 
-from llmmesh.chat.v1.chat_pb2 import Usage
+from llmmesh.chat.v1.chat_pb2 import Embedding, Usage
 from llmmesh.provider.v1.provider_pb2 import DescribeResponse, EmbedResponse
 
 from provider_services.dialects import estimate, wire
 from provider_services.dialects.interface import EmbedCall, HttpReply, HttpRequest, VendorFault
+from provider_services.dialects.notes import unused_kind
 from provider_services.dialects.ollama import errors
 
 PATH = "/api/embed"
 
 
 def encode(call: EmbedCall) -> HttpRequest:
-    """Write a request for vectors."""
-    body: dict[str, Any] = {"model": call.model, "input": list(call.texts)}
+    """Write a request for vectors; a text that is too long is an error, not cut in silence."""
+    body: dict[str, Any] = {"model": call.model, "input": list(call.texts), "truncate": False}
     if call.dimensions:
         body["dimensions"] = call.dimensions
-    return HttpRequest("POST", call.paths.get("embed", PATH), wire.encode(body))
+    path = call.paths.get("embed", PATH)
+    return HttpRequest("POST", path, wire.encode(body), warnings=unused_kind(call.kind))
 
 
 def decode(call: EmbedCall, reply: HttpReply) -> EmbedResponse:
@@ -26,13 +28,13 @@ def decode(call: EmbedCall, reply: HttpReply) -> EmbedResponse:
     if body.get("error"):
         raise VendorFault(errors.inside(call, body))
     try:
-        embeddings = [EmbedResponse.Embedding(values=row) for row in body["embeddings"]]
+        embeddings = [Embedding(values=row) for row in body["embeddings"]]
     except wire.MALFORMED:
         raise wire.nonsense("the server's vectors have an unknown shape") from None
     counted = wire.count(body.get("prompt_eval_count"))
     guess = estimate.tokens(sum(len(text.encode()) for text in call.texts))
     used = Usage(input_tokens=counted) if counted else Usage(input_tokens=guess, estimated=True)
-    return EmbedResponse(embeddings=embeddings, usage=used)
+    return EmbedResponse(embeddings=embeddings, usage=used, vendor_model=wire.text(body.get("model")))
 
 
 def listed(reply: HttpReply) -> list[DescribeResponse.DiscoveredModel]:

@@ -276,7 +276,8 @@ BENDING: Mapping[str, Quirk] = {
     )
 }
 TAKES = frozenset({"takes_top_k"})
-ALL = frozenset(BENDING) | READING | TAKES
+VECTORS = frozenset({"base64_vectors"})  # asks for vectors as bytes, a third of what numbers take as text
+ALL = frozenset(BENDING) | READING | TAKES | VECTORS
 
 
 @lru_cache(maxsize=256)

@@ -1,15 +1,16 @@
-"""Asks for vectors and reads them."""
+"""Asks for vectors and reads them: lists of numbers, or bytes that are four to each number."""
 
 import array
 import base64
 import sys
 from typing import Any
 
-from llmmesh.chat.v1.chat_pb2 import Usage
+from llmmesh.chat.v1.chat_pb2 import Embedding, Usage
 from llmmesh.provider.v1.provider_pb2 import EmbedResponse
 
 from provider_services.dialects import estimate, wire
 from provider_services.dialects.interface import EmbedCall, HttpReply, HttpRequest, VendorFault
+from provider_services.dialects.notes import unused_kind
 from provider_services.dialects.openai import errors, usage
 
 PATH = "/embeddings"
@@ -17,10 +18,12 @@ PATH = "/embeddings"
 
 def encode(call: EmbedCall) -> HttpRequest:
     """Write a request for vectors."""
-    body: dict[str, Any] = {"model": call.model, "input": list(call.texts), "encoding_format": "float"}
+    form = "base64" if "base64_vectors" in call.quirks else "float"
+    body: dict[str, Any] = {"model": call.model, "input": list(call.texts), "encoding_format": form}
     if call.dimensions:
         body["dimensions"] = call.dimensions
-    return HttpRequest("POST", call.paths.get("embed", PATH), wire.encode(body))
+    path = call.paths.get("embed", PATH)
+    return HttpRequest("POST", path, wire.encode(body), warnings=unused_kind(call.kind))
 
 
 def decode(call: EmbedCall, reply: HttpReply) -> EmbedResponse:
@@ -30,12 +33,13 @@ def decode(call: EmbedCall, reply: HttpReply) -> EmbedResponse:
         raise VendorFault(errors.inside(call, body))
     try:
         rows = sorted(body["data"], key=lambda row: row.get("index", 0))
-        embeddings = [EmbedResponse.Embedding(values=_values(row["embedding"])) for row in rows]
+        embeddings = [Embedding(values=_values(row["embedding"])) for row in rows]
     except wire.MALFORMED:
         raise wire.nonsense("the vendor's vectors have an unknown shape") from None
     counted = wire.mapping(body.get("usage"))
     guess = Usage(input_tokens=estimate.tokens(sum(len(text.encode()) for text in call.texts)), estimated=True)
-    return EmbedResponse(embeddings=embeddings, usage=usage.read(call, counted) if counted else guess)
+    used = usage.read(call, counted) if counted else guess
+    return EmbedResponse(embeddings=embeddings, usage=used, vendor_model=wire.text(body.get("model")))
 
 
 def _values(vector: Any) -> list[float]:

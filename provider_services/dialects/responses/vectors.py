@@ -4,11 +4,12 @@ import array
 import base64
 from typing import Any
 
-from llmmesh.chat.v1.chat_pb2 import Usage
+from llmmesh.chat.v1.chat_pb2 import Embedding, Usage
 from llmmesh.provider.v1.provider_pb2 import EmbedResponse
 
 from provider_services.dialects import estimate, wire
 from provider_services.dialects.interface import EmbedCall, HttpReply, HttpRequest, VendorFault
+from provider_services.dialects.notes import unused_kind
 from provider_services.dialects.responses import errors
 
 QUIRK = "vectors_of_bytes"  # the vendor's vectors are base64 of signed bytes, and come in no other form
@@ -21,7 +22,8 @@ def encode(call: EmbedCall) -> HttpRequest:
     body: dict[str, Any] = {"model": call.model, "input": list(call.texts), "encoding_format": form}
     if call.dimensions:
         body["dimensions"] = call.dimensions
-    return HttpRequest("POST", call.paths.get("embed", PATH), wire.encode(body))
+    path = call.paths.get("embed", PATH)
+    return HttpRequest("POST", path, wire.encode(body), warnings=unused_kind(call.kind))
 
 
 def decode(call: EmbedCall, reply: HttpReply) -> EmbedResponse:
@@ -31,12 +33,13 @@ def decode(call: EmbedCall, reply: HttpReply) -> EmbedResponse:
         raise VendorFault(errors.inside(call, body))
     try:
         rows = sorted(body["data"], key=lambda row: row.get("index", 0))
-        embeddings = [EmbedResponse.Embedding(values=_values(row["embedding"])) for row in rows]
+        embeddings = [Embedding(values=_values(row["embedding"])) for row in rows]
     except wire.MALFORMED:
         raise wire.nonsense("the vendor's vectors have an unknown shape") from None
     counted = wire.count(wire.mapping(body.get("usage")).get("prompt_tokens"))
     guess = estimate.tokens(sum(len(text.encode()) for text in call.texts))
-    return EmbedResponse(embeddings=embeddings, usage=Usage(input_tokens=counted or guess, estimated=not counted))
+    used = Usage(input_tokens=counted or guess, estimated=not counted)
+    return EmbedResponse(embeddings=embeddings, usage=used, vendor_model=wire.text(body.get("model")))
 
 
 def _values(vector: Any) -> list[float]:

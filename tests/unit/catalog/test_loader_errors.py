@@ -97,6 +97,7 @@ MISTAKES: list[Mistake] = [
     ("input: 1.5", "input: 0.0000000001", 18, "models.big.price.input", "more than nine decimals", "billionths"),
     ("input: 1.5, ", "", 18, "models.big.price.input", "required key is missing", ""),
     ("    price: {input: 1.5, output: 6}\n", "", 17, "models.big", "an active model needs a price", "price: {input"),
+    ("aliases: [large]", "dimensions: 8", 17, "models.big", "of a model that makes vectors", "model_class: embedding"),
     ("aliases: [large]", "aliases: [OLD]", 19, "models.big.aliases.0", "`OLD` already names old", ""),
     ("aliases: [large]", "aliases: [large, Large]", 19, "models.big.aliases.1", "`Large` already names big", ""),
     ("    source: https://one.example/prices\n", "", 17, "models.big.source", "required key is missing", ""),

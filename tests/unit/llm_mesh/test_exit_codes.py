@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pty
 import signal
 import socket
 import sys
@@ -10,24 +11,31 @@ import sys
 import pytest
 from fixtures import fake_mesh
 from fixtures.eventually import eventually
+from llmmesh.router.v1 import router_pb2
 
 from llm_mesh.ports import free_addresses
 from meshkit.errors import MeshError, Reason
+
+# A shell that runs this test in the background has taught it to ignore Ctrl-C; a person's terminal has not. Said after
+# the start and not by preexec_fn: between fork and exec the threads of gRPC can bring a process down.
+HEARS_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, "-m", "llm_mesh", *sys.argv[1:]])
+"""
 
 
 async def start(*words: str) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "llm_mesh",
+        "-c",
+        HEARS_CTRL_C,
         *words,
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,
         env={**os.environ, "NO_COLOR": "1"},
-        # A shell that runs this test in the background has taught it to ignore Ctrl-C; a person's terminal has not.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -86,6 +94,47 @@ async def test_ctrl_c_cancels_the_call_says_what_was_received_and_is_130() -> No
             await mesh.closed.wait()
     assert process.returncode == 130
     assert "interrupted; received 12 characters from alpha/a-1#1; the call was cancelled" in err.decode()
+
+
+async def test_ctrl_c_in_a_check_prints_what_is_done_so_far_and_is_130() -> None:
+    async with fake_mesh.fake_mesh() as mesh:
+        mesh.keys = [router_pb2.CheckVendorsResponse(vendor="alpha", slot=1, key="well_formed", accepted=True)]
+        mesh.models = [
+            router_pb2.Model(id=f"alpha/a-{number}", vendor="alpha", model=f"a-{number}", usable=True)
+            for number in (1, 2)
+        ]
+        mesh.scripts["alpha/a-2"] = lambda _: asyncio.sleep(30)
+        process = await start("vendors", "check", "--all-models", "--stream", "whole", "--address", mesh.address)
+        await eventually(lambda: sum(isinstance(asked, router_pb2.GenerateRequest) for asked in mesh.asked) == 2)
+        await asyncio.sleep(0.2)  # for the one answer to arrive
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            out, _ = await process.communicate()
+    assert process.returncode == 130
+    assert "alpha/a-1: ok" in out.decode()
+    assert "Interrupted: 1 of 2 calls were made" in out.decode()
+
+
+async def test_a_check_shows_its_progress_on_a_terminal_and_nowhere_else() -> None:
+    async with fake_mesh.fake_mesh() as mesh:
+        mesh.keys = [router_pb2.CheckVendorsResponse(vendor="alpha", slot=1, key="well_formed", accepted=True)]
+        assert (await result("vendors", "check", "--address", mesh.address))[2] == ""
+        ours, theirs = pty.openpty()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "llm_mesh", "vendors", "check", "--address", mesh.address),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm"},
+        )
+        async with asyncio.timeout(30):
+            out, _ = await process.communicate()
+        os.close(theirs)
+        shown = os.read(ours, 65_536).decode()
+        os.close(ours)
+    assert process.returncode == 0
+    assert "keys" in shown
+    assert "1/?" in shown
+    assert "keys" not in out.decode()
 
 
 async def test_up_with_a_port_in_use_says_so_before_anything_starts() -> None:

@@ -286,8 +286,9 @@ def test_probabilities_and_thinking_tags_are_read() -> None:
 
 def test_vectors_and_installed_models_are_read() -> None:
     asked = EmbedCall("acme", "e1", texts=["a"], dimensions=2)
-    assert json.loads(DIALECT.encode_embed(asked).body) == {"model": "e1", "input": ["a"], "dimensions": 2}
-    read = DIALECT.decode_embed(asked, reply('{"embeddings":[[1,2]],"prompt_eval_count":3}'))
-    assert (list(read.embeddings[0].values), read.usage.input_tokens) == ([1, 2], 3)
+    written = json.loads(DIALECT.encode_embed(asked).body)
+    assert written == {"model": "e1", "input": ["a"], "dimensions": 2, "truncate": False}
+    read = DIALECT.decode_embed(asked, reply('{"model":"e1","embeddings":[[1,2]],"prompt_eval_count":3}'))
+    assert (list(read.embeddings[0].values), read.usage.input_tokens, read.vendor_model) == ([1, 2], 3, "e1")
     assert DIALECT.encode_models(Subject("acme")).path == "/api/tags"
     assert [model.id for model in DIALECT.decode_models(reply('{"models":[{"name":"a"},{}]}'))] == ["a"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ import pytest
 from aiohttp import web
 from fixtures.prompts import prompt, user
 from fixtures.provider import KEYS, provider
+from fixtures.sandbox_mesh import ROOT
 from fixtures.vendor_server import http_vendor
 from llmmesh.chat.v1.chat_pb2 import Delta, FinishReason
 from llmmesh.provider.v1.provider_pb2 import (
@@ -171,6 +173,25 @@ async def test_a_rejected_key_is_an_auth_fault_that_closes_the_slot_and_shows_no
     assert [seen.scope for seen in detail.observations if seen.HasField("closed_for")] == [Observation.SCOPE_SLOT]
     assert [(result.accepted, result.reason) for result in checked.results] == [(False, "VENDOR_AUTH")]
     assert "canary" not in error.message + checked.results[0].message
+
+
+@pytest.mark.parametrize(("path", "accepted"), [(None, True), ("/key", False)])
+async def test_where_the_list_of_models_is_open_to_all_a_path_of_the_row_proves_the_key(
+    tmp_path: Path, path: str | None, accepted: bool
+) -> None:
+    asked = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.json_response({"data": []}, status=200 if request.path == "/models" else 401)
+
+    row = (ROOT / "catalog" / "groq.yaml").read_text(encoding="utf-8")
+    (tmp_path / "groq.yaml").write_text(row + (f"paths: {{check: {path}}}\n" if path else ""), encoding="utf-8")
+    async with http_vendor(handler) as url, provider("groq", url, KEYS | {"MESH_CATALOG": str(tmp_path)}) as stub:
+        checked = await stub.CheckCredentials(CheckCredentialsRequest(), timeout=10)
+    (result,) = checked.results
+    assert (result.accepted, result.reason) == (accepted, "" if accepted else "VENDOR_AUTH")
+    assert asked == [path or "/models"]
 
 
 async def test_a_vendor_that_repeats_the_key_in_its_error_is_scrubbed() -> None:

@@ -112,7 +112,7 @@ def test_operations_are_read_whole():
             "a",
             "t",
             "u",
-            (OfferAmounts("groq/m#1", 1, 2, 3),),
+            (OfferAmounts("groq/m#1", 1, 2, 3, 1),),
             Settle("z", Outcome.UNKNOWN, Amounts(1)),
             patience=1_500,
             ttl=9_000,
@@ -144,3 +144,13 @@ def test_answers_are_written_whole():
     assert held.passed_over[0].fits_in.ToMilliseconds() == 5
     assert answer_to(Done(corrected=True)).done == pb.Done(corrected=True)
     assert answer_to(Refused("HOLD_CONFLICT", "why")).refused == pb.Refused(reason="HOLD_CONFLICT", message="why")
+
+
+@pytest.mark.parametrize(("said", "read"), [(0, 1), (1, 1), (100, 100)])
+def test_an_offer_takes_one_request_unless_it_says_how_many(said, read):
+    request = pb.ApplyRequest(
+        operations=[
+            pb.Operation(reserve=pb.Reserve(attempt_id="a", tenant="t", use_case="u", offers=[offer(requests=said)]))
+        ]
+    )
+    assert operations_of(request)[0].offers[0].requests == read

@@ -128,6 +128,21 @@ def test_a_leg_that_takes_nothing_is_never_denied_but_is_there_to_be_charged():
     assert isinstance(one(book, reserve("c", OfferAmounts(GROQ, 1, 1, 1))), Denied)
 
 
+def test_an_offer_may_take_several_requests_and_is_charged_for_what_it_says_it_made():
+    ten = limit("groq/default", "requests", 10)
+    calls = limit("groq/default", "concurrency", 2, "now")
+    book = ledger(groq=(ten, calls))
+    seven, four = (OfferAmounts(GROQ, 1, 0, 0, requests) for requests in (7, 4))
+    assert isinstance(one(book, reserve("a", seven)), Held)
+    assert (figures(book, ten.id), figures(book, calls.id)) == ((0, 7), (0, 1))
+    denial = one(book, reserve("b", four)).denials[0]
+    assert (denial.budget, denial.left) == (ten.id, 3)
+    book.apply([settle("a", requests=6)], NOON)
+    assert figures(book, ten.id) == (6, 0)
+    assert isinstance(one(book, reserve("c", four)), Held)
+    assert one(book, reserve("d", OfferAmounts(GROQ, 1, 0, 0, 11))).denials[0].cause == Cause.TOO_LARGE
+
+
 def test_settling_charges_what_was_spent_and_frees_the_rest():
     tokens = limit("groq/default", "tokens", 1_000)
     book = ledger(groq=(GROQ_DAY, tokens))

@@ -11,13 +11,13 @@ from quota_service.operations import ALREADY, NOTHING, Amounts, Cause, Denial, O
 LIMIT = limit("groq/default", "requests", 10)
 
 
-def hold() -> Hold:
+def hold(requests: int = 1) -> Hold:
     return Hold(
         attempt_id="a",
         fingerprint=1,
         tenant="team",
         use_case="quick",
-        estimate=OfferAmounts("groq/m#1", 200, 300, 1000),
+        estimate=OfferAmounts("groq/m#1", 200, 300, 1000, requests),
         vendor="groq",
         model="m",
         plan="paid",
@@ -54,6 +54,21 @@ def test_what_may_have_been_spent_is_charged(outcome, told, unpriced, charged):
 
 def test_a_lapse_charges_everything_that_was_held():
     assert rules.lapse(hold()).charged == Amounts(1, 200, 300, 1000)
+    assert rules.lapse(hold(requests=7)).charged == Amounts(7, 200, 300, 1000)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told", "charged"),
+    [
+        (Outcome.SERVED, 0, 7),
+        (Outcome.UNKNOWN, 0, 7),
+        (Outcome.CANCELLED, 0, 7),
+        (Outcome.FAILED, 0, 0),
+        (Outcome.SERVED, 5, 5),
+    ],
+)
+def test_without_a_word_about_requests_those_that_were_held_are_charged(outcome, told, charged):
+    assert rules.charge(hold(requests=7), Settle("a", outcome, Amounts(told))).requests == charged
 
 
 @pytest.mark.parametrize(

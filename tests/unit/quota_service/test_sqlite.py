@@ -19,7 +19,7 @@ from hypothesis.stateful import rule
 from meshkit.errors import MeshError, Reason, StartError
 from quota_service.ledger import Ledger
 from quota_service.memory import Retention
-from quota_service.operations import Amounts, Answer, Denied, Done, Held, Observe, Operation
+from quota_service.operations import Amounts, Answer, Denied, Done, Held, Observe, OfferAmounts, Operation
 from quota_service.spend import SpendQuery
 from quota_service.stores.database import Database, JournalRetention
 from quota_service.stores.sqlite import SqliteStore
@@ -110,6 +110,32 @@ def test_a_file_that_is_no_ledger_or_too_new_is_refused(tmp_path):
     connection.close()
     with pytest.raises(StartError, match="newer version"):
         Database(newer)
+
+
+async def test_a_ledger_of_the_first_version_goes_on_where_it_was(path, clock):
+    store = opened(path, clock)
+    await store.apply([reserve("open", GROQ), reserve("ended", GROQ), reserve("late", GROQ, ttl=5_000)])
+    await store.apply([settle("ended")])
+    before = await store.standing()
+    await store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE hold DROP COLUMN requests")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+    store = opened(path, clock)
+    assert await store.standing() == before
+    several = OfferAmounts(GROQ, 1, 1, 1, 5)
+    assert isinstance((await store.apply([reserve("new", several, ttl=5_000)])).answers[0], Held)
+    await store.close()
+
+    clock.advance(60)
+    store = opened(path, clock)
+    assert (await store.apply([])).lapsed == 2
+    used = {row.budget.id: row.used for row in (await store.standing()).budgets}
+    assert used[DAY.id] == 1 + 1 + 5  # settled, lapsed, and lapsed with five
+    assert await store.verify() == []
+    await store.close()
 
 
 async def test_definitions_get_a_higher_version_when_they_change_and_holds_keep_theirs(path, clock):

@@ -90,7 +90,7 @@ FILTERED = [
     ),
     (one(), {"deny_vendors": ["alpha"]}, "denied", "the request denies alpha"),
     (one(), {"requirements": ["vision", "reasoning"]}, "capability", "alpha/one has no reasoning, vision"),
-    (one(model_class="embedding"), {}, "capability", "alpha/one makes embeddings, not answers"),
+    (one(model_class="embedding"), {"model": "alpha/one"}, "capability", "alpha/one makes embeddings, not answers"),
     (one(context_window=1_006), {}, "context", "about 1007 tokens; alpha/one takes 1006"),
     (one(), {"data_policy": router_pb2.DATA_POLICY_LOCAL_ONLY}, "data_policy", "alpha is not on a machine of ours"),
     (
@@ -119,7 +119,7 @@ FILTERED = [
 
 @pytest.mark.parametrize(("known", "intent", "reason", "why"), FILTERED, ids=lambda v: v if isinstance(v, str) else "")
 def test_an_offer_is_left_out_with_its_reason_and_particulars(known, intent, reason, why):
-    made = plan(known, model="alpha/one" if "retired" in reason else "", **intent)
+    made = plan(known, **({"model": "alpha/one"} if "retired" in reason else {}) | intent)
     assert made.offers == ()
     assert list(reasons(made).values()) == [reason]
     assert made.excluded[0].detail == why

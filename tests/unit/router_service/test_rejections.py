@@ -1,5 +1,7 @@
 """A rejected key is remembered until it works, was checked, or may be another one."""
 
+import asyncio
+
 import pytest
 from fixtures.fake_provider import answers, fails
 from fixtures.router_house import eventually, house
@@ -79,6 +81,13 @@ async def states(running):
     return alpha.status, [slot.state for slot in alpha.slots]
 
 
+async def become(running, *expected):
+    """Wait until the ledger has heard of it."""
+    async with asyncio.timeout(3):
+        while await states(running) != expected:
+            await asyncio.sleep(0.01)
+
+
 async def test_a_key_is_listed_as_rejected_until_its_provider_service_starts_anew(tmp_path):
     async with house(KNOWN, ledger=tmp_path / "ledger.db") as running:
         alpha = running.provider("alpha")
@@ -93,6 +102,24 @@ async def test_a_key_is_listed_as_rejected_until_its_provider_service_starts_ane
         await running.vendors._describe(running.vendors._connections["alpha"])
         assert (await running.generate(model="alpha/one")).route.offer == "alpha/one#1"
         assert await states(running) == ("active", ["active"])
+
+
+async def test_what_a_check_finds_holds_at_once(tmp_path):
+    async def check():
+        request = router_pb2.CheckVendorsRequest(vendors=["alpha"])
+        return [(told.slot, told.accepted) async for told in running.stub.CheckVendors(request, timeout=5)]
+
+    async with house(KNOWN, slots={"alpha": (1, 2)}, ledger=tmp_path / "ledger.db") as running:
+        running.provider("alpha").rejected = {1}
+        assert await check() == [(1, False), (2, True)]
+        await become(running, "active", ["rejected", "active"])
+        routes = [(await running.generate(model="alpha/one")).route.offer for _ in range(4)]
+        assert routes == ["alpha/one#2"] * 4
+        running.provider("alpha").rejected = set()
+        assert await check() == [(1, True), (2, True)]
+        await become(running, "active", ["active", "active"])
+        routes = [(await running.generate(model="alpha/one")).route.offer for _ in range(4)]
+        assert routes == ["alpha/one#1", "alpha/one#2"] * 2
 
 
 async def test_a_rejected_key_of_several_is_skipped_and_told_of(tmp_path):

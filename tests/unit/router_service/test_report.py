@@ -147,5 +147,6 @@ def test_the_log_line_of_a_request_tells_its_end_and_never_its_words(journey, cl
     with report.following(journey, clock):
         attempt(journey, 0, clock).serve(USAGE, clock.monotonic())
     line = capsys.readouterr().err
+    assert '"operation":"chat"' in line
     assert '"outcome":"served"' in line
     assert '"offer":"alpha/one#1"' in line

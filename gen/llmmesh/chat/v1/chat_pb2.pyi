@@ -151,6 +151,38 @@ FINISH_REASON_CONTENT_FILTER: FinishReason.ValueType  # 4
 """The vendor withheld content, or the model refused."""
 Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
+class _InputKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _InputKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_InputKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INPUT_KIND_UNSPECIFIED: _InputKind.ValueType  # 0
+    """Not said: the vendor's default, and a document where a vendor insists on knowing."""
+    INPUT_KIND_DOCUMENT: _InputKind.ValueType  # 1
+    """It is kept and searched in."""
+    INPUT_KIND_QUERY: _InputKind.ValueType  # 2
+    """It is what is searched for."""
+    INPUT_KIND_CLASSIFICATION: _InputKind.ValueType  # 3
+    """It will be classified."""
+    INPUT_KIND_CLUSTERING: _InputKind.ValueType  # 4
+    """It will be grouped with its like."""
+
+class InputKind(_InputKind, metaclass=_InputKindEnumTypeWrapper):
+    """What a text to be embedded is for."""
+
+INPUT_KIND_UNSPECIFIED: InputKind.ValueType  # 0
+"""Not said: the vendor's default, and a document where a vendor insists on knowing."""
+INPUT_KIND_DOCUMENT: InputKind.ValueType  # 1
+"""It is kept and searched in."""
+INPUT_KIND_QUERY: InputKind.ValueType  # 2
+"""It is what is searched for."""
+INPUT_KIND_CLASSIFICATION: InputKind.ValueType  # 3
+"""It will be classified."""
+INPUT_KIND_CLUSTERING: InputKind.ValueType  # 4
+"""It will be grouped with its like."""
+Global___InputKind: _TypeAlias = InputKind  # noqa: Y015
+
 @_typing.final
 class Prompt(_message.Message):
     """A vendor-neutral chat prompt: everything a model sees and how it should answer, nothing about who serves it."""
@@ -1163,3 +1195,27 @@ class ChoiceFinish(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChoiceFinish: _TypeAlias = ChoiceFinish  # noqa: Y015
+
+@_typing.final
+class Embedding(_message.Message):
+    """One text as a vector."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Its components."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Embedding: _TypeAlias = Embedding  # noqa: Y015

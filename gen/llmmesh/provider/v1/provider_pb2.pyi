@@ -472,8 +472,11 @@ class EmbedRequest(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
+    INPUT_KIND_FIELD_NUMBER: _builtins.int
     dimensions: _builtins.int
     """Length of each vector; unset means the model's own."""
+    input_kind: _chat_pb2.InputKind.ValueType
+    """What the texts are for."""
     @_builtins.property
     def target(self) -> Global___Target:
         """Where to. Required."""
@@ -488,10 +491,11 @@ class EmbedRequest(_message.Message):
         target: Global___Target | None = ...,
         texts: _abc.Iterable[_builtins.str] | None = ...,
         dimensions: _builtins.int | None = ...,
+        input_kind: _chat_pb2.InputKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "dimensions", b"dimensions", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "dimensions", b"dimensions", "target", b"target", "texts", b"texts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "dimensions", b"dimensions", "input_kind", b"input_kind", "target", b"target", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__dimensions: _TypeAlias = _typing.Literal["dimensions"]  # noqa: Y015
     _WhichOneofArgType__dimensions: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions"]  # noqa: Y015
@@ -505,33 +509,15 @@ class EmbedResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class Embedding(_message.Message):
-        """One vector."""
-
-        DESCRIPTOR: _descriptor.Descriptor
-
-        VALUES_FIELD_NUMBER: _builtins.int
-        @_builtins.property
-        def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-            """Its components."""
-
-        def __init__(
-            self,
-            *,
-            values: _abc.Iterable[_builtins.float] | None = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     EMBEDDINGS_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     OBSERVATIONS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    VENDOR_MODEL_FIELD_NUMBER: _builtins.int
+    vendor_model: _builtins.str
+    """The model the vendor says it used; empty when it does not say."""
     @_builtins.property
-    def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedResponse.Embedding]:
+    def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Embedding]:
         """One vector for each text, in order."""
 
     @_builtins.property
@@ -542,16 +528,22 @@ class EmbedResponse(_message.Message):
     def observations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Observation]:
         """What the vendor said of our quotas."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Warning]:
+        """What was dropped or changed."""
+
     def __init__(
         self,
         *,
-        embeddings: _abc.Iterable[Global___EmbedResponse.Embedding] | None = ...,
+        embeddings: _abc.Iterable[_chat_pb2.Embedding] | None = ...,
         usage: _chat_pb2.Usage | None = ...,
         observations: _abc.Iterable[Global___Observation] | None = ...,
+        warnings: _abc.Iterable[_chat_pb2.Warning] | None = ...,
+        vendor_model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embeddings", b"embeddings", "observations", b"observations", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embeddings", b"embeddings", "observations", b"observations", "usage", b"usage", "vendor_model", b"vendor_model", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,15 +26,15 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cllmmesh/quota/v1/quota.proto\x12\x10llmmesh.quota.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x0c\x41pplyRequest\x12/\n\noperations\x18\x01 \x03(\x0b\x32\x1b.llmmesh.quota.v1.Operation\":\n\rApplyResponse\x12)\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x18.llmmesh.quota.v1.Answer\"\xf5\x01\n\tOperation\x12,\n\x07reserve\x18\x01 \x01(\x0b\x32\x19.llmmesh.quota.v1.ReserveH\x00\x12*\n\x06settle\x18\x02 \x01(\x0b\x32\x18.llmmesh.quota.v1.SettleH\x00\x12,\n\x07release\x18\x03 \x01(\x0b\x32\x19.llmmesh.quota.v1.ReleaseH\x00\x12*\n\x06\x65xtend\x18\x04 \x01(\x0b\x32\x18.llmmesh.quota.v1.ExtendH\x00\x12,\n\x07observe\x18\x05 \x01(\x0b\x32\x19.llmmesh.quota.v1.ObserveH\x00\x42\x06\n\x04kind\"\xba\x01\n\x06\x41nswer\x12&\n\x04held\x18\x01 \x01(\x0b\x32\x16.llmmesh.quota.v1.HeldH\x00\x12*\n\x06\x64\x65nied\x18\x02 \x01(\x0b\x32\x18.llmmesh.quota.v1.DeniedH\x00\x12&\n\x04\x64one\x18\x03 \x01(\x0b\x32\x16.llmmesh.quota.v1.DoneH\x00\x12,\n\x07refused\x18\x04 \x01(\x0b\x32\x19.llmmesh.quota.v1.RefusedH\x00\x42\x06\n\x04kind\"\x83\x02\n\x07Reserve\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x10\n\x08use_case\x18\x03 \x01(\t\x12.\n\x06offers\x18\x04 \x03(\x0b\x32\x1e.llmmesh.quota.v1.OfferAmounts\x12,\n\ninstead_of\x18\x05 \x01(\x0b\x32\x18.llmmesh.quota.v1.Settle\x12+\n\x08patience\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x64ry_run\x18\x08 \x01(\x08\"^\n\x0cOfferAmounts\x12\r\n\x05offer\x18\x01 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x03\x12\x15\n\routput_tokens\x18\x03 \x01(\x03\x12\x12\n\ncost_nanos\x18\x04 \x01(\x03\"\\\n\x07\x41mounts\x12\x10\n\x08requests\x18\x01 \x01(\x03\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x03\x12\x15\n\routput_tokens\x18\x03 \x01(\x03\x12\x12\n\ncost_nanos\x18\x04 \x01(\x03\"\x86\x01\n\x06Settle\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.llmmesh.quota.v1.Outcome\x12*\n\x07\x61mounts\x18\x03 \x01(\x0b\x32\x19.llmmesh.quota.v1.Amounts\x12\x10\n\x08unpriced\x18\x04 \x01(\x08\"\x1d\n\x07Release\x12\x12\n\nattempt_id\x18\x01 \x01(\t\"D\n\x06\x45xtend\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd8\x01\n\x07Observe\x12\r\n\x05offer\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0e\n\x06window\x18\x04 \x01(\t\x12\x12\n\x05limit\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\tremaining\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12-\n\nclosed_for\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06opened\x18\t \x01(\x08\x42\x08\n\x06_limitB\x0c\n\n_remaining\"\x93\x01\n\x04Held\x12\r\n\x05offer\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0c\n\x04plan\x18\x04 \x01(\t\x12-\n\x0bpassed_over\x18\x05 \x03(\x0b\x32\x18.llmmesh.quota.v1.Denial\"3\n\x06\x44\x65nied\x12)\n\x07\x64\x65nials\x18\x01 \x03(\x0b\x32\x18.llmmesh.quota.v1.Denial\"\x8c\x03\n\x06\x44\x65nial\x12\r\n\x05offer\x18\x01 \x01(\t\x12\x0e\n\x06\x62udget\x18\x02 \x01(\t\x12-\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x1e.llmmesh.quota.v1.Denial.Cause\x12.\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x66its_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05limit\x18\x06 \x01(\x03\x12\x0c\n\x04left\x18\x07 \x01(\x03\x12\x0c\n\x04unit\x18\x08 \x01(\t\"\xac\x01\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43\x41USE_BUDGET\x10\x01\x12\x11\n\rCAUSE_COOLING\x10\x02\x12\x13\n\x0f\x43\x41USE_TOO_LARGE\x10\x03\x12\x10\n\x0c\x43\x41USE_TENANT\x10\x04\x12\x12\n\x0e\x43\x41USE_REJECTED\x10\x05\x12\x17\n\x13\x43\x41USE_UNKNOWN_OFFER\x10\x06\x12\x13\n\x0f\x43\x41USE_EXHAUSTED\x10\x07\"*\n\x04\x44one\x12\x0f\n\x07\x61lready\x18\x01 \x01(\x08\x12\x11\n\tcorrected\x18\x02 \x01(\x08\"*\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"#\n\x11GetBudgetsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\"\xbf\x01\n\x12GetBudgetsResponse\x12.\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x1d.llmmesh.quota.v1.BudgetState\x12+\n\x08\x63losures\x18\x02 \x03(\x0b\x32\x19.llmmesh.quota.v1.Closure\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\'\n\x03now\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nopen_holds\x18\x05 \x01(\x03\"\xd0\x01\n\x0b\x42udgetState\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0e\n\x06window\x18\x04 \x01(\t\x12\r\n\x05limit\x18\x05 \x01(\x03\x12\x0c\n\x04used\x18\x06 \x01(\x03\x12\x0c\n\x04held\x18\x07 \x01(\x03\x12\x10\n\x08\x65xternal\x18\x08 \x01(\x03\x12\x0c\n\x04left\x18\t \x01(\x03\x12-\n\tresets_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04hard\x18\x0b \x01(\x08\"U\n\x07\x43losure\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\"W\n\x11QuerySpendRequest\x12\x10\n\x08\x66rom_day\x18\x01 \x01(\t\x12\x0e\n\x06to_day\x18\x02 \x01(\t\x12\x10\n\x08group_by\x18\x03 \x03(\t\x12\x0e\n\x06tenant\x18\x04 \x01(\t\">\n\x12QuerySpendResponse\x12(\n\x04rows\x18\x01 \x03(\x0b\x32\x1a.llmmesh.quota.v1.SpendRow\"\xed\x01\n\x08SpendRow\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x10\n\x08use_case\x18\x03 \x01(\t\x12\x0e\n\x06vendor\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x03\x12\x10\n\x08requests\x18\t \x01(\x03\x12\x14\n\x0cinput_tokens\x18\n \x01(\x03\x12\x15\n\routput_tokens\x18\x0b \x01(\x03\x12\x12\n\ncost_nanos\x18\x0c \x01(\x03\x12\x0f\n\x07\x61ssumed\x18\r \x01(\x03*\xa0\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n\x0eOUTCOME_SERVED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x03\x12\x15\n\x11OUTCOME_CANCELLED\x10\x04\x12\x12\n\x0eOUTCOME_LAPSED\x10\x05\x12\x14\n\x10OUTCOME_RELEASED\x10\x06\x32\x8a\x02\n\x0cQuotaService\x12H\n\x05\x41pply\x12\x1e.llmmesh.quota.v1.ApplyRequest\x1a\x1f.llmmesh.quota.v1.ApplyResponse\x12W\n\nGetBudgets\x12#.llmmesh.quota.v1.GetBudgetsRequest\x1a$.llmmesh.quota.v1.GetBudgetsResponse\x12W\n\nQuerySpend\x12#.llmmesh.quota.v1.QuerySpendRequest\x1a$.llmmesh.quota.v1.QuerySpendResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cllmmesh/quota/v1/quota.proto\x12\x10llmmesh.quota.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x0c\x41pplyRequest\x12/\n\noperations\x18\x01 \x03(\x0b\x32\x1b.llmmesh.quota.v1.Operation\":\n\rApplyResponse\x12)\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x18.llmmesh.quota.v1.Answer\"\xf5\x01\n\tOperation\x12,\n\x07reserve\x18\x01 \x01(\x0b\x32\x19.llmmesh.quota.v1.ReserveH\x00\x12*\n\x06settle\x18\x02 \x01(\x0b\x32\x18.llmmesh.quota.v1.SettleH\x00\x12,\n\x07release\x18\x03 \x01(\x0b\x32\x19.llmmesh.quota.v1.ReleaseH\x00\x12*\n\x06\x65xtend\x18\x04 \x01(\x0b\x32\x18.llmmesh.quota.v1.ExtendH\x00\x12,\n\x07observe\x18\x05 \x01(\x0b\x32\x19.llmmesh.quota.v1.ObserveH\x00\x42\x06\n\x04kind\"\xba\x01\n\x06\x41nswer\x12&\n\x04held\x18\x01 \x01(\x0b\x32\x16.llmmesh.quota.v1.HeldH\x00\x12*\n\x06\x64\x65nied\x18\x02 \x01(\x0b\x32\x18.llmmesh.quota.v1.DeniedH\x00\x12&\n\x04\x64one\x18\x03 \x01(\x0b\x32\x16.llmmesh.quota.v1.DoneH\x00\x12,\n\x07refused\x18\x04 \x01(\x0b\x32\x19.llmmesh.quota.v1.RefusedH\x00\x42\x06\n\x04kind\"\x83\x02\n\x07Reserve\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x10\n\x08use_case\x18\x03 \x01(\t\x12.\n\x06offers\x18\x04 \x03(\x0b\x32\x1e.llmmesh.quota.v1.OfferAmounts\x12,\n\ninstead_of\x18\x05 \x01(\x0b\x32\x18.llmmesh.quota.v1.Settle\x12+\n\x08patience\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x64ry_run\x18\x08 \x01(\x08\"p\n\x0cOfferAmounts\x12\r\n\x05offer\x18\x01 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x03\x12\x15\n\routput_tokens\x18\x03 \x01(\x03\x12\x12\n\ncost_nanos\x18\x04 \x01(\x03\x12\x10\n\x08requests\x18\x05 \x01(\x03\"\\\n\x07\x41mounts\x12\x10\n\x08requests\x18\x01 \x01(\x03\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x03\x12\x15\n\routput_tokens\x18\x03 \x01(\x03\x12\x12\n\ncost_nanos\x18\x04 \x01(\x03\"\x86\x01\n\x06Settle\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.llmmesh.quota.v1.Outcome\x12*\n\x07\x61mounts\x18\x03 \x01(\x0b\x32\x19.llmmesh.quota.v1.Amounts\x12\x10\n\x08unpriced\x18\x04 \x01(\x08\"\x1d\n\x07Release\x12\x12\n\nattempt_id\x18\x01 \x01(\t\"D\n\x06\x45xtend\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd8\x01\n\x07Observe\x12\r\n\x05offer\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0e\n\x06window\x18\x04 \x01(\t\x12\x12\n\x05limit\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\tremaining\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12-\n\nclosed_for\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06opened\x18\t \x01(\x08\x42\x08\n\x06_limitB\x0c\n\n_remaining\"\x93\x01\n\x04Held\x12\r\n\x05offer\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0c\n\x04plan\x18\x04 \x01(\t\x12-\n\x0bpassed_over\x18\x05 \x03(\x0b\x32\x18.llmmesh.quota.v1.Denial\"3\n\x06\x44\x65nied\x12)\n\x07\x64\x65nials\x18\x01 \x03(\x0b\x32\x18.llmmesh.quota.v1.Denial\"\x8c\x03\n\x06\x44\x65nial\x12\r\n\x05offer\x18\x01 \x01(\t\x12\x0e\n\x06\x62udget\x18\x02 \x01(\t\x12-\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x1e.llmmesh.quota.v1.Denial.Cause\x12.\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x66its_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05limit\x18\x06 \x01(\x03\x12\x0c\n\x04left\x18\x07 \x01(\x03\x12\x0c\n\x04unit\x18\x08 \x01(\t\"\xac\x01\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43\x41USE_BUDGET\x10\x01\x12\x11\n\rCAUSE_COOLING\x10\x02\x12\x13\n\x0f\x43\x41USE_TOO_LARGE\x10\x03\x12\x10\n\x0c\x43\x41USE_TENANT\x10\x04\x12\x12\n\x0e\x43\x41USE_REJECTED\x10\x05\x12\x17\n\x13\x43\x41USE_UNKNOWN_OFFER\x10\x06\x12\x13\n\x0f\x43\x41USE_EXHAUSTED\x10\x07\"*\n\x04\x44one\x12\x0f\n\x07\x61lready\x18\x01 \x01(\x08\x12\x11\n\tcorrected\x18\x02 \x01(\x08\"*\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"#\n\x11GetBudgetsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\"\xbf\x01\n\x12GetBudgetsResponse\x12.\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x1d.llmmesh.quota.v1.BudgetState\x12+\n\x08\x63losures\x18\x02 \x03(\x0b\x32\x19.llmmesh.quota.v1.Closure\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\'\n\x03now\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nopen_holds\x18\x05 \x01(\x03\"\xd0\x01\n\x0b\x42udgetState\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0e\n\x06window\x18\x04 \x01(\t\x12\r\n\x05limit\x18\x05 \x01(\x03\x12\x0c\n\x04used\x18\x06 \x01(\x03\x12\x0c\n\x04held\x18\x07 \x01(\x03\x12\x10\n\x08\x65xternal\x18\x08 \x01(\x03\x12\x0c\n\x04left\x18\t \x01(\x03\x12-\n\tresets_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04hard\x18\x0b \x01(\x08\"U\n\x07\x43losure\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\"W\n\x11QuerySpendRequest\x12\x10\n\x08\x66rom_day\x18\x01 \x01(\t\x12\x0e\n\x06to_day\x18\x02 \x01(\t\x12\x10\n\x08group_by\x18\x03 \x03(\t\x12\x0e\n\x06tenant\x18\x04 \x01(\t\">\n\x12QuerySpendResponse\x12(\n\x04rows\x18\x01 \x03(\x0b\x32\x1a.llmmesh.quota.v1.SpendRow\"\xed\x01\n\x08SpendRow\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x10\n\x08use_case\x18\x03 \x01(\t\x12\x0e\n\x06vendor\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x03\x12\x10\n\x08requests\x18\t \x01(\x03\x12\x14\n\x0cinput_tokens\x18\n \x01(\x03\x12\x15\n\routput_tokens\x18\x0b \x01(\x03\x12\x12\n\ncost_nanos\x18\x0c \x01(\x03\x12\x0f\n\x07\x61ssumed\x18\r \x01(\x03*\xa0\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n\x0eOUTCOME_SERVED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x03\x12\x15\n\x11OUTCOME_CANCELLED\x10\x04\x12\x12\n\x0eOUTCOME_LAPSED\x10\x05\x12\x14\n\x10OUTCOME_RELEASED\x10\x06\x32\x8a\x02\n\x0cQuotaService\x12H\n\x05\x41pply\x12\x1e.llmmesh.quota.v1.ApplyRequest\x1a\x1f.llmmesh.quota.v1.ApplyResponse\x12W\n\nGetBudgets\x12#.llmmesh.quota.v1.GetBudgetsRequest\x1a$.llmmesh.quota.v1.GetBudgetsResponse\x12W\n\nQuerySpend\x12#.llmmesh.quota.v1.QuerySpendRequest\x1a$.llmmesh.quota.v1.QuerySpendResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'llmmesh.quota.v1.quota_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=3199
-  _globals['_OUTCOME']._serialized_end=3359
+  _globals['_OUTCOME']._serialized_start=3217
+  _globals['_OUTCOME']._serialized_end=3377
   _globals['_APPLYREQUEST']._serialized_start=115
   _globals['_APPLYREQUEST']._serialized_end=178
   _globals['_APPLYRESPONSE']._serialized_start=180
@@ -46,43 +46,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESERVE']._serialized_start=678
   _globals['_RESERVE']._serialized_end=937
   _globals['_OFFERAMOUNTS']._serialized_start=939
-  _globals['_OFFERAMOUNTS']._serialized_end=1033
-  _globals['_AMOUNTS']._serialized_start=1035
-  _globals['_AMOUNTS']._serialized_end=1127
-  _globals['_SETTLE']._serialized_start=1130
-  _globals['_SETTLE']._serialized_end=1264
-  _globals['_RELEASE']._serialized_start=1266
-  _globals['_RELEASE']._serialized_end=1295
-  _globals['_EXTEND']._serialized_start=1297
-  _globals['_EXTEND']._serialized_end=1365
-  _globals['_OBSERVE']._serialized_start=1368
-  _globals['_OBSERVE']._serialized_end=1584
-  _globals['_HELD']._serialized_start=1587
-  _globals['_HELD']._serialized_end=1734
-  _globals['_DENIED']._serialized_start=1736
-  _globals['_DENIED']._serialized_end=1787
-  _globals['_DENIAL']._serialized_start=1790
-  _globals['_DENIAL']._serialized_end=2186
-  _globals['_DENIAL_CAUSE']._serialized_start=2014
-  _globals['_DENIAL_CAUSE']._serialized_end=2186
-  _globals['_DONE']._serialized_start=2188
-  _globals['_DONE']._serialized_end=2230
-  _globals['_REFUSED']._serialized_start=2232
-  _globals['_REFUSED']._serialized_end=2274
-  _globals['_GETBUDGETSREQUEST']._serialized_start=2276
-  _globals['_GETBUDGETSREQUEST']._serialized_end=2311
-  _globals['_GETBUDGETSRESPONSE']._serialized_start=2314
-  _globals['_GETBUDGETSRESPONSE']._serialized_end=2505
-  _globals['_BUDGETSTATE']._serialized_start=2508
-  _globals['_BUDGETSTATE']._serialized_end=2716
-  _globals['_CLOSURE']._serialized_start=2718
-  _globals['_CLOSURE']._serialized_end=2803
-  _globals['_QUERYSPENDREQUEST']._serialized_start=2805
-  _globals['_QUERYSPENDREQUEST']._serialized_end=2892
-  _globals['_QUERYSPENDRESPONSE']._serialized_start=2894
-  _globals['_QUERYSPENDRESPONSE']._serialized_end=2956
-  _globals['_SPENDROW']._serialized_start=2959
-  _globals['_SPENDROW']._serialized_end=3196
-  _globals['_QUOTASERVICE']._serialized_start=3362
-  _globals['_QUOTASERVICE']._serialized_end=3628
+  _globals['_OFFERAMOUNTS']._serialized_end=1051
+  _globals['_AMOUNTS']._serialized_start=1053
+  _globals['_AMOUNTS']._serialized_end=1145
+  _globals['_SETTLE']._serialized_start=1148
+  _globals['_SETTLE']._serialized_end=1282
+  _globals['_RELEASE']._serialized_start=1284
+  _globals['_RELEASE']._serialized_end=1313
+  _globals['_EXTEND']._serialized_start=1315
+  _globals['_EXTEND']._serialized_end=1383
+  _globals['_OBSERVE']._serialized_start=1386
+  _globals['_OBSERVE']._serialized_end=1602
+  _globals['_HELD']._serialized_start=1605
+  _globals['_HELD']._serialized_end=1752
+  _globals['_DENIED']._serialized_start=1754
+  _globals['_DENIED']._serialized_end=1805
+  _globals['_DENIAL']._serialized_start=1808
+  _globals['_DENIAL']._serialized_end=2204
+  _globals['_DENIAL_CAUSE']._serialized_start=2032
+  _globals['_DENIAL_CAUSE']._serialized_end=2204
+  _globals['_DONE']._serialized_start=2206
+  _globals['_DONE']._serialized_end=2248
+  _globals['_REFUSED']._serialized_start=2250
+  _globals['_REFUSED']._serialized_end=2292
+  _globals['_GETBUDGETSREQUEST']._serialized_start=2294
+  _globals['_GETBUDGETSREQUEST']._serialized_end=2329
+  _globals['_GETBUDGETSRESPONSE']._serialized_start=2332
+  _globals['_GETBUDGETSRESPONSE']._serialized_end=2523
+  _globals['_BUDGETSTATE']._serialized_start=2526
+  _globals['_BUDGETSTATE']._serialized_end=2734
+  _globals['_CLOSURE']._serialized_start=2736
+  _globals['_CLOSURE']._serialized_end=2821
+  _globals['_QUERYSPENDREQUEST']._serialized_start=2823
+  _globals['_QUERYSPENDREQUEST']._serialized_end=2910
+  _globals['_QUERYSPENDRESPONSE']._serialized_start=2912
+  _globals['_QUERYSPENDRESPONSE']._serialized_end=2974
+  _globals['_SPENDROW']._serialized_start=2977
+  _globals['_SPENDROW']._serialized_end=3214
+  _globals['_QUOTASERVICE']._serialized_start=3380
+  _globals['_QUOTASERVICE']._serialized_end=3646
 # @@protoc_insertion_point(module_scope)

@@ -271,6 +271,7 @@ class OfferAmounts(_message.Message):
     INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     COST_NANOS_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
     offer: _builtins.str
     """The offer: "vendor/model#slot". Required."""
     input_tokens: _builtins.int
@@ -279,6 +280,8 @@ class OfferAmounts(_message.Message):
     """Estimated or capped output tokens."""
     cost_nanos: _builtins.int
     """Estimated cost in billionths of a US dollar under the slot's plan."""
+    requests: _builtins.int
+    """Requests the vendor will count. Zero means 1."""
     def __init__(
         self,
         *,
@@ -286,10 +289,11 @@ class OfferAmounts(_message.Message):
         input_tokens: _builtins.int = ...,
         output_tokens: _builtins.int = ...,
         cost_nanos: _builtins.int = ...,
+        requests: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_nanos", b"cost_nanos", "input_tokens", b"input_tokens", "offer", b"offer", "output_tokens", b"output_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_nanos", b"cost_nanos", "input_tokens", b"input_tokens", "offer", b"offer", "output_tokens", b"output_tokens", "requests", b"requests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -306,7 +310,7 @@ class Amounts(_message.Message):
     OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     COST_NANOS_FIELD_NUMBER: _builtins.int
     requests: _builtins.int
-    """Requests the vendor counted: 0 or 1."""
+    """Requests the vendor counted."""
     input_tokens: _builtins.int
     """Prompt tokens."""
     output_tokens: _builtins.int

@@ -133,7 +133,9 @@ class Intent(_message.Message):
     tier: Global___Tier.ValueType
     """What it may cost. Unspecified means the use case's own tier; for a model named without a use case, any price."""
     model: _builtins.str
-    """"vendor/model", a model, an alias or a family: serve with this, or with another host of the same family. Empty or "auto" means free choice."""
+    """"vendor/model", a model, an alias or a family: serve with this, or with another host of the same family. Empty or "auto" means free choice.
+    Embed serves with exactly what is named; a vendor alone leaves the choice among its models to the mesh.
+    """
     preferred_model: _builtins.str
     """Serve with this if possible, else with the next candidate."""
     data_policy: Global___DataPolicy.ValueType
@@ -411,6 +413,96 @@ class StreamGenerateResponse(_message.Message):
 Global___StreamGenerateResponse: _TypeAlias = StreamGenerateResponse  # noqa: Y015
 
 @_typing.final
+class EmbedRequest(_message.Message):
+    """Asks for vectors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INTENT_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    INPUT_KIND_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """As in GenerateRequest."""
+    dimensions: _builtins.int
+    """Length of each vector, at least 1. Unset means the model's own; offers that cannot make vectors so long are left out."""
+    input_kind: _chat_pb2.InputKind.ValueType
+    """What the texts are for, where a model embeds questions and documents differently. Dropped with a warning where it does not."""
+    @_builtins.property
+    def intent(self) -> Global___Intent:
+        """What it is for. What it says of streams and conversations has no effect."""
+
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The texts, 1 to 2048, none of them empty. Offers that take fewer at once are left out: a request is one call to one vendor."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        intent: Global___Intent | None = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+        dimensions: _builtins.int | None = ...,
+        input_kind: _chat_pb2.InputKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "dimensions", b"dimensions", "intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "dimensions", b"dimensions", "input_kind", b"input_kind", "intent", b"intent", "request_id", b"request_id", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dimensions: _TypeAlias = _typing.Literal["dimensions"]  # noqa: Y015
+    _WhichOneofArgType__dimensions: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dimensions) -> _WhichOneofReturnType__dimensions | None: ...
+
+Global___EmbedRequest: _TypeAlias = EmbedRequest  # noqa: Y015
+
+@_typing.final
+class EmbedResponse(_message.Message):
+    """Vectors and how they came about. A component takes 4 bytes: a large request needs a channel that receives more than the usual 4 MB."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    ROUTE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    VENDOR_MODEL_FIELD_NUMBER: _builtins.int
+    vendor_model: _builtins.str
+    """The model the vendor says it used; empty when it does not say."""
+    @_builtins.property
+    def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Embedding]:
+        """One vector for each text, in order, all of one model and one length."""
+
+    @_builtins.property
+    def usage(self) -> _chat_pb2.Usage:
+        """Tokens and money."""
+
+    @_builtins.property
+    def route(self) -> Global___Route:
+        """How it was served."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Warning]:
+        """What was dropped or changed."""
+
+    def __init__(
+        self,
+        *,
+        embeddings: _abc.Iterable[_chat_pb2.Embedding] | None = ...,
+        usage: _chat_pb2.Usage | None = ...,
+        route: Global___Route | None = ...,
+        warnings: _abc.Iterable[_chat_pb2.Warning] | None = ...,
+        vendor_model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["route", b"route", "usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embeddings", b"embeddings", "route", b"route", "usage", b"usage", "vendor_model", b"vendor_model", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbedResponse: _TypeAlias = EmbedResponse  # noqa: Y015
+
+@_typing.final
 class Route(_message.Message):
     """How a request was served, or was not."""
 
@@ -586,6 +678,10 @@ class ExplainRouteRequest(_message.Message):
 
     INTENT_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    dimensions: _builtins.int
+    """Length of the vectors, with texts."""
     @_builtins.property
     def intent(self) -> Global___Intent:
         """What it is for."""
@@ -594,17 +690,25 @@ class ExplainRouteRequest(_message.Message):
     def prompt(self) -> _chat_pb2.Prompt:
         """What the model would see; used for needs and estimates. May be empty."""
 
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What would be embedded, instead of a prompt: explains Embed. With neither, the first candidate decides what is explained."""
+
     def __init__(
         self,
         *,
         intent: Global___Intent | None = ...,
         prompt: _chat_pb2.Prompt | None = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+        dimensions: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "prompt", b"prompt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "dimensions", b"dimensions", "intent", b"intent", "prompt", b"prompt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "prompt", b"prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "dimensions", b"dimensions", "intent", b"intent", "prompt", b"prompt", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__dimensions: _TypeAlias = _typing.Literal["dimensions"]  # noqa: Y015
+    _WhichOneofArgType__dimensions: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dimensions) -> _WhichOneofReturnType__dimensions | None: ...
 
 Global___ExplainRouteRequest: _TypeAlias = ExplainRouteRequest  # noqa: Y015
 
@@ -729,7 +833,8 @@ class ExcludedOffer(_message.Message):
     """"vendor/model#slot", or "vendor/model" when no slot is usable."""
     reason: _builtins.str
     """Why: "not_configured", "key_malformed", "retired", "capability", "context", "price_cap", "data_policy", "denied", "not_allowed",
-    "breaker_open", "disabled", "unreachable", "no_endpoint", "unpriced", "not_candidate", "model_mismatch", "cost_cap".
+    "breaker_open", "disabled", "unreachable", "no_endpoint", "unpriced", "not_candidate", "model_mismatch", "cost_cap", "texts",
+    "dimensions".
     """
     detail: _builtins.str
     """The particulars, such as "no API key for groq"."""
@@ -1285,3 +1390,75 @@ class VendorBudget(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VendorBudget: _TypeAlias = VendorBudget  # noqa: Y015
+
+@_typing.final
+class CheckVendorsRequest(_message.Message):
+    """Asks whether vendors accept our keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VENDORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def vendors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these vendors; aliases are accepted. Empty means all."""
+
+    def __init__(
+        self,
+        *,
+        vendors: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["vendors", b"vendors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckVendorsRequest: _TypeAlias = CheckVendorsRequest  # noqa: Y015
+
+@_typing.final
+class CheckVendorsResponse(_message.Message):
+    """What became of one slot; every slot of every vendor asked about is told once, in the order of the answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VENDOR_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    vendor: _builtins.str
+    """The vendor."""
+    slot: _builtins.int
+    """The slot; 0 when its provider service does not answer or is switched off."""
+    key: _builtins.str
+    """What is known without asking the vendor: "well_formed", "not_needed", "missing", "malformed", "disabled" or "unreachable"."""
+    accepted: _builtins.bool
+    """The vendor accepted it."""
+    reason: _builtins.str
+    """Why not: an ErrorReason without its prefix, such as "VENDOR_AUTH"."""
+    message: _builtins.str
+    """For people; never any part of a key."""
+    @_builtins.property
+    def latency(self) -> _duration_pb2.Duration:
+        """How long the vendor took; unset when it was not asked."""
+
+    def __init__(
+        self,
+        *,
+        vendor: _builtins.str = ...,
+        slot: _builtins.int = ...,
+        key: _builtins.str = ...,
+        accepted: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        latency: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "key", b"key", "latency", b"latency", "message", b"message", "reason", b"reason", "slot", b"slot", "vendor", b"vendor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckVendorsResponse: _TypeAlias = CheckVendorsResponse  # noqa: Y015

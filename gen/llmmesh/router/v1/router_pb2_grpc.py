@@ -46,6 +46,11 @@ class RouterServiceStub:
                 request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.StreamGenerateRequest.SerializeToString,
                 response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.StreamGenerateResponse.FromString,
                 _registered_method=True)
+        self.Embed = channel.unary_unary(
+                '/llmmesh.router.v1.RouterService/Embed',
+                request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.EmbedRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.EmbedResponse.FromString,
+                _registered_method=True)
         self.ExplainRoute = channel.unary_unary(
                 '/llmmesh.router.v1.RouterService/ExplainRoute',
                 request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ExplainRouteRequest.SerializeToString,
@@ -60,6 +65,11 @@ class RouterServiceStub:
                 '/llmmesh.router.v1.RouterService/ListVendors',
                 request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsRequest.SerializeToString,
                 response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsResponse.FromString,
+                _registered_method=True)
+        self.CheckVendors = channel.unary_stream(
+                '/llmmesh.router.v1.RouterService/CheckVendors',
+                request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsResponse.FromString,
                 _registered_method=True)
 
 
@@ -77,6 +87,15 @@ class RouterServiceServicer:
 
     def StreamGenerate(self, request, context):
         """Generates a completion piece by piece: start, deltas, one finish. A stream without its finish is incomplete, never a success.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Embed(self, request, context):
+        """Turns texts into vectors, all of one model. Without a use case it is "embedding". Vectors of two models cannot be compared: who keeps
+        vectors names the model they are of, and nothing else will serve, not even another host of it. A use case may answer with another of
+        its models each time; the route says with which.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,6 +122,13 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckVendors(self, request, context):
+        """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -115,6 +141,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.StreamGenerate,
                     request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.StreamGenerateRequest.FromString,
                     response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.StreamGenerateResponse.SerializeToString,
+            ),
+            'Embed': grpc.unary_unary_rpc_method_handler(
+                    servicer.Embed,
+                    request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.EmbedRequest.FromString,
+                    response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.EmbedResponse.SerializeToString,
             ),
             'ExplainRoute': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainRoute,
@@ -130,6 +161,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.ListVendors,
                     request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsRequest.FromString,
                     response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsResponse.SerializeToString,
+            ),
+            'CheckVendors': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckVendors,
+                    request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsRequest.FromString,
+                    response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -188,6 +224,33 @@ class RouterService:
             '/llmmesh.router.v1.RouterService/StreamGenerate',
             llmmesh_dot_router_dot_v1_dot_router__pb2.StreamGenerateRequest.SerializeToString,
             llmmesh_dot_router_dot_v1_dot_router__pb2.StreamGenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Embed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmmesh.router.v1.RouterService/Embed',
+            llmmesh_dot_router_dot_v1_dot_router__pb2.EmbedRequest.SerializeToString,
+            llmmesh_dot_router_dot_v1_dot_router__pb2.EmbedResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -269,6 +332,33 @@ class RouterService:
             '/llmmesh.router.v1.RouterService/ListVendors',
             llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsRequest.SerializeToString,
             llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckVendors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/llmmesh.router.v1.RouterService/CheckVendors',
+            llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsRequest.SerializeToString,
+            llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,12 +39,19 @@ class RouterServiceStub:
     """Generates a whole completion."""
     StreamGenerate: _grpc.UnaryStreamMultiCallable[_router_pb2.StreamGenerateRequest, _router_pb2.StreamGenerateResponse]
     """Generates a completion piece by piece: start, deltas, one finish. A stream without its finish is incomplete, never a success."""
+    Embed: _grpc.UnaryUnaryMultiCallable[_router_pb2.EmbedRequest, _router_pb2.EmbedResponse]
+    """Turns texts into vectors, all of one model. Without a use case it is "embedding". Vectors of two models cannot be compared: who keeps
+    vectors names the model they are of, and nothing else will serve, not even another host of it. A use case may answer with another of
+    its models each time; the route says with which.
+    """
     ExplainRoute: _grpc.UnaryUnaryMultiCallable[_router_pb2.ExplainRouteRequest, _router_pb2.ExplainRouteResponse]
     """Says which offers a request would be tried on, in which order, and why every other one is left out. Sends and holds nothing."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListModelsRequest, _router_pb2.ListModelsResponse]
     """Lists models with price, capabilities and status."""
     ListVendors: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListVendorsRequest, _router_pb2.ListVendorsResponse]
     """Lists vendors, active or not and why."""
+    CheckVendors: _grpc.UnaryStreamMultiCallable[_router_pb2.CheckVendorsRequest, _router_pb2.CheckVendorsResponse]
+    """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
@@ -57,12 +64,19 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Generates a whole completion."""
     StreamGenerate: _aio.UnaryStreamMultiCallable[_router_pb2.StreamGenerateRequest, _router_pb2.StreamGenerateResponse]  # type: ignore[assignment]
     """Generates a completion piece by piece: start, deltas, one finish. A stream without its finish is incomplete, never a success."""
+    Embed: _aio.UnaryUnaryMultiCallable[_router_pb2.EmbedRequest, _router_pb2.EmbedResponse]  # type: ignore[assignment]
+    """Turns texts into vectors, all of one model. Without a use case it is "embedding". Vectors of two models cannot be compared: who keeps
+    vectors names the model they are of, and nothing else will serve, not even another host of it. A use case may answer with another of
+    its models each time; the route says with which.
+    """
     ExplainRoute: _aio.UnaryUnaryMultiCallable[_router_pb2.ExplainRouteRequest, _router_pb2.ExplainRouteResponse]  # type: ignore[assignment]
     """Says which offers a request would be tried on, in which order, and why every other one is left out. Sends and holds nothing."""
     ListModels: _aio.UnaryUnaryMultiCallable[_router_pb2.ListModelsRequest, _router_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists models with price, capabilities and status."""
     ListVendors: _aio.UnaryUnaryMultiCallable[_router_pb2.ListVendorsRequest, _router_pb2.ListVendorsResponse]  # type: ignore[assignment]
     """Lists vendors, active or not and why."""
+    CheckVendors: _aio.UnaryStreamMultiCallable[_router_pb2.CheckVendorsRequest, _router_pb2.CheckVendorsResponse]  # type: ignore[assignment]
+    """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
     """The one address. Plans over offers, holds budgets, calls vendors, falls back, explains. Who calls is read from the call's credential,
@@ -84,6 +98,17 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_router_pb2.StreamGenerateResponse], _abc.AsyncIterator[_router_pb2.StreamGenerateResponse]]:
         """Generates a completion piece by piece: start, deltas, one finish. A stream without its finish is incomplete, never a success."""
+
+    @_abc_1.abstractmethod
+    def Embed(
+        self,
+        request: _router_pb2.EmbedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.EmbedResponse, _abc.Awaitable[_router_pb2.EmbedResponse]]:
+        """Turns texts into vectors, all of one model. Without a use case it is "embedding". Vectors of two models cannot be compared: who keeps
+        vectors names the model they are of, and nothing else will serve, not even another host of it. A use case may answer with another of
+        its models each time; the route says with which.
+        """
 
     @_abc_1.abstractmethod
     def ExplainRoute(
@@ -108,5 +133,13 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ListVendorsResponse, _abc.Awaitable[_router_pb2.ListVendorsResponse]]:
         """Lists vendors, active or not and why."""
+
+    @_abc_1.abstractmethod
+    def CheckVendors(
+        self,
+        request: _router_pb2.CheckVendorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_router_pb2.CheckVendorsResponse], _abc.AsyncIterator[_router_pb2.CheckVendorsResponse]]:
+        """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
