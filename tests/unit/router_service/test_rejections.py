@@ -83,9 +83,11 @@ async def states(running):
 
 async def become(running, *expected):
     """Wait until the ledger has heard of it."""
-    async with asyncio.timeout(3):
-        while await states(running) != expected:
-            await asyncio.sleep(0.01)
+    for _ in range(300):
+        if await states(running) == expected:
+            return
+        await asyncio.sleep(0.01)
+    assert await states(running) == expected
 
 
 async def test_a_key_is_listed_as_rejected_until_its_provider_service_starts_anew(tmp_path):
