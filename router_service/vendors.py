@@ -23,8 +23,9 @@ from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
 from router_service import vectors
 from router_service.breakers import OWN_HOP
+from router_service.descriptions import vendor_state
 from router_service.listening import Listener
-from router_service.offers import LOST, UNDESCRIBED, DescribedSlot, Offer, VendorState
+from router_service.offers import LOST, UNDESCRIBED, Offer, VendorState
 
 POLL_UP = 5.0
 POLL_DOWN = 0.5
@@ -36,22 +37,6 @@ INCARNATIONS = 64
 # Longer than a provider service waits for its vendor's word on a key.
 CHECK_TIMEOUT = 20.0
 AWAY = (UNDESCRIBED, LOST)
-STATES = provider_pb2.DescribeResponse
-SLOT_STATES: Mapping[int, str] = {
-    STATES.STATE_CONFIGURED: "active",
-    STATES.STATE_MISSING: "missing",
-    STATES.STATE_MALFORMED: "malformed",
-    STATES.STATE_DISABLED: "disabled",
-    STATES.STATE_UNREACHABLE: "unreachable",
-    STATES.STATE_NO_ENDPOINT: "no_endpoint",
-}
-REASONS: Mapping[int, tuple[str, str]] = {
-    STATES.STATE_MISSING: ("not_configured", "no API key for {vendor}"),
-    STATES.STATE_MALFORMED: ("key_malformed", "the key of {vendor} is malformed: {reason}"),
-    STATES.STATE_DISABLED: ("disabled", "{vendor} is disabled: {reason}"),
-    STATES.STATE_UNREACHABLE: ("unreachable", "{vendor} is unreachable: {reason}"),
-    STATES.STATE_NO_ENDPOINT: ("no_endpoint", "{vendor} has {reason}"),
-}
 # gRPC's own words for "no connection was ever made". A connection that was reset may have carried the call.
 NEVER_CONNECTED = (
     "failed to connect",
@@ -272,19 +257,6 @@ async def _whole(connection: _Connection, call: grpc.aio.UnaryUnaryCall[Any, Who
         raise connection.fault(error) from None
     finally:
         call.cancel()
-
-
-def vendor_state(vendor: Vendor, described: provider_pb2.DescribeResponse) -> VendorState:
-    """Read a description: the usable slots, or the reason why there are none."""
-    usable = tuple(slot.slot for slot in described.slots if slot.state == STATES.STATE_CONFIGURED)
-    slots = tuple(DescribedSlot(s.slot, SLOT_STATES.get(s.state, "missing"), s.reason) for s in described.slots)
-    warnings = tuple(described.warnings)
-    if usable:
-        return VendorState(slots=usable, described=slots, warnings=warnings)
-    worst = max(described.slots, key=lambda slot: slot.state, default=STATES.Slot(state=STATES.STATE_MISSING))
-    reason, detail = REASONS.get(worst.state, REASONS[STATES.STATE_MISSING])
-    told = detail.format(vendor=vendor.id, reason=worst.reason)
-    return VendorState(reason=reason, detail=told, described=slots, warnings=warnings)
 
 
 def vendor_error(error: grpc.aio.AioRpcError) -> MeshError:
