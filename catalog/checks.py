@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
+from catalog.keys import holds_key
 from catalog.model import Catalog, ModelRef, Vendor
 from catalog.plan import Limit, matches
 from meshkit.yaml_file import ConfigError, Document
@@ -27,7 +28,7 @@ def check_catalog(catalog: Catalog, documents: Mapping[str, Document], use_cases
     _check_vendor_names(catalog, documents)
     for vendor in catalog.vendors.values():
         _check_ports(catalog, vendor, documents[vendor.id].error)
-        _check_keys(vendor, documents[vendor.id].error)
+        _check_keys(catalog, vendor, documents[vendor.id].error)
         check_vendor(catalog, vendor, documents[vendor.id].error)
     if use_cases is not None:
         check_use_cases(catalog, use_cases, frozenset(catalog.use_cases))
@@ -106,13 +107,22 @@ def _check_plans(vendor: Vendor, complain: Complaint) -> None:
             check_limits(limits, (model.id,), complain, ("models", model.id, "limits", name))
 
 
-def _check_keys(vendor: Vendor, complain: Complaint) -> None:
-    """Check that a vendor that wants a key says in which variable, and that its endpoint can be filled in."""
+def _check_keys(catalog: Catalog, vendor: Vendor, complain: Complaint) -> None:
+    """Check that a vendor that wants a key says in which variables, and that its endpoint can be filled in."""
     if (vendor.auth.kind == "none") == bool(vendor.key_env):
         raise complain(("key_env",), "variables for keys and auth kind none exclude each other", "one of the two")
+    for number, name in enumerate(vendor.key_env):
+        owners = (other.id for other in catalog.vendors.values() if other.id < vendor.id and _shared(name, other))
+        if (owner := next(owners, None)) is not None:
+            raise complain(("key_env", number), f"`{name}` already holds a key of {owner}", "a variable of its own")
     for part in vendor.endpoint_parts:
         if f"{{{part}}}" not in vendor.endpoint:
             raise complain(("endpoint_parts", part), f"the endpoint has no `{{{part}}}`")
+
+
+def _shared(variable: str, vendor: Vendor) -> bool:
+    """Tell whether a variable would be taken for one of a vendor's keys, or one of those for its."""
+    return holds_key(vendor.key_env, variable) or any(holds_key((variable,), name) for name in vendor.key_env)
 
 
 def _check_model_names(vendor: Vendor, complain: Complaint) -> None:

@@ -11,6 +11,7 @@ _SERVICES = ("router", "quota", "edge")
 _TEXTS = {
     "MESH_LEDGER_PATH": ("ledger", "path"),
     "OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otlp_endpoint"),
+    "MESH_LOG_LEVEL": ("telemetry", "log_level"),
     "MESH_ROUTER_ADMIN": ("addresses", "router", "admin"),
     "MESH_QUOTA_ADMIN": ("addresses", "quota", "admin"),
     "MESH_PROVIDER_HOST": ("addresses", "providers", "host"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from catalog.environment import overlay
+from catalog.keys import hide_keys
 from catalog.limit_rows import to_nanos
 from catalog.loader import fingerprint, found, load_catalog
 from catalog.mesh_rows import BudgetFileRow, EdgeRow, MeshFile, QuotaRow, RouterRow, TiersRow, TimeoutsRow
@@ -22,7 +23,7 @@ from catalog.settings import (
 )
 from catalog.vendor_settings import vendor_settings
 from catalog.window import parse_window
-from meshkit.yaml_file import Document, read
+from meshkit.yaml_file import ConfigError, Document, read
 
 __all__ = [
     "Address",
@@ -55,6 +56,15 @@ def load_mesh(path: Path | None, env: Mapping[str, str], catalog: Catalog | None
     """
     document = read(path) if path is not None else Document("defaults")
     known = catalog or load_catalog(_place(document, env))
+    try:
+        return _mesh(document, env, known)
+    except ConfigError as error:
+        key, problem = hide_keys(error.key, known), hide_keys(error.problem, known)
+        raise ConfigError(error.file, error.line, key, problem, error.allowed) from None
+
+
+def _mesh(document: Document, env: Mapping[str, str], known: Catalog) -> Mesh:
+    """Put the file, the environment and the catalogue together."""
     overlay(document, env, known.vendors)
     file = document.validate(MeshFile)
     merged = laid_over(known, file, document)
@@ -69,7 +79,7 @@ def load_mesh(path: Path | None, env: Mapping[str, str], catalog: Catalog | None
         tiers=_tiers(file.tiers),
         budgets=_budgets(file.budgets, merged, document),
         timeouts=_timeouts(file.timeouts),
-        telemetry=Telemetry(file.telemetry.otlp_endpoint, file.telemetry.sample_ratio),
+        telemetry=Telemetry(file.telemetry.otlp_endpoint, file.telemetry.sample_ratio, file.telemetry.log_level),
         ledger_path=file.ledger.path,
         version=_version(known, file),
     )

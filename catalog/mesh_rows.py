@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from catalog.limit_rows import MOST, Dollars, LimitRow, WindowWords, check_amount
 from catalog.plan import PlanName
+from catalog.settings import LogLevel
 from catalog.use_case_rows import UseCaseRow
 from catalog.vendor_rows import Endpoint, ModelRow, Name, Text
 from meshkit.yaml_file import StrictModel, wrong
@@ -40,6 +41,20 @@ def _slot_number(text: str) -> str:
     """Accept the number of a slot."""
     if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
         raise wrong(f"`{text}` is no slot", "1, 2, 3 …: the key in KEY, KEY_2, KEY_3 …")
+    return text
+
+
+def _account(text: str) -> str:
+    """Accept the name of an account: a name of our own, which budgets are called by."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", text):
+        raise wrong(f"`{text}` is no account", "up to 64 letters, digits, `_`, `.` and `-`, a letter or digit first")
+    return text
+
+
+def _deployment(text: str) -> str:
+    """Accept the name of a deployment, which becomes part of a URL."""
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?", text):
+        raise wrong(f"`{text}` is no deployment", "up to 64 letters, digits, `_`, `.` and `-`, as its account calls it")
     return text
 
 
@@ -93,11 +108,18 @@ class AddressesRow(StrictModel):
 class SlotRow(StrictModel):
     """One key of a vendor: whose account it is and how that is charged."""
 
-    account: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "default"
+    account: Annotated[str, AfterValidator(_account)] = "default"
     plan: PlanName | None = None
     endpoint: Endpoint | None = None
     region: Name | None = None
     expires_on: dt.date | None = None
+
+    @model_validator(mode="after")
+    def _calls_one_place(self) -> Self:
+        """Check that there are not two places to call."""
+        if self.endpoint and self.region:
+            raise wrong("region and endpoint both say where to call", "one of the two")
+        return self
 
 
 class VendorSettingsRow(StrictModel):
@@ -112,7 +134,7 @@ class VendorSettingsRow(StrictModel):
     slots: dict[Annotated[str, AfterValidator(_slot_number)], SlotRow] = Field(default_factory=dict)
     limits: dict[PlanName, list[LimitRow]] = Field(default_factory=dict)
     models: dict[Text, ModelRow] = Field(default_factory=dict)
-    deployments: dict[Text, Text] = Field(default_factory=dict)
+    deployments: dict[Text, Annotated[str, AfterValidator(_deployment)]] = Field(default_factory=dict)
 
 
 class TiersRow(StrictModel):
@@ -174,10 +196,11 @@ class TimeoutsRow(StrictModel):
 
 
 class TelemetryRow(StrictModel):
-    """Where traces go and how many."""
+    """Where traces go and how many, and from which level up a line is logged."""
 
     otlp_endpoint: str | None = None
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    log_level: LogLevel = "info"
 
 
 class LedgerRow(StrictModel):

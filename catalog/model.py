@@ -160,6 +160,10 @@ class Vendor:
     trains_on: Mapping[str, bool] = field(default_factory=dict)
     retired_on: dt.date | None = None
 
+    def retired_by(self, day: dt.date) -> bool:
+        """Tell whether the vendor has ended by that day."""
+        return self.retired_on is not None and self.retired_on <= day
+
 
 @dataclass(frozen=True, slots=True)
 class UseCase:

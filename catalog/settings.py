@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Literal
 
 from catalog.model import Catalog, UseCase
 from catalog.plan import Limit, Plan, PlanName, Unit
 from catalog.window import Window
+
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,11 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """Where traces go, None for nowhere, and which share of them."""
+    """Where traces go, None for nowhere, and which share of them; from which level up a line is logged."""
 
     otlp_endpoint: str | None
     sample_ratio: float
+    log_level: LogLevel = "info"
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from catalog.endpoints import ENDPOINT_HINT, is_endpoint
 from catalog.limit_rows import LimitRow, PlanRow, PriceRow
 from catalog.model import Auth, ErrorRule, Model, Vendor
 from catalog.plan import Limit, PlanName
@@ -17,8 +17,6 @@ from meshkit.yaml_file import StrictModel, wrong
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAME_HINT = "lower-case letters, digits and underscores, a letter first"
-ENDPOINT = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*[^\s/@?#])?")
-ENDPOINT_HINT = "http(s)://host[:port][/path] without a slash at the end"
 
 
 def is_name(text: str) -> bool:
@@ -33,20 +31,18 @@ def _name(text: str) -> str:
     return text
 
 
-def is_endpoint(url: str) -> bool:
-    """Tell whether a text is an absolute http(s) URL without a trailing slash, query or credentials."""
-    try:
-        port = urlsplit(url).port
-    except ValueError:
-        return False
-    return port != 0 and ENDPOINT.fullmatch(url) is not None
-
-
 def _endpoint(url: str) -> str:
-    """Accept an endpoint only."""
+    """Accept an absolute http(s) URL without a trailing slash, query or credentials."""
     if not is_endpoint(url):
         raise wrong(f"`{url}` is not an endpoint", ENDPOINT_HINT)
     return url
+
+
+def _variable(text: str) -> str:
+    """Accept the name of an environment variable."""
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", text):
+        raise wrong(f"`{text}` is not the name of a variable", "capital letters, digits and underscores")
+    return text
 
 
 def _pattern(text: str) -> str:
@@ -59,7 +55,7 @@ def _pattern(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
-Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Variable = Annotated[str, AfterValidator(_variable)]
 Text = Annotated[str, Field(min_length=1)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Tokens = Annotated[int, Field(ge=0)]

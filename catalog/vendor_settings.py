@@ -1,5 +1,6 @@
 """Works out what this mesh knows of each vendor: address, endpoint, slots, limits."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -10,8 +11,7 @@ from catalog.mesh_rows import MeshFile, SlotRow, VendorSettingsRow
 from catalog.model import Catalog, Vendor
 from catalog.plan import Limit
 from catalog.settings import Address, Endpoint, Slot, VendorSettings
-from catalog.vendor_rows import ENDPOINT_HINT, is_endpoint
-from meshkit.yaml_file import ConfigError, Document
+from meshkit.yaml_file import Document
 
 _NOTHING_SAID = VendorSettingsRow()
 
@@ -58,16 +58,11 @@ def _endpoint(
     """Return where the vendor is called, and whether that overrules the endpoints of its slots."""
     if env.get(endpoint_variable(vendor.id)):
         return Endpoint(row.endpoint or ""), True
+    if row.endpoint and row.region:
+        place = ("vendors", vendor.id, "region")
+        raise document.error(place, "region and endpoint both say where to call", "one of the two")
     configured = row.endpoint or _region(vendor, row.region, document, ("vendors", vendor.id, "region"))
-    endpoint = endpoint_of(vendor, env, configured)
-    if endpoint.url and not is_endpoint(endpoint.url):
-        parts = (name for names in vendor.endpoint_parts.values() for name in names)
-        variable = next(name for name in (*vendor.endpoint_env, *parts) if env.get(name))
-        allowed = ENDPOINT_HINT.replace("http(s)://", "[http(s)://]")
-        raise ConfigError(
-            f"environment variable {variable}", 0, "", f"`{endpoint.url}` would be no endpoint of {vendor.id}", allowed
-        )
-    return endpoint, False
+    return endpoint_of(vendor, env, configured), False
 
 
 def _region(vendor: Vendor, region: str | None, document: Document, place: tuple[str, ...]) -> str:
@@ -90,8 +85,10 @@ def _address(vendor: Vendor, row: VendorSettingsRow, file: MeshFile) -> Address:
 
 
 def _slot(vendor: Vendor, number: str, row: SlotRow, document: Document) -> Slot:
-    """Return a slot, refusing a plan or region the vendor does not have."""
+    """Return a slot, refusing a plan or region the vendor does not have, and a key where an account belongs."""
     place = ("vendors", vendor.id, "slots", number)
+    if vendor.key_format and re.fullmatch(vendor.key_format, row.account):
+        raise document.error((*place, "account"), "looks like a key", "a name of your own; keys go into variables")
     plan = row.plan or vendor.default_plan
     if plan not in vendor.plans:
         raise document.error((*place, "plan"), f"no plan `{plan}`", ", ".join(vendor.plans))

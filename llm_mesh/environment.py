@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from catalog.environment import endpoint_variable
+from catalog.keys import holds_key
 from catalog.model import Catalog, Vendor
 from llm_mesh.made_up_keys import made_up_key
 from llm_mesh.variables import CALLER_KEY, CLIENT_KEY
@@ -24,7 +26,7 @@ class Environments:
 
     def of_vendors(self, vendors: Iterable[str]) -> dict[str, str]:
         """Return the environment of a process that serves these vendors: their keys and no others."""
-        wanted = _one_of(_key_names(self.catalog.vendors[vendor] for vendor in vendors))
+        wanted = partial(holds_key, _key_names(self.catalog.vendors[vendor] for vendor in vendors))
         return {**self.plain, **{name: value for name, value in self.keys.items() if wanted(name)}}
 
     def of_router(self) -> dict[str, str]:
@@ -37,7 +39,7 @@ def environments(catalog: Catalog, environment: Mapping[str, str], env_file: Map
 
     Of the .env file only variables the mesh knows are handed on at all.
     """
-    known = _one_of(_key_names(catalog.vendors.values()))
+    known = partial(holds_key, _key_names(catalog.vendors.values()))
     harmless = _settings(catalog)
     offered = {name: value for name, value in env_file.items() if known(name) or harmless(name) or name == CALLER_KEY}
     merged = {**offered, **{name: value for name, value in environment.items() if value or name not in offered}}
@@ -85,12 +87,3 @@ def _own_names(vendor: Vendor) -> Iterable[str]:
 
 def _key_names(vendors: Iterable[Vendor]) -> frozenset[str]:
     return frozenset(name for vendor in vendors for name in vendor.key_env)
-
-
-def _one_of(names: frozenset[str]) -> Question:
-    """Ask whether a variable is one of these, or the second, third … key of one of these."""
-
-    def answer(name: str) -> bool:
-        return re.sub(r"_[0-9]+$", "", name) in names or name in names
-
-    return answer

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from catalog.mesh import Mesh, default_path, load_mesh
-from meshkit import process, tracing
+from meshkit import logs, process, tracing
 from meshkit.errors import StartError
 
 Main = Callable[[asyncio.Event], Awaitable[None]]
@@ -62,6 +62,7 @@ def _serve(config: Path | None, prepare: Callable[[Mesh], Main]) -> None:
     """Run a service until it is told to stop; what keeps it from starting is one line."""
     try:
         mesh = load_mesh(config or default_path(os.environ, Path.cwd()), os.environ)
+        logs.set_level(mesh.telemetry.log_level)
         process.run(prepare(mesh))
     except StartError as error:
         sys.stderr.write(f"llm-mesh: {error}\n")

@@ -115,6 +115,9 @@ class Document:
                 return self.error(location, "required key is missing")
             case "wrong":
                 return self.error(location, context["problem"], context["allowed"])
+            case "dict_type" | "model_type" | "model_attributes_type":
+                keys = ", ".join(_keys_at(model, location)) or "key: value"
+                return self.error(location, "must be a mapping of keys", keys)
             case "literal_error":
                 return self.error(location, f"`{fault['input']}` is not known", context["expected"])
         said = fault["input"]

@@ -1,6 +1,7 @@
 """Builds provider services from the configuration and serves them: every vendor on its own port, one admin page."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
@@ -60,7 +61,7 @@ async def build(
     slots = await stack.enter_async_context(Slots(vendor, read_slots(vendor, mesh, env), env))
     measures = Measures(vendor.id, vendor.provider_name, urlsplit(mesh.endpoint(vendor.id).url).hostname or "")
     attempts = Attempts(dialect, measures, subjects.label)
-    discovery = Discovery(attempts, slots, subjects.subject(), clock, local=vendor.local, listing=vendor.open_models)
+    discovery = Discovery(attempts, slots, vendor, subjects.subject(), clock)
     return ProviderService(
         vendor=vendor,
         subjects=subjects,
@@ -69,6 +70,7 @@ async def build(
         discovery=discovery,
         timeouts=mesh.timeouts,
         clock=clock,
+        incarnation=secrets.token_hex(4),
     )
 
 

@@ -1,13 +1,16 @@
 """Finds out which models a vendor lists and whether a local server answers, without asking more often than it must."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
 
 from llmmesh.provider.v1.provider_pb2 import DescribeResponse
 
+from catalog.model import Vendor
 from meshkit import logs
 from meshkit.clock import Clock
-from meshkit.errors import MeshError
+from meshkit.errors import MeshError, Reason
+from provider_services import failures
 from provider_services.attempts import Attempts
 from provider_services.dialects.interface import Subject
 from provider_services.slots import Slots
@@ -29,20 +32,16 @@ class Discovery:
 
     Args:
         attempts, slots, subject: how to ask it.
-        local: it is a server of ours, which may not be running; it is asked before every answer that is not fresh.
-        listing: its own list of models matters, because models outside the catalogue may be called.
+        vendor: its row. A server of ours may not be running and is asked before every answer that is not fresh; the
+            list of another matters when models outside the catalogue may be called. One that has ended is not asked.
     """
 
-    def __init__(
-        self, attempts: Attempts, slots: Slots, subject: Subject, clock: Clock, *, local: bool, listing: bool
-    ) -> None:
-        self._vendor = subject.vendor
+    def __init__(self, attempts: Attempts, slots: Slots, vendor: Vendor, subject: Subject, clock: Clock) -> None:
         self._attempts = attempts
         self._slots = slots
+        self._vendor = vendor
         self._subject = subject
         self._clock = clock
-        self._local = local
-        self._listing = listing
         self._models: Sequence[DescribeResponse.DiscoveredModel] = ()
         self._problem = ""
         self._asked = float("-inf")
@@ -50,14 +49,15 @@ class Discovery:
 
     async def look(self) -> None:
         """Ask the vendor again if what is known is old; never raises."""
-        if not (self._local or self._listing) or not self._slots.usable:
+        listed = self._vendor.local or self._vendor.open_models
+        if not listed or not self._slots.usable or self._retired:
             return
         async with self._asking:
             if self._clock.monotonic() - self._asked >= self._good_for():
                 await self._ask()
 
     def _good_for(self) -> float:
-        if self._local:
+        if self._vendor.local:
             return DEAD if self._problem else FRESH
         return UNLISTED if self._problem else LISTED
 
@@ -71,9 +71,9 @@ class Discovery:
             self._problem = error.message
         self._asked = self._clock.monotonic()
         if self._problem and not before:
-            log.warning("no list of models", vendor=self._vendor, why=self._problem, local=self._local)
+            log.warning("no list of models", vendor=self._vendor.id, why=self._problem, local=self._vendor.local)
         elif before and not self._problem:
-            log.info("lists its models again", vendor=self._vendor)
+            log.info("lists its models again", vendor=self._vendor.id)
         now = int(self._clock.now())
         for model in self._models:
             model.listed_at.FromSeconds(now)
@@ -86,4 +86,14 @@ class Discovery:
     @property
     def unreachable(self) -> str:
         """Why a local server cannot be used; empty when it can, or when nobody asked."""
-        return self._problem if self._local else ""
+        return self._problem if self._vendor.local else ""
+
+    def refuse_retired(self) -> None:
+        """Refuse to ask a vendor that has ended; raises MeshError VENDOR_RETIRED."""
+        if self._retired:
+            message = f"{self._vendor.id} ended on {self._vendor.retired_on}"
+            raise failures.failure(Reason.VENDOR_RETIRED, message, failures.NOTHING)
+
+    @property
+    def _retired(self) -> bool:
+        return self._vendor.retired_by(dt.datetime.fromtimestamp(self._clock.now(), dt.UTC).date())

@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 from prometheus_client import Counter, Histogram
 
-from meshkit import tracing
+from meshkit import logs, tracing
 from meshkit.errors import MeshError
 
 # The GenAI conventions' boundaries, seconds; the last three are for models that think for minutes.
@@ -59,6 +59,7 @@ _token_usage = lru_cache(maxsize=None)(TOKEN_USAGE.labels)
 _requests = lru_cache(maxsize=None)(REQUESTS.labels)
 OTHER = "other"
 EMBEDDINGS = "embeddings"  # the one operation without output tokens
+log = logs.get("measures")
 
 
 class Measured:
@@ -103,6 +104,8 @@ class Measured:
 
     def end(self, outcome: str) -> None:
         """Note how the call ended: "ok", or an error's reason."""
+        milliseconds = round(self.seconds * 1000, 1)
+        log.debug("vendor_call", vendor=self._vendor, model=self._labels[2], outcome=outcome, ms=milliseconds)
         error_type = "" if outcome == "ok" else outcome
         _duration(*self._labels, error_type).observe(self.seconds)
         _requests(self._vendor, self._labels[2], outcome).inc()

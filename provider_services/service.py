@@ -41,6 +41,7 @@ class ProviderService(ProviderServiceServicer):
         vendor: its row.
         subjects, slots, attempts, discovery: its models, keys, wire and findings.
         timeouts: how long to wait when a request does not say.
+        incarnation: tells this start from every other.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ProviderService(ProviderServiceServicer):
         discovery: Discovery,
         timeouts: Timeouts,
         clock: Clock,
+        incarnation: str,
     ) -> None:
         self._vendor = vendor
         self._subjects = subjects
@@ -61,6 +63,7 @@ class ProviderService(ProviderServiceServicer):
         self._discovery = discovery
         self._timeouts = timeouts
         self._clock = clock
+        self._incarnation = incarnation
 
     async def Generate(self, request: GenerateRequest, context: Context) -> GenerateResponse:
         """Generate a whole completion."""
@@ -90,6 +93,8 @@ class ProviderService(ProviderServiceServicer):
             models=self._discovery.models,
             version=VERSION,
             endpoint_host=next((self._slots.line(number).upstream.host for number in self._slots.usable), ""),
+            incarnation=self._incarnation,
+            warnings=self._slots.warnings,
         )
 
     async def CheckCredentials(self, request: CheckCredentialsRequest, context: Context) -> CheckCredentialsResponse:
@@ -101,6 +106,7 @@ class ProviderService(ProviderServiceServicer):
         result = CheckCredentialsResponse.Result(slot=number)
         began = self._clock.monotonic()
         try:
+            self._discovery.refuse_retired()
             await self._attempts.prove(self._slots.line(number), self._subjects.subject(), CHECK)
             result.accepted = True
         except MeshError as error:

@@ -8,7 +8,7 @@ from typing import Self
 
 from llmmesh.provider.v1.provider_pb2 import DescribeResponse
 
-from catalog.keys import check_key, read_keys
+from catalog.keys import EnvironmentKeys, check_key, read_keys, variable_of
 from catalog.model import Vendor
 from catalog.settings import Mesh
 from meshkit import logs
@@ -18,7 +18,7 @@ from provider_services import failures
 from provider_services.proxies import proxy_for
 from provider_services.upstream import Upstream
 
-STATES = {
+STATES: Mapping[str, DescribeResponse.State.ValueType] = {
     "ok": DescribeResponse.STATE_CONFIGURED,
     "missing": DescribeResponse.STATE_MISSING,
     "malformed": DescribeResponse.STATE_MALFORMED,
@@ -49,25 +49,61 @@ class SlotState:
     key: Secret | None
 
 
-def read_slots(vendor: Vendor, mesh: Mesh, env: Mapping[str, str]) -> tuple[SlotState, ...]:
+@dataclass(frozen=True, slots=True)
+class ReadSlots:
+    """Every slot of a vendor, and what is odd about the variables the keys were read from."""
+
+    states: tuple[SlotState, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def read_slots(vendor: Vendor, mesh: Mesh, env: Mapping[str, str]) -> ReadSlots:
     """Return every slot the environment or mesh.yaml speaks of; slot 1 always."""
     found = read_keys(vendor, env)
     for warning in found.warnings:
-        log.warning("keys differ", vendor=vendor.id, what=warning)
-    numbers = {1, *found.slots, *mesh.vendors[vendor.id].slots}
-    return tuple(_slot(vendor, mesh, number, found.slots.get(number)) for number in sorted(numbers))
+        log.warning("keys", vendor=vendor.id, what=warning)
+    numbers = sorted({1, *found.slots, *mesh.vendors[vendor.id].slots})
+    return ReadSlots(tuple(_slot(vendor, mesh, number, found) for number in numbers), found.warnings)
 
 
-def _slot(vendor: Vendor, mesh: Mesh, number: int, key: Secret | None) -> SlotState:
+def _slot(vendor: Vendor, mesh: Mesh, number: int, found: EnvironmentKeys) -> SlotState:
     endpoint = mesh.endpoint(vendor.id, number)
-    checked = check_key(vendor, key.reveal() if key else "")
-    state, reason = STATES[checked.state], checked.reason
+    state, reason = _key_state(vendor, mesh, number, found)
     if not mesh.vendors[vendor.id].enabled:
         state, reason = DescribeResponse.STATE_DISABLED, f"switched off by {mesh.vendors[vendor.id].disabled_by}"
-    elif checked.state == "ok" and not endpoint.url:
-        state, reason = DescribeResponse.STATE_MISSING, f"no endpoint: set {' or '.join(endpoint.missing)}"
-    needed = key if vendor.auth.kind != "none" else None
-    return SlotState(number, state, reason, endpoint.url, needed)
+    elif state == DescribeResponse.STATE_CONFIGURED and not endpoint.url:
+        state, reason = DescribeResponse.STATE_NO_ENDPOINT, f"no endpoint: set {' or '.join(endpoint.missing)}"
+    keyed = vendor.auth.kind != "none" and number in found.slots
+    return SlotState(number, state, reason, endpoint.url, found.slots[number].key if keyed else None)
+
+
+def _key_state(
+    vendor: Vendor, mesh: Mesh, number: int, found: EnvironmentKeys
+) -> tuple[DescribeResponse.State.ValueType, str]:
+    """Judge the key of a slot, and name the variable it stands in or should stand in."""
+    at = found.slots.get(number)
+    checked = check_key(vendor, at.key.reveal() if at else "")
+    if at is None and checked.state == "missing":
+        where = f"; get one at {vendor.key_page}" if vendor.key_page else ""
+        return DescribeResponse.STATE_MISSING, f"{checked.reason}: set {variable_of(vendor, number)}{where}"
+    if at is not None and checked.state == "malformed":
+        return DescribeResponse.STATE_MALFORMED, f"{at.place} {checked.reason}"
+    if at is not None and (twin := _under_another_account(vendor, mesh, number, found)):
+        return DescribeResponse.STATE_MALFORMED, f"{at.place} holds the same key as {twin}"
+    return STATES[checked.state], ""
+
+
+def _under_another_account(vendor: Vendor, mesh: Mesh, number: int, found: EnvironmentKeys) -> str:
+    """Find an earlier slot with the same key under another account: one key would have the quotas of two."""
+    key, account = found.slots[number].key.reveal(), mesh.slot(vendor.id, number).account
+    for other, at in found.slots.items():
+        theirs = mesh.slot(vendor.id, other).account
+        if other < number and at.key.reveal() == key and theirs != account:
+            place = f"mesh.yaml: vendors.{vendor.id}.slots"
+            return (
+                f"{at.place}, and a key has one account; {place} says {theirs} for {other} and {account} for {number}"
+            )
+    return ""
 
 
 class Slots:
@@ -75,15 +111,16 @@ class Slots:
 
     Args:
         vendor: its row.
-        states: its slots.
+        read: its slots.
         env: where the proxy variables are; a local vendor is always called directly.
     """
 
-    def __init__(self, vendor: Vendor, states: tuple[SlotState, ...], env: Mapping[str, str]) -> None:
+    def __init__(self, vendor: Vendor, read: ReadSlots, env: Mapping[str, str]) -> None:
         self._vendor = vendor
         self._env = env
         self._lines: dict[int, Line] = {}
-        self.states = states
+        self.states = read.states
+        self.warnings = read.warnings
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()

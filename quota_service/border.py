@@ -123,8 +123,10 @@ def _observe(said: pb.Observe, where: str) -> Observe:
     _one_of(said.unit, UNITS, f"{where}.unit")
     _one_of(said.window, WINDOWS, f"{where}.window")
     closed_for = _millis(said.closed_for, f"{where}.closed_for")
-    if closed_for:
+    if closed_for or said.opened:
         _one_of(said.reason, REASONS, f"{where}.reason")
+    if closed_for and said.opened:
+        raise invalid(f"{where}.opened", "nothing is closed and opened at once; allowed: closed_for or opened")
     return Observe(
         offer=_name(said.offer, f"{where}.offer"),
         scope=said.scope,
@@ -134,6 +136,7 @@ def _observe(said: pb.Observe, where: str) -> Observe:
         remaining=_amount(said.remaining, f"{where}.remaining") if said.HasField("remaining") else None,
         closed_for=min(closed_for, LONGEST_CLOSING),
         reason=said.reason,
+        opened=said.opened,
     )
 
 

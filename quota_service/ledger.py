@@ -10,7 +10,7 @@ from quota_service.definitions import Definitions
 from quota_service.holds import Hold, Leg, State, fingerprint
 from quota_service.levels import Cell
 from quota_service.memory import EndedHolds, RecentDenials, Retention
-from quota_service.observing import close, observe_figures
+from quota_service.observing import close, observe_figures, open_again
 from quota_service.operations import (
     DONE,
     LEASE,
@@ -224,6 +224,8 @@ class Ledger:
             return Refused("UNKNOWN_MODEL", f"no definitions for the offer {observe.offer}")
         if observe.closed_for > 0:
             close(self.closures, terms, observe, self._changes)
+        if observe.opened:
+            open_again(self.closures, terms, observe, self._changes)
         if observe.unit and observe.window:
             observe_figures(self.lines, terms, observe, self._changes)
         return DONE

@@ -1,4 +1,4 @@
-"""What a vendor says of our quotas: it may close a subject or lower a limit, and never raises one (ledger.md)."""
+"""What a vendor says of our quotas: it closes, opens or limits a subject, and never raises a limit (ledger.md)."""
 
 from quota_service.admission import Lines
 from quota_service.budgets import Budget, Terms
@@ -21,6 +21,17 @@ def close(closures: dict[str, Closure], terms: Terms, observe: Observe, changes:
     closures[subject] = Closure(until, observe.reason)
     changes.closures[subject] = closures[subject]
     changes.journal.append(Entry(changes.now, "close", "", f"{subject} {observe.reason} {observe.closed_for}", ()))
+
+
+def open_again(closures: dict[str, Closure], terms: Terms, observe: Observe, changes: Changes) -> None:
+    """Undo what was closed for that reason: the subject, and the models of an account with it."""
+    subject = dict(zip(SCOPES, terms.subjects(), strict=True))[observe.scope]
+    models = f"{subject}/" if observe.scope == "account" else None
+    for name in [name for name in closures if name == subject or (models and name.startswith(models))]:
+        if closures[name].reason == observe.reason:
+            del closures[name]
+            changes.closures[name] = NEVER_CLOSED
+            changes.journal.append(Entry(changes.now, "open", "", f"{name} {observe.reason}", ()))
 
 
 def observe_figures(lines: Lines, terms: Terms, observe: Observe, changes: Changes) -> None:

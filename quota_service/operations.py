@@ -31,6 +31,7 @@ class Cause(StrEnum):
     TENANT = "tenant"
     REJECTED = "rejected"
     UNKNOWN_OFFER = "unknown_offer"
+    EXHAUSTED = "exhausted"
 
 
 class Amounts(Struct, frozen=True, gc=False):
@@ -88,6 +89,7 @@ class Observe(Struct, frozen=True):
     remaining: int | None = None
     closed_for: int = 0
     reason: str = ""
+    opened: bool = False
 
 
 class Reserve(Struct, frozen=True):

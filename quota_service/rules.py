@@ -39,6 +39,7 @@ class Closure(NamedTuple):
 
 
 NEVER_CLOSED = Closure(0, "")
+CLOSED_BECAUSE: Mapping[str, Cause] = {"auth": Cause.REJECTED, "quota": Cause.EXHAUSTED}
 
 
 def needs(offer: OfferAmounts) -> tuple[int, int, int, int]:
@@ -75,7 +76,7 @@ def closed(terms: Terms, closures: Mapping[str, Closure], now: int) -> Denial | 
     closure = closures.get(subject, NEVER_CLOSED)
     if closure.until <= now:
         return None
-    cause = Cause.REJECTED if closure.reason == "auth" else Cause.COOLING
+    cause = CLOSED_BECAUSE.get(closure.reason, Cause.COOLING)
     wait = closure.until - now
     return Denial(terms.offer, subject, cause, retry_after=wait, fits_in=wait)
 

@@ -23,6 +23,7 @@ from router_service.edge.server import EdgeServer
 from router_service.estimate import Estimator
 from router_service.pursuit import Tools
 from router_service.quota_client import QuotaClient
+from router_service.rejections import Rejections
 from router_service.router import MeshRouter
 from router_service.service import NAME, RouterServicer
 from router_service.vendors import Vendors
@@ -49,11 +50,13 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
         quota = await stack.enter_async_context(
             QuotaClient(stub, turns, grace=mesh.timeouts.quota_grace, silence=mesh.timeouts.reserve)
         )
-        vendors = await stack.enter_async_context(Vendors(mesh, clock))
+        rejections = Rejections(mesh, quota)
+        vendors = await stack.enter_async_context(Vendors(mesh, clock, rejections.renewed))
         tools = Tools(
             quota=quota,
             vendors=vendors,
             breakers=Breakers(mesh.catalog.vendors, Settings(), clock),
+            rejections=rejections,
             estimator=Estimator(),
             timeouts=mesh.timeouts,
             clock=clock,

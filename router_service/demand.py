@@ -59,6 +59,7 @@ class Demand:
     deny_vendors: frozenset[str]
     max_cost: int | None
     facts: PromptFacts
+    conversation: str = ""
     notices: tuple[str, ...] = ()
 
     @property
@@ -108,6 +109,7 @@ def read(
         deny_vendors=_vendors(intent.deny_vendors, "intent.deny_vendors", catalog),
         max_cost=_max_cost(intent),
         facts=facts,
+        conversation=intent.conversation_id,
         notices=tuple(notices),
     )
 

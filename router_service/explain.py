@@ -7,7 +7,7 @@ from llmmesh.quota.v1 import quota_pb2
 from llmmesh.router.v1 import router_pb2
 
 from router_service.demand import Demand
-from router_service.journey import TIER_NUMBERS
+from router_service.journey import TIER_NUMBERS, why_denied
 from router_service.planner import Plan, Planned
 from router_service.quota_client import QuotaClient
 
@@ -56,6 +56,7 @@ def _offer(planned: Planned, answer: quota_pb2.Held | quota_pb2.Denied) -> route
     if isinstance(answer, quota_pb2.Denied):
         denial = answer.denials[0]
         told.limiting_budget = denial.budget
+        told.why_no_room = why_denied(denial)
         if denial.HasField("retry_after"):
             told.retry_after.CopyFrom(denial.retry_after)
     return told

@@ -21,6 +21,7 @@ CAUSES = {
     quota_pb2.Denial.CAUSE_TENANT: "tenant_budget",
     quota_pb2.Denial.CAUSE_REJECTED: "key_rejected",
     quota_pb2.Denial.CAUSE_UNKNOWN_OFFER: "unknown_offer",
+    quota_pb2.Denial.CAUSE_EXHAUSTED: "exhausted",
 }
 # Faults that say nothing would be better elsewhere or later; the caller gets them as they are.
 FINAL = frozenset({Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER})
@@ -28,6 +29,9 @@ FINAL = frozenset({Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER})
 ASKED_TOO_MUCH = frozenset({Reason.VENDOR_CONTEXT.value, Reason.VENDOR_UNSUPPORTED.value})
 # Vendors that have no more for us now, like budgets of ours that are used up.
 SPENT = frozenset({Reason.VENDOR_THROTTLED.value, Reason.VENDOR_QUOTA.value})
+# Vendors that refuse our key, like slots that are closed because they did.
+REFUSED = frozenset({Reason.VENDOR_AUTH.value})
+REJECTED = quota_pb2.Denial.CAUSE_REJECTED
 # Reasons to leave an offer out that may be gone when the caller asks again.
 PASSING = frozenset({"unreachable", "breaker_open"})
 # Reasons to leave an offer out that are the caller's to mend, and the error that says so.
@@ -106,7 +110,7 @@ class Journey:
                 return f"{attempt.reason}: {attempt.message}"
         for denial in self.denials:
             if denial.offer.partition("#")[0] == first:
-                return _denied(denial)
+                return why_denied(denial)
         return self.plan.why_not_first()
 
     def route(self) -> router_pb2.Route:
@@ -140,6 +144,8 @@ class Journey:
         if cause is not None and (cause.reason in FINAL or self._all_failed_alike()):
             return _with_route(cause, self._details())
         reasons = {attempt.reason for attempt in self.attempts}
+        if reasons <= REFUSED and self.denials and all(denial.cause == REJECTED for denial in self.denials):
+            return self._rejected()
         if reasons <= SPENT and (self.denials or self.attempts) and not self._recovering():
             return self._exhausted()
         if not self.plan.offers:
@@ -184,6 +190,11 @@ class Journey:
             details=self._details(),
         )
 
+    def _rejected(self) -> MeshError:
+        """Make the error for a request whose every offer has a key its vendor rejected: no quota is the matter."""
+        text = why_denied(self.denials[0])
+        return MeshError(Reason.VENDOR_AUTH, text, retry_after=self._soonest(), details=self._details())
+
     def _too_much(self, beyond: Exclusion) -> MeshError:
         reason, words = TOO_MUCH[beyond.reason]
         content = "texts" if self.demand.embeds else "prompt.messages"
@@ -191,7 +202,7 @@ class Journey:
         return MeshError(reason, field.description, fields=[field], details=self._details())
 
     def _exhausted(self) -> MeshError:
-        violations = [QuotaViolation(denial.budget, _denied(denial)) for denial in self.denials]
+        violations = [QuotaViolation(denial.budget, why_denied(denial)) for denial in self.denials]
         violations += [QuotaViolation(attempt.offer_text, attempt.message) for attempt in self.attempts]
         return MeshError(
             Reason.BUDGET_EXHAUSTED,
@@ -218,10 +229,13 @@ def _with_route(cause: MeshError, details: list[router_pb2.RouteFailure]) -> Mes
     )
 
 
-def _denied(denial: quota_pb2.Denial) -> str:
+def why_denied(denial: quota_pb2.Denial) -> str:
+    """Say why the ledger passed an offer over."""
     match denial.cause:
         case quota_pb2.Denial.CAUSE_COOLING:
             return f"{denial.budget} is cooling"
+        case quota_pb2.Denial.CAUSE_EXHAUSTED:
+            return f"{denial.budget} is out of credit or quota, says the vendor"
         case quota_pb2.Denial.CAUSE_REJECTED:
             return f"the vendor rejected the key of {denial.budget}"
         case quota_pb2.Denial.CAUSE_TOO_LARGE:

@@ -9,6 +9,7 @@ from llmmesh.router.v1 import router_pb2
 from catalog.model import Catalog, Vendor
 from meshkit.errors import MeshError, Reason
 from router_service.demand import vendor_named
+from router_service.rejections import Rejections
 from router_service.vendors import Vendors
 
 Told = router_pb2.CheckVendorsResponse
@@ -27,9 +28,12 @@ def named(catalog: Catalog, names: Iterable[str]) -> tuple[Vendor, ...]:
     return tuple({vendor.id: vendor for vendor in found}.values()) or tuple(catalog.vendors.values())
 
 
-async def check(vendors: Iterable[Vendor], connected: Vendors) -> AsyncGenerator[Told]:
-    """Ask about every slot of these vendors; a provider service that is gone is told of, never raised."""
-    checks = [asyncio.create_task(_vendor(vendor, connected)) for vendor in vendors]
+async def check(vendors: Iterable[Vendor], connected: Vendors, rejections: Rejections) -> AsyncGenerator[Told]:
+    """Ask about every slot of these vendors; a provider service that is gone is told of, never raised.
+
+    What a vendor says of a key holds at once: an accepted one is used again, a rejected one no longer.
+    """
+    checks = [asyncio.create_task(_vendor(vendor, connected, rejections)) for vendor in vendors]
     try:
         for done in asyncio.as_completed(checks):
             for told in await done:
@@ -39,13 +43,17 @@ async def check(vendors: Iterable[Vendor], connected: Vendors) -> AsyncGenerator
             each.cancel()
 
 
-async def _vendor(vendor: Vendor, connected: Vendors) -> list[Told]:
+async def _vendor(vendor: Vendor, connected: Vendors, rejections: Rejections) -> list[Told]:
     try:
         described = await connected.describe(vendor.id)
     except MeshError as error:
         key = "disabled" if error.reason is Reason.VENDOR_NOT_CONFIGURED else "unreachable"
         return [Told(vendor=vendor.id, key=key, reason=error.reason.value, message=error.message)]
-    return await asyncio.gather(*(_slot(vendor, slot, connected) for slot in described.slots))
+    told = await asyncio.gather(*(_slot(vendor, slot, connected) for slot in described.slots))
+    for slot in told:
+        if slot.accepted or slot.reason == Reason.VENDOR_AUTH.value:
+            rejections.checked(vendor.id, slot.slot, accepted=slot.accepted)
+    return told
 
 
 async def _slot(vendor: Vendor, slot: provider_pb2.DescribeResponse.Slot, connected: Vendors) -> Told:

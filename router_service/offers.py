@@ -43,28 +43,42 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class DescribedSlot:
+    """One slot as its provider service describes it; `state` is a word of the contract's VendorSlot."""
+
+    number: int
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class VendorState:
     """What a vendor's provider service says of itself: usable slots, or why there are none.
 
-    `lacks` are models of the catalogue that are not on a server of ours.
+    `lacks` are models of the catalogue that are not on a server of ours. `described` are all its slots and `warnings`
+    what is odd about its keys: for people, plans do not depend on them.
     """
 
     slots: tuple[int, ...] = ()
     reason: str = ""
     detail: str = ""
     lacks: frozenset[str] = frozenset()
+    described: tuple[DescribedSlot, ...] = field(default=(), compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
     """Everything about the present moment that a plan depends on.
 
-    `today` is the day in UTC; `open_breakers` maps a vendor to the monotonic moment of its next probe.
+    `today` is the day in UTC; `open_breakers` maps a vendor to the monotonic moment of its next probe; `turns` says,
+    by "vendor/model", which of several keys is the next to begin.
     """
 
     today: dt.date
     vendors: Mapping[str, VendorState] = field(default_factory=dict)
     open_breakers: Mapping[str, float] = field(default_factory=dict)
+    turns: Mapping[str, int] = field(default_factory=dict)
 
 
 UNDESCRIBED = VendorState(reason="unreachable", detail="its provider service does not answer")
@@ -72,11 +86,11 @@ LOST = VendorState(reason="unreachable", detail="its provider service is gone")
 
 
 def offers_of(mesh: Mesh, ref: ModelRef, state: VendorState) -> tuple[Offer, ...]:
-    """List the offers of one model, one for each usable slot."""
+    """List the offers of one model, one for each usable slot, in their order."""
     vendor = mesh.catalog.vendors[ref.vendor]
     model = vendor.models[ref.model]
     offers = []
-    for slot in state.slots:
+    for slot in sorted(state.slots):
         plan = mesh.plan(vendor.id, mesh.slot(vendor.id, slot).plan)
         text = str(OfferId(ref.vendor, ref.model, slot))
         installed = ref.model not in state.lacks

@@ -14,6 +14,7 @@ from router_service.demand import Demand
 from router_service.estimate import Estimator, least_tokens
 from router_service.offers import UNDESCRIBED, Offer, Signals, offers_of
 from router_service.strategies import STRATEGIES
+from router_service.turns import of_conversation, rotated
 
 # What is held, and charged, for a model whose price nobody knows: dear on purpose, never nothing.
 ASSUMED_PRICE = Price(
@@ -54,11 +55,15 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The outcome of planning; `first` is the first choice, whether or not it can serve."""
+    """The outcome of planning.
+
+    `first` is the first choice, whether or not it can serve; `shared` are the models whose keys took turns.
+    """
 
     offers: tuple[Planned, ...]
     excluded: tuple[Exclusion, ...]
     first: ModelRef | None
+    shared: tuple[str, ...] = ()
 
     def why_not_first(self) -> str:
         """Say why the first choice was left out, or nothing if it was not."""
@@ -95,7 +100,8 @@ class Planner:
         fit: list[Fit] = []
         broken: list[Fit] = []
         excluded: list[Exclusion] = []
-        for rank, planned in self._offers(demand, signals, excluded):
+        shared: list[str] = []
+        for rank, planned in self._offers(demand, signals, excluded, shared):
             if verdict := _verdict(demand, planned):
                 excluded.append(Exclusion(planned.offer.text, *verdict))
             elif planned.offer.vendor.id in signals.open_breakers:
@@ -108,9 +114,10 @@ class Planner:
             fit, broken = [soonest], [ranked for ranked in broken if ranked is not soonest]
         excluded.extend(_left_to_recover(planned) for _, planned in broken)
         offers = _ordered(fit, demand) if broken else wanted
-        return Plan(offers=offers, excluded=tuple(excluded), first=_first_choice(demand, wanted))
+        return Plan(offers, tuple(excluded), _first_choice(demand, wanted), tuple(shared))
 
-    def _offers(self, demand: Demand, signals: Signals, excluded: list[Exclusion]) -> Iterator[Fit]:
+    def _offers(self, demand: Demand, signals: Signals, excluded: list[Exclusion], shared: list[str]) -> Iterator[Fit]:
+        turn = of_conversation(demand.conversation) if demand.conversation else None
         for rank, ref in enumerate(demand.candidates):
             if ended := _ended(self._mesh.catalog, ref, signals.today, embeds=demand.embeds):
                 excluded.append(Exclusion(str(ref), "retired", ended))
@@ -118,7 +125,12 @@ class Planner:
             state = signals.vendors.get(ref.vendor, UNDESCRIBED)
             if not state.slots:
                 excluded.append(Exclusion(str(ref), state.reason, state.detail))
-            for offer in self._offers_of(ref, state):
+            offers = self._offers_of(ref, state)
+            if len(offers) > 1:
+                name = offers[0].model_text
+                shared.append(name)
+                offers = rotated(offers, signals.turns.get(name, 0) if turn is None else turn)
+            for offer in offers:
                 yield rank, self._planned(demand, offer)
 
     def _planned(self, demand: Demand, offer: Offer) -> Planned:
@@ -137,7 +149,7 @@ def _ended(catalog: Catalog, ref: ModelRef, today: dt.date, *, embeds: bool) -> 
     """Say that a model or its vendor has ended; nothing while both live."""
     vendor = catalog.vendors[ref.vendor]
     model = vendor.models[ref.model]
-    if vendor.retired_on is not None and vendor.retired_on <= today:
+    if vendor.retired_by(today):
         return f"{vendor.id} ended on {vendor.retired_on}"
     if not model.retired_by(today):
         return ""

@@ -22,6 +22,7 @@ from router_service.journey import FINAL, Journey
 from router_service.leases import Lease
 from router_service.offers_left import Batch, OffersLeft
 from router_service.quota_client import QuotaClient
+from router_service.rejections import Rejections
 from router_service.vendors import Ask, Event, Limits, Vendors
 
 # Kept for the way back to the caller.
@@ -47,6 +48,7 @@ class Tools:
     quota: QuotaClient
     vendors: Vendors
     breakers: Breakers
+    rejections: Rejections
     estimator: Estimator
     timeouts: Timeouts
     clock: Clock
@@ -186,6 +188,8 @@ class Pursuit:
                 breakers.abandoned(vendor, probe=attempt.probe)
             else:
                 breakers.failed(vendor, error, probe=attempt.probe)
+            if error.reason is Reason.VENDOR_AUTH:
+                self._tools.rejections.rejected(vendor, attempt.planned.offer.slot)
             local = attempt.planned.offer.vendor.local
             self._observe(observations.from_fault(attempt.offer_text, error, local=local))
             raise
@@ -239,6 +243,7 @@ class Pursuit:
         if offer.vendor.local:
             self._tools.estimator.answered(offer.model_text, now - attempt.began)
         self._tools.breakers.served(offer.ref.vendor, probe=attempt.probe)
+        self._tools.rejections.served(offer.ref.vendor, offer.slot)
         self._observe(observations.from_answer(offer.text, learned))
         if not attempt.usage.estimated:
             counted = attempt.usage.input_tokens, attempt.usage.output_tokens

@@ -112,8 +112,9 @@ class QuotaClient:
         self._enqueue(quota_pb2.Operation(extend=extend), None, seconds)
 
     def observe(self, observe: quota_pb2.Observe) -> None:
-        """Pass on what a vendor said, off the caller's path."""
-        self._enqueue(quota_pb2.Operation(observe=observe), None, self._grace)
+        """Pass on what a vendor said, off the caller's path; what opens a subject is not said again, so it is kept."""
+        keep = KEEP_SECONDS if observe.opened else self._grace
+        self._enqueue(quota_pb2.Operation(observe=observe), None, keep)
 
     async def budgets(self, prefix: str = "") -> quota_pb2.GetBudgetsResponse:
         """List budgets."""

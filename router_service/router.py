@@ -23,6 +23,8 @@ from router_service.offers import Signals
 from router_service.prompt_facts import PromptFacts
 from router_service.pursuit import Order, Pursuit, Tools
 from router_service.requests import Requests
+from router_service.turns import Turns
+from router_service.vendor_list import VendorList
 
 WholeT = TypeVar("WholeT", provider_pb2.GenerateResponse, provider_pb2.EmbedResponse)
 
@@ -34,6 +36,8 @@ class MeshRouter:
         self._tools = tools
         self._seen = View(mesh, tools.estimator)
         self._requests = Requests(tools.clock)
+        self._turns = Turns()
+        self._vendor_list = VendorList(mesh, tools.vendors, tools.breakers, tools.rejections, tools.clock)
 
     async def generate(
         self, request: router_pb2.GenerateRequest, caller: Caller, deadline: float
@@ -90,27 +94,26 @@ class MeshRouter:
 
     async def list_models(self, request: router_pb2.ListModelsRequest) -> router_pb2.ListModelsResponse:
         """List models with price, capabilities and status."""
-        return listing.models(self._view.catalog, self._tools.vendors.states(), request)
+        return listing.models(self._view.catalog, self._tools.vendors.states(), request, self._today())
 
     async def list_vendors(self, _request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
-        """List vendors with their state and budgets."""
-        budgets = await self._tools.quota.budgets()
-        return listing.vendors(
-            self._view.catalog, self._tools.vendors, self._tools.breakers, budgets.budgets, self._tools.clock.now()
-        )
+        """List vendors with their slots and budgets."""
+        return self._vendor_list.told(await self._tools.quota.budgets())
 
     async def check_vendors(
         self, request: router_pb2.CheckVendorsRequest
     ) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
         """Ask vendors whether they accept our keys; tell of each slot once, in the order of the answers."""
         named = key_checks.named(self._view.catalog, request.vendors)
-        async with aclosing(key_checks.check(named, self._tools.vendors)) as told:
+        async with aclosing(key_checks.check(named, self._tools.vendors, self._tools.rejections)) as told:
             async for result in told:
                 yield result
 
     def serving(self) -> str | None:
         """Return None when requests can be served, else why not."""
-        if any(state.slots for state in self._tools.vendors.states().values()):
+        today, vendors = self._today(), self._view.catalog.vendors
+        states = self._tools.vendors.states().items()
+        if any(state.slots and not vendors[vendor].retired_by(today) for vendor, state in states):
             return None
         return "no vendor is active; `llm-mesh vendors` says why"
 
@@ -139,7 +142,9 @@ class MeshRouter:
 
     def _journey(self, request_id: str, asked: Demand) -> Journey:
         request_id = request_id or uuid.UUID(bytes=secrets.token_bytes(16), version=4).hex
-        return Journey(request_id, asked, self._view.planner.plan(asked, self._signals()))
+        plan = self._view.planner.plan(asked, self._signals())
+        self._turns.take(plan.shared)
+        return Journey(request_id, asked, plan)
 
     async def _whole(
         self, journey: Journey, order: Order, kind: type[WholeT]
@@ -176,7 +181,8 @@ class MeshRouter:
         return self._seen.now(self._tools.vendors.lists())
 
     def _signals(self) -> Signals:
-        return Signals(self._today(), self._tools.vendors.states(), self._tools.breakers.open_until())
+        tools = self._tools
+        return Signals(self._today(), tools.vendors.states(), tools.breakers.open_until(), self._turns.now())
 
     def _today(self) -> dt.date:
         return dt.datetime.fromtimestamp(self._tools.clock.now(), dt.UTC).date()

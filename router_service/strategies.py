@@ -4,19 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from router_service.offers import Offer
 
-# Each offer comes with its rank: its place in the list of candidates, 0 first.
+# Each offer comes with its rank: its place in the list of candidates, 0 first. Offers of one model come in the order of
+# their turns, which every strategy keeps where it has no other preference.
 Ranked = tuple[int, Offer]
 Strategy = Callable[[Sequence[Ranked]], list[Ranked]]
 
 
 def priority(offers: Sequence[Ranked]) -> list[Ranked]:
-    """As listed; the slots of one model in their own order."""
-    return sorted(offers, key=lambda ranked: (ranked[0], ranked[1].slot))
+    """As listed."""
+    return sorted(offers, key=lambda ranked: ranked[0])
 
 
 def cheapest(offers: Sequence[Ranked]) -> list[Ranked]:
     """By blended price under the plan, local models last among equals, then as listed."""
-    return sorted(offers, key=lambda ranked: (_price(ranked[1]), ranked[1].vendor.local, ranked[0], ranked[1].slot))
+    return sorted(offers, key=lambda ranked: (_price(ranked[1]), ranked[1].vendor.local, ranked[0]))
 
 
 STRATEGIES: Mapping[str, Strategy] = {"priority": priority, "cheapest": cheapest}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -22,6 +23,7 @@ from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
 from router_service import listed, vectors
 from router_service.breakers import OWN_HOP
+from router_service.descriptions import vendor_state
 from router_service.listed import Lists
 from router_service.listening import Listener
 from router_service.offers import LOST, UNDESCRIBED, Offer, VendorState
@@ -31,16 +33,11 @@ POLL_DOWN = 0.5
 POLL_TIMEOUT = 3.0
 # How long to wait at the start for what every provider service says of itself.
 FIRST_POLL = 2.0
+# How many starts of provider services of one vendor are remembered: more than it has replicas.
+INCARNATIONS = 64
 # Longer than a provider service waits for its vendor's word on a key.
 CHECK_TIMEOUT = 20.0
 AWAY = (UNDESCRIBED, LOST)
-STATES = provider_pb2.DescribeResponse
-REASONS: Mapping[int, tuple[str, str]] = {
-    STATES.STATE_MISSING: ("not_configured", "no API key for {vendor}"),
-    STATES.STATE_MALFORMED: ("key_malformed", "the key of {vendor} is malformed: {reason}"),
-    STATES.STATE_DISABLED: ("disabled", "{vendor} is disabled: {reason}"),
-    STATES.STATE_UNREACHABLE: ("unreachable", "{vendor} is unreachable: {reason}"),
-}
 # gRPC's own words for "no connection was ever made". A connection that was reset may have carried the call.
 NEVER_CONNECTED = (
     "failed to connect",
@@ -61,6 +58,8 @@ class _Connection:
     stub: provider_pb2_grpc.ProviderServiceAsyncStub
     state: VendorState = UNDESCRIBED
     described_at: float | None = None
+    # Several, for replicas answer in turns; a restarted one is new.
+    incarnations: deque[str] = field(default_factory=lambda: deque(maxlen=INCARNATIONS))
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -98,11 +97,15 @@ class Vendors:
     Args:
         mesh: which vendors there are, where their provider services listen, which are switched off.
         clock: says when a description was read.
+        renewed: is told of a vendor whose provider service has started anew, and of its usable slots.
     """
 
-    def __init__(self, mesh: Mesh, clock: Clock) -> None:
+    def __init__(
+        self, mesh: Mesh, clock: Clock, renewed: Callable[[str, Sequence[int]], None] = lambda _vendor, _slots: None
+    ) -> None:
         self._mesh = mesh
         self._clock = clock
+        self._renewed = renewed
         self._connections: dict[str, _Connection] = {}
         self._lists: Lists = {}
         self._switched_off = {
@@ -250,6 +253,9 @@ class Vendors:
         found = listed.read(described.models)
         if found and found != self._lists.get(connection.vendor.id):
             self._lists = {**self._lists, connection.vendor.id: found}
+        if described.incarnation and described.incarnation not in connection.incarnations:
+            connection.incarnations.append(described.incarnation)
+            self._renewed(connection.vendor.id, connection.state.slots)
 
 
 async def _whole(connection: _Connection, call: grpc.aio.UnaryUnaryCall[Any, WholeT]) -> WholeT:
@@ -260,17 +266,6 @@ async def _whole(connection: _Connection, call: grpc.aio.UnaryUnaryCall[Any, Who
         raise connection.fault(error) from None
     finally:
         call.cancel()
-
-
-def vendor_state(vendor: Vendor, described: provider_pb2.DescribeResponse) -> VendorState:
-    """Read a description: the usable slots, or the reason why there are none."""
-    usable = tuple(slot.slot for slot in described.slots if slot.state == STATES.STATE_CONFIGURED)
-    if usable:
-        known = vendor.models if vendor.local and described.models else ()
-        return VendorState(usable, lacks=frozenset(known).difference(model.id for model in described.models))
-    worst = max(described.slots, key=lambda slot: slot.state, default=STATES.Slot(state=STATES.STATE_MISSING))
-    reason, detail = REASONS.get(worst.state, REASONS[STATES.STATE_MISSING])
-    return VendorState(reason=reason, detail=detail.format(vendor=vendor.id, reason=worst.reason))
 
 
 def vendor_error(error: grpc.aio.AioRpcError) -> MeshError:

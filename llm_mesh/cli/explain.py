@@ -88,7 +88,7 @@ def room(offer: router_pb2.PlannedOffer) -> str:
     if offer.has_room:
         return "yes"
     again = f", again in {output.duration(offer.retry_after)}" if offer.HasField("retry_after") else ""
-    return f"no: {offer.limiting_budget or 'a budget'} is used up{again}"
+    return f"no: {offer.why_no_room or f'{offer.limiting_budget} is used up'}{again}"
 
 
 def _excluded(plan: router_pb2.ExplainRouteResponse) -> Table:

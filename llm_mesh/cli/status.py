@@ -1,5 +1,6 @@
 """`llm-mesh status`: who would serve now, what is used and left, what was spent today; fails when nothing can serve."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -23,7 +24,8 @@ NO_VENDOR = "no vendor is active; put a key into .env, or try `llm-mesh up --san
 class Status:
     """What there is to say; a part that could not be asked for has its reason instead."""
 
-    vendors: list[router_pb2.Vendor]
+    vendors: Sequence[router_pb2.Vendor]
+    totals: router_pb2.Totals
     plan: router_pb2.ExplainRouteResponse | None
     plan_problem: str
     spent: list[quota_pb2.SpendRow] | None
@@ -72,7 +74,7 @@ async def fetch(address: str, quota: str) -> Status:
         spent = await spend.fetch(quota, ["vendor"], from_day=today)
     except (MeshError, UnreachableError) as error:
         spent_problem = str(error)
-    return Status(listed, plan, plan_problem, spent, spent_problem)
+    return Status(listed.vendors, listed.totals, plan, plan_problem, spent, spent_problem)
 
 
 def _plain(found: Status) -> dict[str, object]:
@@ -81,6 +83,7 @@ def _plain(found: Status) -> dict[str, object]:
         "serving_now": [offer.offer for offer in found.serving],
         "local_fallback": _local(found),
         "vendors": [output.plain(vendor) for vendor in found.vendors],
+        "totals": output.plain(found.totals),
         "spent_today": [output.plain(row) for row in found.spent] if found.spent is not None else None,
         "problems": [problem for problem in (found.plan_problem, found.spent_problem) if problem],
     }
@@ -94,7 +97,8 @@ def _local(found: Status) -> bool:
 def _print(found: Status, console: Console, *, everything: bool) -> None:
     console.print(_serving(found))
     console.print(f"local fallback: {'ready' if _local(found) else 'none'}\n")
-    console.print(vendors.overview(found.vendors))
+    console.print(vendors.overview(found.vendors, figures=True))
+    console.print(f"\n{vendors.totals(found.totals)}")
     _print_budgets(found, console, everything=everything)
     for breaker in (breaker for vendor in found.vendors for breaker in vendor.breakers):
         probe = f", tried again {output.moment(breaker.probe_at)}" if breaker.HasField("probe_at") else ""

@@ -33,7 +33,10 @@ class Welcome:
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON wants it."""
-        told = [{"id": vendor.id, "status": vendor.status, "reason": vendor.reason} for vendor in self.vendors]
+        told = [
+            {"id": vendor.id, "status": vendor.status, "reason": vendor.reason, "warnings": list(vendor.warnings)}
+            for vendor in self.vendors
+        ]
         logs = str(self.logs) if self.logs else None
         return {
             "router": self.router,
@@ -63,12 +66,12 @@ async def welcome(layout: Layout, pids: Mapping[str, int], logs: Path | None, ke
     )
 
 
-async def _described(router: str, layout: Layout, key: Secret | None) -> list[router_pb2.Vendor]:
+async def _described(router: str, layout: Layout, key: Secret | None) -> Sequence[router_pb2.Vendor]:
     """Return the vendors; waits a moment for those that have not described themselves yet."""
     running = {vendor for served in layout.providers.values() for vendor in served}
     async with session.router(router, key) as way:
         for _ in range(round(DESCRIBED_WITHIN / ASK_EVERY)):
-            listed = await vendors.fetch(way)
+            listed = (await vendors.fetch(way)).vendors
             if all(vendor.HasField("described_at") for vendor in listed if vendor.id in running):
                 break
             await asyncio.sleep(ASK_EVERY)
@@ -91,8 +94,10 @@ def print_welcome(found: Welcome, console: Console) -> None:
             addresses.add_row(name, str(address))
     console.print(addresses)
     console.print()
-    console.print(vendors.overview(list(found.vendors)))
+    console.print(vendors.overview(found.vendors))
     console.print()
+    for line in vendors.notes(found.vendors):
+        console.print(line)
     console.print(_next_step(found))
 
 

@@ -28,6 +28,20 @@ RETRYABLE = frozenset(
         Reason.VENDOR_INCOMPLETE,
     }
 )
+# Words for an account that is to pay first, as vendors of several wires use them.
+MONEY = (
+    "insufficient_quota",
+    "billing_hard_limit",
+    "billing_not_active",
+    "exceeded_current_quota",
+    "insufficient balance",
+    "insufficient credits",
+    "credit balance",
+    "prepayment credits",
+    "billing account",
+    "spend limit",
+    "used all available credits",
+)
 # How long a subject stays closed, in seconds, when the vendor does not say.
 CLOSED_FOR: Mapping[Reason, float] = {
     Reason.VENDOR_THROTTLED: 5.0,
@@ -91,7 +105,7 @@ def fault(
 ) -> Fault:
     """Make the fault of an error, with the closure that its reason asks for."""
     after = retry_after if retry_after is not None else _told(reply, error, reason)
-    closed = closure(subject, reason, after)
+    closed = closure(subject, reason, after, money=reason is Reason.VENDOR_QUOTA and _about_money(error))
     return Fault(
         reason=reason,
         message=describe(error),
@@ -109,14 +123,17 @@ def describe(error: VendorError) -> str:
     return message if len(message) <= MESSAGE_LIMIT else message[:MESSAGE_LIMIT] + "…"
 
 
-def closure(subject: Subject, reason: Reason, after: float | None) -> Observation | None:
-    """Return the observation that closes what the error speaks of, or None when it closes nothing."""
+def closure(subject: Subject, reason: Reason, after: float | None, *, money: bool = False) -> Observation | None:
+    """Return the observation that closes what the error speaks of, or None when it closes nothing.
+
+    Money is an account's, whatever its limits count apart.
+    """
     if reason not in CLOSED_FOR:
         return None
     closed = Observation(source=Observation.SOURCE_ERROR_BODY, scope=Observation.SCOPE_ACCOUNT)
     if reason is Reason.VENDOR_AUTH:
         closed.scope = Observation.SCOPE_SLOT
-    elif "limits_per_model" in subject.quirks and subject.model:
+    elif "limits_per_model" in subject.quirks and subject.model and not money:
         closed.scope, closed.model = Observation.SCOPE_MODEL, subject.model
     closed.closed_for.CopyFrom(duration(CLOSED_FOR[reason] if after is None else after))
     return closed
@@ -126,6 +143,11 @@ def duration(length: float) -> Duration:
     """Turn seconds into a protobuf Duration."""
     seconds, nanos = divmod(round(length * 1e9), 10**9)
     return Duration(seconds=seconds, nanos=nanos)
+
+
+def _about_money(error: VendorError) -> bool:
+    """Say whether an error is about the money of the account rather than about a limit."""
+    return error.status == 402 or any(word in error.words for word in MONEY)
 
 
 def _told(reply: HttpReply, error: VendorError, reason: Reason) -> float | None:

@@ -13,6 +13,7 @@ from router_service.edge.chat import Chat
 from router_service.edge.embeddings import Embeddings
 from router_service.edge.exchange import MAX_BODY_BYTES
 from router_service.edge.models import Models
+from router_service.edge.providers import Providers
 from router_service.edge.waits import Waits
 from router_service.interface import Router
 
@@ -73,6 +74,8 @@ class EdgeServer:
         for path in ("/v1/models", "/models"):
             application.router.add_get(path, models.listing)
         application.router.add_get("/v1/models/{id:.+}", models.one)
+        for path in ("/llm/providers", "/api/coordination/llm/providers"):
+            application.router.add_get(path, Providers(self._router).listing)
         for path in OPEN_PATHS:
             application.router.add_get(path, self._health)
         return application

@@ -126,6 +126,13 @@ async def test_observations_close_subjects_and_count_others(store, clock):
     assert isinstance((await store.apply([reserve("b", GROQ)])).answers[0], Held)
 
 
+async def test_what_a_vendor_closed_can_be_opened_before_its_time(store):
+    await store.apply([Observe(GROQ, "slot", closed_for=30_000, reason="auth")])
+    await store.apply([Observe(GROQ, "slot", reason="auth", opened=True)])
+    assert (await store.standing()).closures == {}
+    assert isinstance((await store.apply([reserve("a", GROQ)])).answers[0], Held)
+
+
 async def test_standing_tells_when_a_window_resets_and_filters_by_subject(store):
     await store.apply([reserve("a", GROQ)])
     standing = await store.standing("groq")

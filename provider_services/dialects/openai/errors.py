@@ -10,18 +10,7 @@ from provider_services.dialects.interface import Fault, HttpReply, Subject
 
 _CLIENT = frozenset({400, 404, 409, 413, 422})
 RULES = (
-    Rule(
-        Reason.VENDOR_QUOTA,
-        words=(
-            "insufficient_quota",
-            "billing_hard_limit",
-            "billing_not_active",
-            "exceeded_current_quota",
-            "insufficient balance",
-            "insufficient credits",
-            "used all available credits",
-        ),
-    ),
+    Rule(Reason.VENDOR_QUOTA, words=faults.MONEY),
     Rule(
         Reason.VENDOR_QUOTA,
         frozenset({429}),

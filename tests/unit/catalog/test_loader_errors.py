@@ -31,6 +31,13 @@ MISTAKES: list[Mistake] = [
     ("https://one.example/v1", "https://one.example/v1/", 5, "endpoint", "is not an endpoint", "without a slash"),
     ("https://one.example/v1", "https://me:pw@one.example/v1", 5, "endpoint", "is not an endpoint", ""),
     ("key_env: [ONE_API_KEY]", "key_env: ONE_API_KEY", 6, "key_env", "valid list", ""),
+    ("[ONE_API_KEY]", "[one_api_key]", 6, "key_env.0", "`one_api_key` is not the name of a variable", "capital"),
+    ("[ONE_API_KEY]", "[TWO_API_KEY]", 6, "key_env.0", "`TWO_API_KEY` already holds a key of one", "of its own"),
+    ("[ONE_API_KEY]", "[TWO_API_KEY_2]", 6, "key_env.0", "`TWO_API_KEY` already holds a key of one", "of its own"),
+    ("group: speed", "regions: {eu: one.example}\ngroup: speed", 3, "regions.eu", "is not an endpoint", "http(s)://"),
+    ("group: speed", "regions: eu\ngroup: speed", 3, "regions", "must be a mapping of keys", "key: value"),
+    ("group: speed", "retired_on: soon\ngroup: speed", 3, "retired_on", "valid date", ""),
+    ("group", "endpoint_env: {url: '{value}'}\ngroup", 3, "endpoint_env.url", "not the name of a variable", "capital"),
     ("key_env: [ONE_API_KEY]\n", "", 1, "key_env", "exclude each other", "one of the two"),
     ("port_offset: 0", "port_offset: zero", 8, "port_offset", "valid integer", ""),
     ("port_offset: 0", "port_offset: 1", 8, "port_offset", "1 is already the port of one", ""),
@@ -78,7 +85,7 @@ def test_a_mistake_in_a_row_is_named_with_file_line_key_and_what_is_allowed(tmp_
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, ROW.replace(right, broken, 1), second)
     error = caught.value
-    file = "two.yaml" if "port of one" in problem else "one.yaml"
+    file = "two.yaml" if problem.endswith("of one") else "one.yaml"
     assert (Path(error.file).name, error.line, error.key) == (file, line, key)
     assert problem in error.problem
     assert allowed in error.allowed

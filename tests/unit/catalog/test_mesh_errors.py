@@ -15,7 +15,57 @@ MISTAKES: list[Mistake] = [
     ("vendors:\n  groq:\n    slots: {0: {}}", 3, "vendors.groq.slots.0", "`0` is no slot", "1, 2, 3"),
     ("vendors:\n  groq:\n    slots: {one: {}}", 3, "vendors.groq.slots.one", "`one` is no slot", "1, 2, 3"),
     ("vendors:\n  groq:\n    slots:\n      2: {plan: credit}", 4, "vendors.groq.slots.2.plan", "no plan", "free, paid"),
-    ("vendors:\n  groq:\n    slots:\n      2: {account: a/b}", 4, "vendors.groq.slots.2.account", "match pattern", ""),
+    ("vendors:\n  groq:\n    slots: {2: {plan: gratis}}", 3, "vendors.groq.slots.2.plan", "`gratis` is not", "'free'"),
+    ("vendors:\n  groq:\n    slots: {2: {acount: a}}", 3, "vendors.groq.slots.2.acount", "unknown key", "account"),
+    ("vendors:\n  groq:\n    slots: {2: paid}", 3, "vendors.groq.slots.2", "must be a mapping", "account, endpoint"),
+    ("vendors:\n  groq:\n    slots: [paid]", 3, "vendors.groq.slots", "must be a mapping of keys", "key: value"),
+    ("vendors:\n  groq:\n    slots: {2: {account: a/b}}", 3, "vendors.groq.slots.2.account", "no account", "letters"),
+    (
+        "vendors:\n  groq:\n    slots: {2: {account: ''}}",
+        3,
+        "vendors.groq.slots.2.account",
+        "`` is no account",
+        "digits",
+    ),
+    (
+        "vendors:\n  groq:\n    slots: {2: {account: gsk_aaaaaaaaaaaaaaaa}}",
+        3,
+        "vendors.groq.slots.2.account",
+        "looks like a key",
+        "keys go into variables",
+    ),
+    (
+        "vendors:\n  groq:\n    slots: {2: {expires_on: soon}}",
+        3,
+        "vendors.groq.slots.2.expires_on",
+        "valid date",
+        "",
+    ),
+    (
+        "vendors:\n  groq:\n    slots: {2: {endpoint: https://a.test, region: eu}}",
+        3,
+        "vendors.groq.slots.2",
+        "region and endpoint both say where to call",
+        "one of the two",
+    ),
+    ("vendors: {groq: {endpoint: https://a.test, region: eu}}", 1, "vendors.groq.region", "both say where", "one of"),
+    (
+        "vendors: {groq: {endpoint: 'https://a.test:99999'}}",
+        1,
+        "vendors.groq.endpoint",
+        "is not an endpoint",
+        "[:port]",
+    ),
+    ("vendors: {groq: {endpoint: 'https://a.test?key=x'}}", 1, "vendors.groq.endpoint", "is not an endpoint", ""),
+    ("vendors: {groq: {enabled: perhaps}}", 1, "vendors.groq.enabled", "valid boolean", ""),
+    ("vendors: {groq: {models: {m: {source: s}}}}", 1, "vendors.groq.models.m.date", "required key is missing", ""),
+    (
+        "vendors: {groq: {deployments: {openai/gpt-oss-120b: ../x}}}",
+        1,
+        "vendors.groq.deployments.openai/gpt-oss-120b",
+        "`../x` is no deployment",
+        "as its account calls it",
+    ),
     (
         "vendors:\n  groq:\n    slots:\n      2: {region: eu}",
         4,
@@ -96,21 +146,21 @@ def test_a_mistake_is_named_with_its_line_key_and_what_is_allowed(tmp_path: Path
     [
         ("MESH_TRACE_SAMPLE_RATIO", "half", "valid number"),
         ("MESH_TRACE_SAMPLE_RATIO", "7", "less than or equal to 1"),
+        ("MESH_LOG_LEVEL", "loud", "`loud` is not known; allowed: 'debug', 'info', 'warning' or 'error'"),
         ("MESH_QUOTA_ADDRESS", "quota", "no address to listen on"),
         ("MESH_QUOTA_LISTEN", "quota", "no address to listen on"),
         ("MESH_GROQ_ENDPOINT", "groq.com", "is not an endpoint"),
         ("MESH_PROVIDER_GROQ_ADDRESS", "groq", "no address to listen on"),
         ("LOCAL_MODELS_ENABLED", "maybe", "`maybe` is neither; allowed: true, false"),
-        (
-            "OLLAMA_BASE_URL",
-            "localhost:abc",
-            "`http://localhost:abc` would be no endpoint of ollama; allowed: [http(s)://]",
-        ),
-        ("OLLAMA_BASE_URL", "http://local host", "would be no endpoint"),
-        ("OLLAMA_HOST", "localhost:99999", "would be no endpoint"),
-        ("OLLAMA_HOST", "ftp://localhost", "would be no endpoint"),
+        ("OLLAMA_BASE_URL", "localhost:abc", "`localhost:abc` is no address"),
+        ("OLLAMA_BASE_URL", "http://local host", "is no address"),
+        ("OLLAMA_HOST", "localhost:99999", "is no address"),
         ("OLLAMA_NUM_PARALLEL", "many", "valid integer"),
         ("OLLAMA_NUM_PARALLEL", "-1", "valid integer"),
+        ("OLLAMA_BASE_URL", "http://localhost:abc", "`http://localhost:abc` is no address; allowed: http(s)://host"),
+        ("OLLAMA_BASE_URL", "ftp://localhost", "`ftp://localhost` is no address"),
+        ("OLLAMA_HOST", "my box", "`my box` is no address; allowed: http(s)://host[:port][/path] or host[:port]"),
+        ("OLLAMA_HOST", "me:secret@box", "is no address"),
     ],
 )
 def test_a_mistake_in_the_environment_is_named_with_its_variable(variable: str, value: str, problem: str) -> None:
@@ -123,3 +173,33 @@ def test_a_mistake_in_the_environment_is_named_with_its_variable(variable: str, 
 def test_a_file_that_was_named_and_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_mesh(tmp_path / "mehs.yaml", {})
+
+
+KEY = "gsk_Zx81kPz0qLmQ2tYvR7cNd3bW5hJ6f4"
+MISPLACED = [  # a key where it does not belong, in the file and in the environment
+    (f"vendors: {{groq: {KEY}}}", {}),
+    (f"vendors: {{groq: {{api_key: {KEY}}}}}", {}),
+    (f"vendors: {{groq: {{slots: {{1: {KEY}}}}}}}", {}),
+    (f"vendors: {{groq: {{slots: {{{KEY}: {{}}}}}}}}", {}),
+    (f"vendors: {{groq: {{slots: {{1: {{account: {KEY}}}}}}}}}", {}),
+    (f"vendors: {{groq: {{slots: {{1: {{plan: {KEY}}}}}}}}}", {}),
+    (f"vendors: {{groq: {{region: {KEY}}}}}", {}),
+    (f"vendors: {{groq: {{endpoint: {KEY}}}}}", {}),
+    (f"vendors: {{groq: {{endpoint: 'https://{KEY}@host'}}}}", {}),
+    (f"vendors: {{{KEY}: {{}}}}", {}),
+    ("{}", {"MESH_GROQ_ENDPOINT": KEY}),
+    ("{}", {"OLLAMA_BASE_URL": f"http://x?key={KEY}"}),
+    ("{}", {"MESH_LOG_LEVEL": KEY}),
+    ("{}", {"LOCAL_MODELS_ENABLED": KEY}),
+]
+
+
+@pytest.mark.parametrize(("text", "env"), MISPLACED)
+def test_a_key_in_the_wrong_place_is_refused_without_being_shown(
+    tmp_path: Path, text: str, env: dict[str, str]
+) -> None:
+    path = tmp_path / "mesh.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_mesh(path, env)
+    assert not any(KEY[start : start + 8].casefold() in str(caught.value).casefold() for start in range(len(KEY) - 7))

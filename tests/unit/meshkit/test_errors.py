@@ -6,7 +6,6 @@ from llmmesh.provider.v1 import provider_pb2
 
 from meshkit import status
 from meshkit.errors import CODES, FieldViolation, MeshError, QuotaViolation, Reason
-from meshkit.secret import Secret
 
 
 def test_the_reasons_in_code_are_exactly_the_reasons_of_the_contract() -> None:
@@ -38,13 +37,3 @@ def test_an_error_survives_the_way_through_a_status() -> None:
     assert back.quota == error.quota
     assert back.retry_after == pytest.approx(1.5)
     assert back.detail(provider_pb2.AttemptFailure) == failure
-
-
-def test_a_secret_shows_itself_only_when_asked() -> None:
-    secret = Secret("sk-very-secret")
-    assert f"{secret} {secret!r} {[secret]}" == "*** *** [***]"
-    assert secret.scrub("key sk-very-secret refused") == "key *** refused"
-    with pytest.raises(TypeError):
-        hash(secret)
-    with pytest.raises(TypeError):
-        __import__("pickle").dumps(secret)

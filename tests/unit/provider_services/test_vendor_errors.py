@@ -122,6 +122,10 @@ def test_a_long_error_is_cut() -> None:
         ([], 429, "Please try again in 2m59.5s.", {}, (ACCOUNT, "", 179.5)),
         ([], 429, "slow down", {}, (ACCOUNT, "", 5.0)),
         ([], 429, "requests per day", {}, (ACCOUNT, "", 300.0)),
+        # Limits may count each model apart; money is the account's.
+        (["limits_per_model"], 429, "requests per day, see /settings/billing", {}, (MODEL, "m", 300.0)),
+        (["limits_per_model"], 429, "insufficient_quota", {}, (ACCOUNT, "", 300.0)),
+        (["limits_per_model"], 402, "no", {}, (ACCOUNT, "", 300.0)),
         ([], 401, "no", {}, (SLOT, "", 300.0)),
         ([], 400, "no", {"retry_after": "7"}, None),
         ([], 503, "no", {"retry_after": "7"}, None),

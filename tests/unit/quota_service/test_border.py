@@ -73,6 +73,8 @@ BROKEN = [
     (observe(window="week"), "operations[0].observe.window"),
     (observe(limit=-1), "operations[0].observe.limit"),
     (observe(closed_for=Duration(seconds=3)), "operations[0].observe.reason"),
+    (observe(opened=True), "operations[0].observe.reason"),
+    (observe(opened=True, closed_for=Duration(seconds=3), reason="auth"), "operations[0].observe.opened"),
 ]
 
 
@@ -102,6 +104,7 @@ def test_operations_are_read_whole():
             pb.Operation(release=pb.Release(attempt_id="r")),
             pb.Operation(extend=pb.Extend(attempt_id="e")),
             observe(unit="requests", window="day", limit=0, closed_for=Duration(nanos=2_000_000), reason="quota"),
+            observe(scope="slot", opened=True, reason="auth"),
         ]
     )
     assert operations_of(request) == [
@@ -119,6 +122,7 @@ def test_operations_are_read_whole():
         Release("r"),
         Extend("e", 120_000),
         Observe("groq/m#1", "account", "requests", "day", limit=0, closed_for=2, reason="quota"),
+        Observe("groq/m#1", "slot", reason="auth", opened=True),
     ]
 
 

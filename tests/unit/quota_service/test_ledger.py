@@ -23,6 +23,7 @@ from quota_service.operations import (
     Settle,
     Waiting,
 )
+from quota_service.rules import NEVER_CLOSED
 from quota_service.verify import discrepancies
 from quota_service.windows import DAY, HOUR
 
@@ -500,6 +501,31 @@ def test_a_vendor_that_asks_for_a_pause_gets_it(scope):
     assert (denial.cause, denial.retry_after) == (Cause.COOLING, 1_000)
     assert isinstance(one(book, reserve("b", GROQ), NOON + 30_000), Held)
     assert book.closures == {}
+
+
+OPENED = [  # what is closed and why, what is opened and why, whether that lets the next one in
+    ("slot", "auth", "slot", "auth", True),
+    ("slot", "auth", "slot", "quota", False),
+    ("slot", "auth", "account", "auth", False),
+    ("account", "quota", "account", "quota", True),
+    ("model", "quota", "account", "quota", True),
+    ("model", "quota", "model", "quota", True),
+    ("account", "quota", "model", "quota", False),
+    ("account", "throttled", "account", "quota", False),
+]
+
+
+@pytest.mark.parametrize(("scope", "reason", "opened", "why", "lets_in"), OPENED)
+def test_what_was_closed_for_a_reason_is_opened_for_it_and_an_account_opens_its_models(
+    scope, reason, opened, why, lets_in
+):
+    book = ledger()
+    one(book, Observe(GROQ, scope, closed_for=30_000, reason=reason))
+    (closed,) = book.closures
+    answers, changes = book.apply([Observe(GROQ, opened, reason=why, opened=True), reserve("a", GROQ)], NOON)
+    assert isinstance(answers[1], Held) == lets_in
+    assert (book.closures == {}) == lets_in
+    assert (changes.closures == {closed: NEVER_CLOSED}) == lets_in
 
 
 def test_an_observation_of_an_unknown_offer_is_refused():

@@ -133,7 +133,7 @@ def test_room_counts_used_held_and_external_against_the_lower_limit(level, hard,
 
 
 @pytest.mark.parametrize(
-    ("reason", "cause"), [("throttled", Cause.COOLING), ("quota", Cause.COOLING), ("auth", Cause.REJECTED)]
+    ("reason", "cause"), [("throttled", Cause.COOLING), ("quota", Cause.EXHAUSTED), ("auth", Cause.REJECTED)]
 )
 def test_a_closed_subject_denies_with_its_reason_and_its_end(reason, cause):
     offer = terms("groq/m#1", LIMIT)

@@ -62,6 +62,16 @@ async def test_a_restart_forgets_nothing(path, clock):
     await store.close()
 
 
+async def test_what_was_opened_again_is_open_after_a_restart(path, clock):
+    store = opened(path, clock)
+    await store.apply([Observe(GROQ, "slot", closed_for=60_000, reason="auth")])
+    await store.apply([Observe(GROQ, "slot", reason="auth", opened=True)])
+    await store.close()
+    store = opened(path, clock)
+    assert (await store.standing()).closures == {}
+    await store.close()
+
+
 async def test_a_hold_lapses_although_nobody_was_there(path, clock):
     store = opened(path, clock)
     await store.apply([reserve("a", GROQ, ttl=5_000)])

@@ -102,6 +102,11 @@ def test_the_primary_error_is_the_fault_when_the_first_failed():
         (denial(cause=Denial.CAUSE_TENANT, budget="tenant/t"), "tenant/t has 0 of 10 requests left", "tenant_budget"),
         (denial(cause=Denial.CAUSE_COOLING, budget="alpha/default"), "alpha/default is cooling", "cooling"),
         (
+            denial(cause=Denial.CAUSE_EXHAUSTED, budget="alpha/default"),
+            "alpha/default is out of credit or quota, says the vendor",
+            "exhausted",
+        ),
+        (
             denial(cause=Denial.CAUSE_REJECTED, budget="alpha#1"),
             "the vendor rejected the key of alpha#1",
             "key_rejected",
@@ -121,6 +126,24 @@ def test_the_primary_error_is_the_denial_when_the_first_had_no_room(passed, word
     assert told.route().primary_error == words
     assert dict(told.route().skipped) == {reason: 1}
     assert told.fallback_reason() == reason
+
+
+def test_when_every_key_was_rejected_no_budget_is_named_as_the_reason():
+    told = journey()
+    rejected = denial(cause=Denial.CAUSE_REJECTED, budget="alpha#1")
+    rejected.retry_after.FromSeconds(200)
+    told.passed_over([rejected])
+    error = failure(told)
+    assert (error.reason, error.code, error.retry_after) == (Reason.VENDOR_AUTH, "FAILED_PRECONDITION", 200)
+    assert error.message == "the vendor rejected the key of alpha#1"
+    told.passed_over([denial()])
+    assert failure(told).reason is Reason.BUDGET_EXHAUSTED
+
+
+def test_a_key_rejected_just_now_beside_one_rejected_before_is_the_same_story():
+    told = journey()
+    told.passed_over([denial(cause=Denial.CAUSE_REJECTED, budget="alpha#1")])
+    assert failure(told, fail(told, 1, Reason.VENDOR_AUTH)).reason is Reason.VENDOR_AUTH
 
 
 def test_the_total_cost_is_that_of_all_attempts():

@@ -5,13 +5,17 @@ import pytest
 from fixtures.router_house import House, house
 from fixtures.small_mesh import catalog, mesh, model, vendor
 from llmmesh.provider.v1 import provider_pb2
+from llmmesh.quota.v1 import quota_pb2_grpc
 from llmmesh.router.v1 import router_pb2
 
 from catalog.model import Auth
 from meshkit import durations, status
+from meshkit.channel import open_channel
 from meshkit.clock import SystemClock
 from meshkit.errors import MeshError, Reason
 from router_service import key_checks
+from router_service.quota_client import QuotaClient
+from router_service.rejections import Rejections
 from router_service.vendors import Vendors
 
 STATES = provider_pb2.DescribeResponse
@@ -107,5 +111,6 @@ async def test_a_key_is_told_of_while_a_slower_vendor_is_still_thinking():
 async def test_a_vendor_that_is_switched_off_is_told_without_being_dialled():
     configured = mesh(KNOWN, addresses=dict.fromkeys(KNOWN.vendors, "127.0.0.1:1"), switched_off=("beta",))
     async with Vendors(configured, SystemClock()) as vendors:
-        (told,) = [each async for each in key_checks.check(key_checks.named(KNOWN, ["beta"]), vendors)]
+        rejections = Rejections(configured, QuotaClient(quota_pb2_grpc.QuotaServiceStub(open_channel("127.0.0.1:1"))))
+        (told,) = [each async for each in key_checks.check(key_checks.named(KNOWN, ["beta"]), vendors, rejections)]
     assert (told.slot, told.key, told.message) == (0, "disabled", "beta is disabled by mesh.yaml")

@@ -26,11 +26,12 @@ def plan(
     states: dict[str, VendorState] | None = None,
     plans: dict[str, dict[int, str]] | None = None,
     breakers: dict[str, float] | None = None,
+    turns: dict[str, int] | None = None,
     **intent: Any,
 ) -> planner.Plan:
     configured = mesh(known, plans=plans)
     asked = demand.read(router_pb2.Intent(**intent), facts, known, TIERS, TODAY)
-    signals = Signals(TODAY, dict.fromkeys(known.vendors, UP) | (states or {}), breakers or {})
+    signals = Signals(TODAY, dict.fromkeys(known.vendors, UP) | (states or {}), breakers or {}, turns or {})
     return planner.Planner(configured, Estimator()).plan(asked, signals)
 
 
@@ -216,6 +217,37 @@ def test_the_last_usable_offer_is_never_left_out_for_its_breaker():
 def test_priority_keeps_the_list_and_the_slots_of_a_model_together():
     made = plan(THREE, states={"alpha": VendorState(slots=(2, 1))})
     assert order(made) == ["alpha/one#1", "alpha/one#2", "beta/two#1", "gamma/three#1"]
+
+
+SEVERAL = {"alpha": VendorState(slots=(1, 2, 3, 4))}
+
+
+@pytest.mark.parametrize("case", ["default", "cheap"])
+@pytest.mark.parametrize(("turn", "slots"), [(0, "1234"), (1, "2341"), (3, "4123"), (4, "1234"), (5, "2341")])
+def test_keys_of_one_plan_take_turns_under_every_strategy(case, turn, slots):
+    made = plan(THREE, use_case=case, states=SEVERAL, turns={"alpha/one": turn, "beta/two": 7})
+    assert [text[-1] for text in order(made) if text.startswith("alpha")] == list(slots)
+    assert made.shared == ("alpha/one",)
+
+
+@pytest.mark.parametrize(("turn", "slots"), [(0, "1324"), (1, "3142"), (2, "1324")])
+def test_keys_under_different_plans_keep_their_order_and_take_turns_among_their_like(turn, slots):
+    plans = {"alpha": {1: "credit", 2: "paid", 3: "credit", 4: "paid"}}
+    made = plan(one(price=price(1)), states=SEVERAL, plans=plans, turns={"alpha/one": turn})
+    assert [text[-1] for text in order(made)] == list(slots)
+
+
+def test_a_conversation_stays_with_one_key_whoever_else_asks():
+    begins = [
+        {order(plan(THREE, states=SEVERAL, turns={"alpha/one": turn}, conversation_id=name))[0] for turn in range(4)}
+        for name in map(str, range(20))
+    ]
+    assert {len(firsts) for firsts in begins} == {1}
+    assert len(set.union(*begins)) == 4  # but not all of them with the same
+
+
+def test_one_key_takes_no_turns():
+    assert plan(THREE, turns={"alpha/one": 1}).shared == ()
 
 
 def test_cheapest_orders_by_price_and_its_first_is_the_first_choice():

@@ -10,17 +10,19 @@ from llmmesh.provider.v1 import provider_pb2
 from meshkit import status
 from meshkit.clock import SystemClock
 from meshkit.errors import FieldViolation, MeshError, Reason
-from router_service.offers import LOST, UNDESCRIBED
-from router_service.vendors import Vendors, vendor_error, vendor_state
+from router_service.descriptions import vendor_state
+from router_service.offers import LOST, UNDESCRIBED, DescribedSlot
+from router_service.vendors import Vendors, vendor_error
 
 Describe = provider_pb2.DescribeResponse
 SENT = provider_pb2.AttemptFailure
-CONFIGURED, MISSING, MALFORMED, DISABLED, UNREACHABLE = (
+CONFIGURED, MISSING, MALFORMED, DISABLED, UNREACHABLE, NO_ENDPOINT = (
     Describe.STATE_CONFIGURED,
     Describe.STATE_MISSING,
     Describe.STATE_MALFORMED,
     Describe.STATE_DISABLED,
     Describe.STATE_UNREACHABLE,
+    Describe.STATE_NO_ENDPOINT,
 )
 
 
@@ -35,6 +37,7 @@ CONFIGURED, MISSING, MALFORMED, DISABLED, UNREACHABLE = (
         ([MISSING, MALFORMED], (), "key_malformed", "the key of alpha is malformed: why 2"),
         ([DISABLED], (), "disabled", "alpha is disabled: why 1"),
         ([UNREACHABLE], (), "unreachable", "alpha is unreachable: why 1"),
+        ([NO_ENDPOINT], (), "no_endpoint", "alpha has why 1"),
     ],
 )
 def test_a_vendor_has_its_usable_slots_or_the_worst_reason_why_not(states, slots, reason, detail):
@@ -43,6 +46,23 @@ def test_a_vendor_has_its_usable_slots_or_the_worst_reason_why_not(states, slots
     )
     found = vendor_state(vendor("alpha"), described)
     assert (found.slots, found.reason, found.detail) == (slots, reason, detail)
+    assert [slot.number for slot in found.described] == list(range(1, len(states) + 1))
+
+
+def test_every_state_of_a_slot_has_its_word_and_its_reason_for_people():
+    told = {
+        CONFIGURED: "active",
+        MISSING: "missing",
+        MALFORMED: "malformed",
+        DISABLED: "disabled",
+        UNREACHABLE: "unreachable",
+        NO_ENDPOINT: "no_endpoint",
+    }
+    for state, word in told.items():
+        slot = Describe.Slot(slot=3, state=state, reason="why")
+        found = vendor_state(vendor("alpha"), Describe(slots=[slot], warnings=["odd"]))
+        assert (found.described, found.warnings) == ((DescribedSlot(3, word, "why"),), ("odd",))
+    assert set(told) == {value.number for value in Describe.State.DESCRIPTOR.values} - {0}
 
 
 def rpc_error(code: grpc.StatusCode, details: str = "", error: MeshError | None = None) -> AioRpcError:
@@ -121,6 +141,17 @@ async def test_provider_services_are_asked_what_they_are_and_noticed_when_they_g
         await running.vendors._describe(connection)
         assert running.vendors.states()["alpha"] is LOST
         assert running.vendors.states()["beta"].slots == (1,)
+
+
+async def test_a_provider_service_that_starts_anew_is_told_of_once_also_when_replicas_answer_in_turns():
+    told = []
+    async with house(catalog(vendor("alpha", model("one"))), slots={"alpha": (1, 3)}) as running:
+        running.vendors._renewed = lambda vendor, slots: told.append((vendor, slots))
+        connection = running.vendors._connections["alpha"]
+        for incarnation in ("", "first", "first", "second", "first", "second"):
+            running.provider("alpha").incarnation = incarnation
+            await running.vendors._describe(connection)
+    assert told == [("alpha", (1, 3))] * 2
 
 
 async def test_a_vendor_that_is_switched_off_is_never_dialled():

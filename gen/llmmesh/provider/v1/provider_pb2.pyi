@@ -590,6 +590,8 @@ class DescribeResponse(_message.Message):
         """Switched off by configuration."""
         STATE_UNREACHABLE: DescribeResponse._State.ValueType  # 5
         """The local server does not answer."""
+        STATE_NO_ENDPOINT: DescribeResponse._State.ValueType  # 6
+        """A key is there, but a variable that says where to call is not."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Whether a slot can be used."""
@@ -606,6 +608,8 @@ class DescribeResponse(_message.Message):
     """Switched off by configuration."""
     STATE_UNREACHABLE: DescribeResponse.State.ValueType  # 5
     """The local server does not answer."""
+    STATE_NO_ENDPOINT: DescribeResponse.State.ValueType  # 6
+    """A key is there, but a variable that says where to call is not."""
 
     @_typing.final
     class Slot(_message.Message):
@@ -671,6 +675,8 @@ class DescribeResponse(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     ENDPOINT_HOST_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     vendor: _builtins.str
     """The vendor's id."""
     dialect: _builtins.str
@@ -679,6 +685,8 @@ class DescribeResponse(_message.Message):
     """The version of the provider service."""
     endpoint_host: _builtins.str
     """The HTTP host it calls."""
+    incarnation: _builtins.str
+    """Another one each time the provider service starts; then its keys may be others. Empty when it does not say."""
     @_builtins.property
     def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___DescribeResponse.Slot]:
         """Every slot, usable or not."""
@@ -686,6 +694,10 @@ class DescribeResponse(_message.Message):
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___DescribeResponse.DiscoveredModel]:
         """Models the vendor itself lists; empty when it was not asked or did not answer."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is odd about its keys, for people; names variables, never any part of a key."""
 
     def __init__(
         self,
@@ -696,10 +708,12 @@ class DescribeResponse(_message.Message):
         models: _abc.Iterable[Global___DescribeResponse.DiscoveredModel] | None = ...,
         version: _builtins.str = ...,
         endpoint_host: _builtins.str = ...,
+        incarnation: _builtins.str = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dialect", b"dialect", "endpoint_host", b"endpoint_host", "models", b"models", "slots", b"slots", "vendor", b"vendor", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dialect", b"dialect", "endpoint_host", b"endpoint_host", "incarnation", b"incarnation", "models", b"models", "slots", b"slots", "vendor", b"vendor", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

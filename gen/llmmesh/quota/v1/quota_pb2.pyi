@@ -435,6 +435,7 @@ class Observe(_message.Message):
     REMAINING_FIELD_NUMBER: _builtins.int
     CLOSED_FOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
     offer: _builtins.str
     """The offer it was learned with: "vendor/model#slot". Required."""
     scope: _builtins.str
@@ -449,6 +450,8 @@ class Observe(_message.Message):
     """What the vendor says is left."""
     reason: _builtins.str
     """Why it is closed: "throttled", "quota", "auth"."""
+    opened: _builtins.bool
+    """What was closed for that reason is open again; of an account, its models too. Not together with closed_for."""
     @_builtins.property
     def closed_for(self) -> _duration_pb2.Duration:
         """Nothing will be admitted for this long."""
@@ -464,10 +467,11 @@ class Observe(_message.Message):
         remaining: _builtins.int | None = ...,
         closed_for: _duration_pb2.Duration | None = ...,
         reason: _builtins.str = ...,
+        opened: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_remaining", b"_remaining", "closed_for", b"closed_for", "limit", b"limit", "remaining", b"remaining"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_remaining", b"_remaining", "closed_for", b"closed_for", "limit", b"limit", "offer", b"offer", "reason", b"reason", "remaining", b"remaining", "scope", b"scope", "unit", b"unit", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_remaining", b"_remaining", "closed_for", b"closed_for", "limit", b"limit", "offer", b"offer", "opened", b"opened", "reason", b"reason", "remaining", b"remaining", "scope", b"scope", "unit", b"unit", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
@@ -578,6 +582,8 @@ class Denial(_message.Message):
         """The vendor rejected the key."""
         CAUSE_UNKNOWN_OFFER: Denial._Cause.ValueType  # 6
         """The definitions do not know the offer."""
+        CAUSE_EXHAUSTED: Denial._Cause.ValueType  # 7
+        """The vendor said that credit or quota is used up."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
         """What kind of limit stopped an offer."""
@@ -596,6 +602,8 @@ class Denial(_message.Message):
     """The vendor rejected the key."""
     CAUSE_UNKNOWN_OFFER: Denial.Cause.ValueType  # 6
     """The definitions do not know the offer."""
+    CAUSE_EXHAUSTED: Denial.Cause.ValueType  # 7
+    """The vendor said that credit or quota is used up."""
 
     OFFER_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int

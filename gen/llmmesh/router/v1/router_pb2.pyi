@@ -775,6 +775,7 @@ class PlannedOffer(_message.Message):
     HAS_ROOM_FIELD_NUMBER: _builtins.int
     LIMITING_BUDGET_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_FIELD_NUMBER: _builtins.int
+    WHY_NO_ROOM_FIELD_NUMBER: _builtins.int
     offer: _builtins.str
     """"vendor/model#slot"."""
     plan: _builtins.str
@@ -791,6 +792,8 @@ class PlannedOffer(_message.Message):
     """Budgets have room for it now."""
     limiting_budget: _builtins.str
     """The limiting budget when they have not."""
+    why_no_room: _builtins.str
+    """Why there is no room, for people."""
     @_builtins.property
     def retry_after(self) -> _duration_pb2.Duration:
         """When they would."""
@@ -807,10 +810,11 @@ class PlannedOffer(_message.Message):
         has_room: _builtins.bool = ...,
         limiting_budget: _builtins.str = ...,
         retry_after: _duration_pb2.Duration | None = ...,
+        why_no_room: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blended_price_nanos", b"blended_price_nanos", "cost_nanos", b"cost_nanos", "has_room", b"has_room", "input_tokens", b"input_tokens", "limiting_budget", b"limiting_budget", "offer", b"offer", "output_tokens", b"output_tokens", "plan", b"plan", "retry_after", b"retry_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blended_price_nanos", b"blended_price_nanos", "cost_nanos", b"cost_nanos", "has_room", b"has_room", "input_tokens", b"input_tokens", "limiting_budget", b"limiting_budget", "offer", b"offer", "output_tokens", b"output_tokens", "plan", b"plan", "retry_after", b"retry_after", "why_no_room", b"why_no_room"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -829,7 +833,8 @@ class ExcludedOffer(_message.Message):
     """"vendor/model#slot", or "vendor/model" when no slot is usable."""
     reason: _builtins.str
     """Why: "not_configured", "key_malformed", "retired", "capability", "context", "price_cap", "data_policy", "denied", "not_allowed",
-    "breaker_open", "disabled", "unreachable", "unpriced", "not_candidate", "model_mismatch", "cost_cap", "texts", "dimensions".
+    "breaker_open", "disabled", "unreachable", "no_endpoint", "unpriced", "not_candidate", "model_mismatch", "cost_cap", "texts",
+    "dimensions".
     """
     detail: _builtins.str
     """The particulars, such as "no API key for groq"."""
@@ -917,6 +922,7 @@ class Model(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     MODEL_CLASS_FIELD_NUMBER: _builtins.int
     USABLE_FIELD_NUMBER: _builtins.int
+    SHORT_NAMES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """"vendor/model"."""
     vendor: _builtins.str
@@ -945,6 +951,10 @@ class Model(_message.Message):
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it can do."""
 
+    @_builtins.property
+    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it is called behind its vendor, such as "sonnet"."""
+
     def __init__(
         self,
         *,
@@ -961,10 +971,11 @@ class Model(_message.Message):
         capabilities: _abc.Iterable[_builtins.str] | None = ...,
         model_class: _builtins.str = ...,
         usable: _builtins.bool = ...,
+        short_names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_input_price_nanos", b"_input_price_nanos", "_output_price_nanos", b"_output_price_nanos", "input_price_nanos", b"input_price_nanos", "output_price_nanos", b"output_price_nanos"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_price_nanos", b"_input_price_nanos", "_output_price_nanos", b"_output_price_nanos", "capabilities", b"capabilities", "context_window", b"context_window", "family", b"family", "id", b"id", "input_price_nanos", b"input_price_nanos", "model", b"model", "model_class", b"model_class", "output_price_nanos", b"output_price_nanos", "retired_on", b"retired_on", "status", b"status", "successor", b"successor", "usable", b"usable", "vendor", b"vendor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_price_nanos", b"_input_price_nanos", "_output_price_nanos", b"_output_price_nanos", "capabilities", b"capabilities", "context_window", b"context_window", "family", b"family", "id", b"id", "input_price_nanos", b"input_price_nanos", "model", b"model", "model_class", b"model_class", "output_price_nanos", b"output_price_nanos", "retired_on", b"retired_on", "short_names", b"short_names", "status", b"status", "successor", b"successor", "usable", b"usable", "vendor", b"vendor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__input_price_nanos: _TypeAlias = _typing.Literal["input_price_nanos"]  # noqa: Y015
     _WhichOneofArgType__input_price_nanos: _TypeAlias = _typing.Literal["_input_price_nanos", b"_input_price_nanos"]  # noqa: Y015
@@ -1001,18 +1012,24 @@ class ListVendorsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VENDORS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def vendors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Vendor]:
         """The vendors, by group and id."""
+
+    @_builtins.property
+    def totals(self) -> Global___Totals:
+        """What they may still do, all together."""
 
     def __init__(
         self,
         *,
         vendors: _abc.Iterable[Global___Vendor] | None = ...,
+        totals: Global___Totals | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["vendors", b"vendors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals", "vendors", b"vendors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1034,6 +1051,13 @@ class Vendor(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     BUDGETS_FIELD_NUMBER: _builtins.int
     DESCRIBED_AT_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
+    RETIRED_ON_FIELD_NUMBER: _builtins.int
+    SLOTS_FIELD_NUMBER: _builtins.int
+    QUOTAS_FIELD_NUMBER: _builtins.int
+    CLOSURES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    REPLY_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     display_name: _builtins.str
@@ -1041,13 +1065,21 @@ class Vendor(_message.Message):
     group: _builtins.str
     """"premium", "cost_optimised", "speed", "enterprise" or "local"."""
     status: _builtins.str
-    """"active", "inactive" or "retired"."""
+    """"active", "inactive", "rejected" or "retired"."""
     reason: _builtins.str
     """Why it is not active."""
     usable_slots: _builtins.int
     """Usable slots."""
     models: _builtins.int
     """Models that are active."""
+    reason_code: _builtins.str
+    """Why it is not active, in one word: "not_configured", "key_malformed", "no_endpoint", "disabled", "unreachable", "quota" (out of
+    credit or quota), "key_rejected" or "retired".
+    """
+    retired_on: _builtins.str
+    """The day it ends or ended, YYYY-MM-DD; empty when it lives."""
+    reply_name: _builtins.str
+    """What the HTTP lists call it."""
     @_builtins.property
     def breakers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Breaker]:
         """Breakers of its endpoint and offers that are not closed."""
@@ -1059,6 +1091,22 @@ class Vendor(_message.Message):
     @_builtins.property
     def described_at(self) -> _timestamp_pb2.Timestamp:
         """When its provider service last described itself; unset when it never did."""
+
+    @_builtins.property
+    def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___VendorSlot]:
+        """Its slots, usable or not."""
+
+    @_builtins.property
+    def quotas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quota]:
+        """What its usable slots have used and may still do, by unit and period."""
+
+    @_builtins.property
+    def closures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Closure]:
+        """What the vendor has closed for now."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is odd about its keys, for people; names variables, never any part of a key."""
 
     def __init__(
         self,
@@ -1073,14 +1121,191 @@ class Vendor(_message.Message):
         models: _builtins.int = ...,
         budgets: _abc.Iterable[Global___VendorBudget] | None = ...,
         described_at: _timestamp_pb2.Timestamp | None = ...,
+        reason_code: _builtins.str = ...,
+        retired_on: _builtins.str = ...,
+        slots: _abc.Iterable[Global___VendorSlot] | None = ...,
+        quotas: _abc.Iterable[Global___Quota] | None = ...,
+        closures: _abc.Iterable[Global___Closure] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        reply_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["described_at", b"described_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakers", b"breakers", "budgets", b"budgets", "described_at", b"described_at", "display_name", b"display_name", "group", b"group", "id", b"id", "models", b"models", "reason", b"reason", "status", b"status", "usable_slots", b"usable_slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakers", b"breakers", "budgets", b"budgets", "closures", b"closures", "described_at", b"described_at", "display_name", b"display_name", "group", b"group", "id", b"id", "models", b"models", "quotas", b"quotas", "reason", b"reason", "reason_code", b"reason_code", "reply_name", b"reply_name", "retired_on", b"retired_on", "slots", b"slots", "status", b"status", "usable_slots", b"usable_slots", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Vendor: _TypeAlias = Vendor  # noqa: Y015
+
+@_typing.final
+class VendorSlot(_message.Message):
+    """One slot of a vendor. Never any part of its key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    slot: _builtins.int
+    """Its number, counted from 1."""
+    account: _builtins.str
+    """Whose limits it draws on."""
+    plan: _builtins.str
+    """The plan it is charged by."""
+    state: _builtins.str
+    """"active", "cooling" (asked to pause), "missing", "malformed", "no_endpoint", "disabled", "unreachable", "exhausted" (out of credit or
+    quota), "rejected" or "retired". Requests use the first two.
+    """
+    reason: _builtins.str
+    """Why it is not active, for people."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Until when it is cooling, exhausted or rejected; then it is tried again."""
+
+    def __init__(
+        self,
+        *,
+        slot: _builtins.int = ...,
+        account: _builtins.str = ...,
+        plan: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "plan", b"plan", "reason", b"reason", "slot", b"slot", "state", b"state", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VendorSlot: _TypeAlias = VendorSlot  # noqa: Y015
+
+@_typing.final
+class Quota(_message.Message):
+    """What the usable slots of a vendor may do of one unit in one period. Of an account, the smaller of what its own budgets and what those of
+    its models and pools together leave; accounts are added up.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    """"requests", "tokens" or "nanodollars"."""
+    period: _builtins.str
+    """"day" (a calendar's or the last 24 hours), "month", or "once" (a credit)."""
+    limit: _builtins.int
+    """The limit."""
+    used: _builtins.int
+    """Settled in the current window."""
+    left: _builtins.int
+    """What is left."""
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        period: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        used: _builtins.int = ...,
+        left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "limit", b"limit", "period", b"period", "unit", b"unit", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quota: _TypeAlias = Quota  # noqa: Y015
+
+@_typing.final
+class Closure(_message.Message):
+    """A subject that a vendor has closed for now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """"vendor/account", "vendor/account/model" or "vendor#slot"."""
+    reason: _builtins.str
+    """"throttled", "quota" or "auth"."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Until when."""
+
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "subject", b"subject", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Closure: _TypeAlias = Closure  # noqa: Y015
+
+@_typing.final
+class Totals(_message.Message):
+    """Sums of the quotas of all vendors that are active. Requests, tokens and money are never added together, and no period is converted
+    into another: a limit by the month counts in the month's figure alone. Models that make embeddings do not count.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_PER_DAY_LEFT_FIELD_NUMBER: _builtins.int
+    TOKENS_PER_MONTH_LEFT_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_MONTH_LEFT_FIELD_NUMBER: _builtins.int
+    TOKENS_PER_DAY_LEFT_FIELD_NUMBER: _builtins.int
+    CREDIT_LEFT_NANOS_FIELD_NUMBER: _builtins.int
+    UNLIMITED_FIELD_NUMBER: _builtins.int
+    UNLIMITED_PAID_FIELD_NUMBER: _builtins.int
+    requests_per_day_left: _builtins.int
+    """Requests left of limits by the day; of an account with limits by the month too, no more than those leave."""
+    tokens_per_month_left: _builtins.int
+    """Tokens left of limits by the month."""
+    requests_per_month_left: _builtins.int
+    """Requests left of limits by the month."""
+    tokens_per_day_left: _builtins.int
+    """Tokens left of limits by the day."""
+    credit_left_nanos: _builtins.int
+    """One-off credit left, in billionths of a US dollar."""
+    @_builtins.property
+    def unlimited(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Vendors with a model that costs nothing and has no limit longer than an hour."""
+
+    @_builtins.property
+    def unlimited_paid(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other vendors with a model that has no limit longer than an hour: money is the limit."""
+
+    def __init__(
+        self,
+        *,
+        requests_per_day_left: _builtins.int = ...,
+        tokens_per_month_left: _builtins.int = ...,
+        requests_per_month_left: _builtins.int = ...,
+        tokens_per_day_left: _builtins.int = ...,
+        credit_left_nanos: _builtins.int = ...,
+        unlimited: _abc.Iterable[_builtins.str] | None = ...,
+        unlimited_paid: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_left_nanos", b"credit_left_nanos", "requests_per_day_left", b"requests_per_day_left", "requests_per_month_left", b"requests_per_month_left", "tokens_per_day_left", b"tokens_per_day_left", "tokens_per_month_left", b"tokens_per_month_left", "unlimited", b"unlimited", "unlimited_paid", b"unlimited_paid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Totals: _TypeAlias = Totals  # noqa: Y015
 
 @_typing.final
 class Breaker(_message.Message):
