@@ -72,9 +72,9 @@ STUMBLES = ("tool_use_failed", "json_validate_failed", "in_flight_budget_exhaust
 CHINA_TIME = "resets_in_china_time"  # a quirk: a sentence names the day and hour its quota comes back, over there
 
 
-def told(body: Any, name: bytes = b"") -> bool:
-    """Say whether a body, or an event of that name, is or holds an error; `error` may be empty in good ones."""
-    return bool(body.get("error")) or body.get("object") == "error" or name == b"error" or bool(_aside(body))
+def told(body: Mapping[str, Any]) -> bool:
+    """Say whether a body is or holds an error; `error` may be empty in good ones."""
+    return bool(body.get("error")) or body.get("object") == "error" or bool(_aside(body))
 
 
 def classify(subject: Subject, reply: HttpReply) -> Fault:

@@ -18,6 +18,10 @@ from provider_services.dialects.openai.calls import Calls
 from provider_services.dialects.think_tags import ThinkTags
 
 DONE = b"[DONE]"
+# What a chunk holds at nearly every vendor; an error is told in other fields.
+USUAL = frozenset(
+    {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "obfuscation"}
+)
 
 
 class ChatStream:
@@ -80,7 +84,7 @@ class ChatStream:
         if self._done and wire.try_decode(event.data) is None:
             return  # what comes after the end is no part of the answer
         body = wire.decode_object(event.data)
-        if errors.told(body, event.name):
+        if body.get("error") or event.name == b"error" or (not USUAL.issuperset(body) and errors.told(body)):
             raise VendorFault(errors.inside(self._call, body))
         self._id = body.get("id") or self._id
         self._model = body.get("model") or self._model
