@@ -1,6 +1,7 @@
 """Makes one attempt at a time at one vendor: the dialect's words over the upstream's wire, every fault explained."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from llmmesh.chat.v1.chat_pb2 import Completion, Delta
@@ -13,7 +14,7 @@ from llmmesh.provider.v1.provider_pb2 import (
 )
 
 from meshkit.errors import MeshError
-from provider_services import failures
+from provider_services import failures, gathering
 from provider_services.dialects.interface import (
     Call,
     Dialect,
@@ -52,6 +53,8 @@ class Attempts:
 
     async def generate(self, line: Line, call: Call, patience: Patience) -> GenerateResponse:
         """Generate a whole completion; every MeshError it raises carries an AttemptFailure."""
+        if gathering.STREAMS in call.quirks and call.reasons is not False:
+            return await gathering.whole(self.stream(line, replace(call, stream=True), patience))
         with self._measures.call("chat", self._label(call.model)) as measured:
             request = _unsent(lambda: self._dialect.encode(call))
             reply, seen = await self._exchange(line, call, request, patience)

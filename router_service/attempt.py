@@ -121,10 +121,10 @@ class Attempt:
         priced.CopyFrom(usage)
         offer = self.planned.offer
         sizes = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.cache_write_tokens)
-        if offer.price is None:
-            priced.cost_nanos, priced.unpriced = self.planned.cost, True
-        else:
+        if offer.price is not None:
             priced.cost_nanos = cost_nanos(offer.price, *sizes)
+        elif any(sizes):  # an error without tokens costs nothing, whatever the price is
+            priced.cost_nanos, priced.unpriced = self.planned.cost, True
         if offer.model.price is not None:
             priced.list_cost_nanos = cost_nanos(offer.model.price, *sizes)
         return priced

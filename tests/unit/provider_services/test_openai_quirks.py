@@ -146,7 +146,6 @@ REFUSED = [
     ("no_required_tools", {"tools": [TOOL, NEWS], "tool_choice": REQUIRED}, "tool_choice"),
     ("no_forced_tools_when_thinking", {"tools": [TOOL], "tool_choice": NAMED}, "tool_choice"),
     ("no_json_when_thinking", {"response_format": {"json_object": {}}}, "response_format"),
-    ("thinking_only_streams", {}, "stream"),
 ]
 
 
@@ -247,7 +246,6 @@ def test_a_model_that_does_not_think_is_not_told_how_long_to(quirk: str, word: s
         ("no_forced_tools_when_thinking", {"tools": [TOOL], "tool_choice": NAMED, **effort("none")}, True, set()),
         ("no_json_when_thinking", SCHEMA, True, {"reasoning_effort"}),
         ("no_json_when_thinking", {}, False, set()),
-        ("thinking_only_streams", effort("high"), True, {"reasoning_effort"}),
     ],
 )
 def test_thinking_is_switched_off_for_what_cannot_be_had_with_it(
@@ -266,16 +264,11 @@ def test_thinking_is_switched_off_for_what_cannot_be_had_with_it(
         assert {field for _, field in warned(request)} == warnings
 
 
-def test_a_model_that_thinks_in_streams_only_thinks_in_streams() -> None:
-    written = body(quirks=["thinking_only_streams", "enable_thinking"], stream=True, **effort("low"))
-    assert written["enable_thinking"] is True
-
-
 def test_thinking_that_cannot_be_switched_off_is_not_and_what_it_forbids_is_refused() -> None:
     quirks = ["thinking_switch", "thinking_always"]
     assert body(quirks=quirks, **effort("none"))["thinking"] == {"type": "enabled"}
     with pytest.raises(MeshError):
-        body(quirks=[*quirks, "thinking_only_streams"])
+        body(quirks=[*quirks, "no_json_when_thinking"], response_format={"json_object": {}})
 
 
 def test_a_switch_may_stand_alone_without_levels() -> None:

@@ -199,6 +199,13 @@ def test_a_model_without_a_price_costs_what_was_held_and_is_flagged():
     assert tested.usage.list_cost_nanos == 0
 
 
+def test_an_error_without_tokens_costs_nothing_where_the_price_is_unknown_too():
+    tested = attempt(price=None)
+    tested.fail(fault(SENT.SENT_ANSWERED), 12.0)
+    assert tested.settle().amounts == Amounts(requests=1)
+    assert not tested.settle().unpriced
+
+
 def test_the_first_token_is_the_first_piece_with_something_in_it():
     tested = attempt()
     tested.note(deltas(""), 11.0)

@@ -21,6 +21,7 @@ READING = frozenset(
         "reasoning_outside_output",  # completion_tokens leave reasoning tokens out
         "more_reasoning_is_outside",  # ... when they count less than the reasoning tokens
         "resets_in_china_time",  # an error names the local time at which a quota comes back
+        "thinking_only_streams",  # a whole answer is asked for as a stream and put together
         "think_tags",  # reasoning opens the text, between <think> and </think>
         *state.RETURNS,  # where reasoning text goes back
     }
@@ -62,7 +63,6 @@ BENDING: Mapping[str, Quirk] = {
         thinking.thinking_always,
         thinking.no_forced_tools_when_thinking,
         thinking.no_json_when_thinking,
-        thinking.thinking_only_streams,
         thinking.thinking_switch,
         thinking.enable_thinking,
         thinking.reasoning_object,

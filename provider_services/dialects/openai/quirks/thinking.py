@@ -36,12 +36,6 @@ def no_json_when_thinking(draft: Draft) -> None:
         _silence(draft, "response_format", "this model cannot think before an answer in JSON")
 
 
-def thinking_only_streams(draft: Draft) -> None:
-    """Switch thinking off for an answer in one piece; refuse that where it cannot be switched off."""
-    if not draft.call.stream:
-        _silence(draft, "stream", "this model thinks in streams only")
-
-
 def thinking_switch(draft: Draft) -> None:
     """Switch thinking on or off beside the effort, which says how long."""
     effort = _taken_effort(draft)
