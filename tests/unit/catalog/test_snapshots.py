@@ -83,7 +83,7 @@ def test_the_rows_themselves_stay_as_they_are(tmp_path: Path) -> None:
         ("over: rows", "ovre: rows", "ovre: unknown key; allowed: over, use_cases, vendors"),
         ("output: 9}", "output: nine}", "vendors.one.models.big.price.output: `nine` should be a valid number"),
         ("amount: 7}", "amount: 7.5}", "vendors.one.plans.free.limits.0: 7.5 requests cannot be counted"),
-        ("      big: {}", "      big: 3", "vendors.two.models.big: `3` should be a valid dictionary"),
+        ("      big: {}", "      big: 3", "vendors.two.models.big: must be a mapping of keys"),
         ("[one/older]", "[one/odler]", "use_cases.chat.candidates.standard.0: unknown model `one/odler`"),
         ("successor: null", "successor: oldest", "vendors.one.models.old.successor: unknown successor `oldest`"),
     ],
