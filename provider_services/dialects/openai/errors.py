@@ -60,7 +60,10 @@ RULES = (
     Rule(
         Reason.VENDOR_NOT_FOUND,
         frozenset({400, 404}),
-        ("model_not_found", "model_not_exist", "does not exist", "unknown model", "model not found", "model not exist"),
+        (
+            *("model_not_found", "model_not_exist", "does not exist", "unknown model", "model not found"),
+            *("model not exist", "not a valid model id"),
+        ),
     ),
     Rule(Reason.VENDOR_OVERLOAD, words=("capacity_exceeded", "overloaded", "engine_overloaded")),
     Rule(Reason.VENDOR_BAD_REQUEST, frozenset({0}), ("invalid_request",)),
