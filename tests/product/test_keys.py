@@ -11,6 +11,7 @@ import pytest
 from fixtures.customer import Customer, together
 from fixtures.keyed_mesh import key_of, keyed_mesh
 from fixtures.promised_meshes import free, limit
+from fixtures.vendor_lists import lists_agree
 
 ONE, TWO, LOCAL = "groq/qwen/qwen3.8-27b", "gemini/gemini-3.1-flash-lite", "ollama/mistral:7b"
 # Ten a day of each account, as the vendor enforces it too.
@@ -171,26 +172,10 @@ def test_providers_are_listed_by_group_active_first_with_models_or_the_reason(si
     assert "gpt-4-turbo" in {model["name"] for model in by_name["openai"]["retired_models"]}
 
 
-def listed(customer: Customer) -> dict[str, tuple[str, str]]:
-    """Return what `llm-mesh vendors` says of every vendor as a program reads it."""
-    told = json.loads(customer.command("vendors", "--json").stdout)
-    return {vendor["reply_name"]: (vendor["status"], vendor["reason"]) for vendor in told["vendors"]}
-
-
 @pytest.mark.product("P-OPS-7")
-@pytest.mark.parametrize("mesh", ["whole", "partial", "empty", "several", "six"])
-def test_the_list_of_the_command_line_and_that_over_http_agree_whatever_keys_there_are(mesh, request):
-    customer = request.getfixturevalue(mesh)
-    there = {row["name"]: row for row in customer.http.get("/llm/providers").json()["providers"]}
-    here = listed(customer)
-    assert set(there) == set(here)
-    for name, (status, reason) in here.items():
-        assert there[name]["status"] == status
-        assert reason.startswith(there[name].get("reason", ""))
-    printed = customer.command("vendors").stdout
-    names = {vendor.id: vendor.reply_name for vendor in customer.vendors().values()}
-    for vendor, name in names.items():
-        assert re.search(rf"^{vendor} +\S+ +{here[name][0]} ", printed, re.MULTILINE)
+@pytest.mark.parametrize("mesh", ["several", "six"])
+def test_the_lists_of_the_command_line_and_over_http_agree(mesh, request):
+    lists_agree(request.getfixturevalue(mesh))
 
 
 @pytest.mark.product("P-CMD-10")

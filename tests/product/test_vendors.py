@@ -2,6 +2,7 @@
 
 import pytest
 from fixtures.customer import spoken
+from fixtures.vendor_lists import lists_agree
 
 from catalog.keys import check_key, is_template
 
@@ -127,6 +128,12 @@ def test_the_local_server_never_refuses_for_quota(whole, catalogue):
 def test_a_template_value_counts_as_a_missing_key(value, catalogue):
     assert is_template(value)
     assert check_key(catalogue.vendors["groq"], value).reason == "no API key"
+
+
+@pytest.mark.product("P-OPS-7")
+@pytest.mark.parametrize("mesh", ["whole", "partial", "empty"])
+def test_the_lists_of_the_command_line_and_over_http_agree_whatever_keys_there_are(mesh, request):
+    lists_agree(request.getfixturevalue(mesh))
 
 
 @pytest.mark.product("P-VENDOR-21")
