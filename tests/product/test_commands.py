@@ -35,8 +35,11 @@ def test_up_prints_addresses_and_every_vendor_active_or_not_and_why_and_stops_cl
             if line.split()[:1] and line.split()[0] in catalogue.vendors
         }
         assert set(status) == set(catalogue.vendors)
+        ended = {vendor.id: str(vendor.retired_on) for vendor in catalogue.vendors.values() if vendor.retired_on}
         for vendor, words in status.items():
-            assert words.startswith("inactive" if vendor == "ollama" else "active"), words
+            assert words.startswith("inactive" if vendor in ("ollama", *ended) else "active"), words
+        for vendor, day in ended.items():
+            assert status[vendor].endswith(f"ended on {day}")
         assert status["ollama"].endswith("ollama is disabled by LOCAL_MODELS_ENABLED")
         children = [int(pid) for pid in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()]
         assert len(children) == 4
