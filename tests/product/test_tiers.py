@@ -24,7 +24,7 @@ def costs(catalogue):
 
     def blended(offer):
         model, _, slot = offer.rpartition("#")
-        if slot == "1" and catalogue.vendors[vendor_of(offer)].default_plan != "paid":
+        if slot == "1" and catalogue.vendors[vendor_of(offer)].default_plan in ("free", "local"):
             return 0
         return (3 * listed[model][0] + listed[model][1]) / 4
 
@@ -45,7 +45,7 @@ def attempted(customer, **intent):
 def test_tier_free_plans_and_calls_free_plans_and_local_models_only(whole, catalogue, costs):
     for use_case in catalogue.use_cases:
         for offer in whole.explain(use_case=use_case, tier=TIERS["free"]).offers:
-            assert offer.plan in ("free", "credit", "local"), offer
+            assert offer.plan in ("free", "local"), offer
             assert offer.blended_price_nanos == offer.cost_nanos == 0
     for use_case in ("conversation", "code_generation"):
         whole.tap.forget()
