@@ -18,7 +18,7 @@ NANOS = 1_000_000_000
 
 def console() -> Console:
     """Return what tables are printed on: standard output, as wide as it needs when it is no terminal."""
-    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 400)
 
 
 def table(*columns: str, numbers: Iterable[str] = (), title: str = "") -> Table:

@@ -1,5 +1,6 @@
 """Counts which promises of product.yaml are kept: a test names its row with `@pytest.mark.product("P-...")`."""
 
+import datetime as dt
 import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import yaml
 from fixtures.promised_meshes import _empty, _partial, _whole, empty, partial, spans, tracing, whole
 
 from catalog.loader import load_catalog
-from catalog.model import Catalog
+from catalog.model import Catalog, Vendor
 
 __all__ = ["_empty", "_partial", "_whole", "empty", "partial", "spans", "tracing", "whole"]
 TABLE = Path(__file__).with_name("product.yaml")
@@ -116,3 +117,10 @@ def row(table: dict[str, Any]) -> Row:
 def catalogue() -> Catalog:
     """Read the shipped catalogue."""
     return load_catalog()
+
+
+@pytest.fixture(scope="session")
+def living(catalogue: Catalog) -> list[Vendor]:
+    """Give the vendors that have not ended."""
+    today = dt.datetime.now(dt.UTC).date()
+    return [vendor for vendor in catalogue.vendors.values() if vendor.retired_on is None or vendor.retired_on > today]

@@ -1,5 +1,6 @@
 """A cheaper tier never chooses a dearer model: over every set of keys and plans, and by the running mesh."""
 
+import collections
 import datetime as dt
 import itertools
 
@@ -18,17 +19,28 @@ from router_service.planner import Planner
 TODAY = dt.date(2026, 11, 20)
 
 
-def paid_or_free(catalogue):
-    """Give the ways vendors may be paid for, as mesh.yaml says it: none, one alone, all but one, all."""
-    both = [vendor.id for vendor in catalogue.vendors.values() if {"free", "paid"} <= set(vendor.plans)]
-    for paid in {(), *itertools.combinations(both, 1), *itertools.combinations(both, len(both) - 1), tuple(both)}:
-        yield {"vendors": {vendor: {"slots": {"1": {"plan": "paid"}}} for vendor in paid}}
+def with_every_plan(catalogue):
+    """Give, as mesh.yaml says it, a slot for every plan of every vendor, and those slots."""
+    plans = {vendor.id: dict(enumerate(vendor.plans, start=1)) for vendor in catalogue.vendors.values()}
+    vendors = {
+        vendor: {"slots": {str(slot): {"plan": plan} for slot, plan in of_vendor.items()}}
+        for vendor, of_vendor in plans.items()
+    }
+    return {"vendors": vendors}, [(vendor, slot) for vendor, slots in plans.items() for slot in slots]
 
 
-def some_of(vendors):
-    """Give every set of up to three vendors with a key, and all of them."""
-    yield tuple(vendors)
-    yield from itertools.chain.from_iterable(itertools.combinations(vendors, size) for size in (1, 2, 3))
+def some_of(slots):
+    """Give all slots, each alone, and any two: of more, only the two that two tiers choose matter to these."""
+    yield tuple(slots)
+    yield from itertools.chain.from_iterable(itertools.combinations(slots, size) for size in (1, 2))
+
+
+def states(slots):
+    """Tell which slots of each vendor have a key."""
+    found = collections.defaultdict(list)
+    for vendor, slot in slots:
+        found[vendor].append(slot)
+    return {vendor: VendorState(slots=tuple(numbers)) for vendor, numbers in found.items()}
 
 
 def rising(prices):
@@ -39,27 +51,24 @@ def rising(prices):
 
 @pytest.mark.product("P-OPS-25")
 def test_with_any_set_of_keys_and_plans_a_cheaper_tier_chooses_a_model_that_costs_no_more(tmp_path, catalogue):
-    facts = prompt_facts.read(chat_pb2.Prompt())
-    for config in paid_or_free(catalogue):
-        (tmp_path / "mesh.yaml").write_text(yaml.safe_dump(config))
-        mesh = load_mesh(tmp_path / "mesh.yaml", {})
-        planner = Planner(mesh, Estimator())
-        asked = {
-            use_case: [
-                demand.read(router_pb2.Intent(use_case=use_case, tier=tier), facts, mesh.catalog, mesh.tiers, TODAY)
-                for tier in TIERS.values()
-            ]
-            for use_case in mesh.use_cases
-        }
-        for vendors in some_of(list(catalogue.vendors)):
-            signals = Signals(TODAY, {vendor: VendorState(slots=(1,)) for vendor in vendors})
-            for use_case, tiers in asked.items():
-                plans = [planner.plan(each, signals).offers for each in tiers]
-                assert rising([offers[0].offer.blended_price if offers else None for offers in plans]), (
-                    config,
-                    vendors,
-                    use_case,
-                )
+    prompt, texts = prompt_facts.read(chat_pb2.Prompt()), prompt_facts.read_texts(["a text"], 0)
+    config, slots = with_every_plan(catalogue)
+    (tmp_path / "mesh.yaml").write_text(yaml.safe_dump(config))
+    mesh = load_mesh(tmp_path / "mesh.yaml", {})
+    planner = Planner(mesh, Estimator())
+    asked = {
+        name: [
+            demand.read(router_pb2.Intent(use_case=name, tier=tier), facts, mesh.catalog, mesh.tiers, TODAY)
+            for tier in TIERS.values()
+        ]
+        for name, facts in ((name, texts if name == "embedding" else prompt) for name in mesh.use_cases)
+    }
+    for chosen in some_of(slots):
+        signals = Signals(TODAY, states(chosen))
+        for use_case, tiers in asked.items():
+            plans = [planner.plan(each, signals).offers for each in tiers]
+            prices = [offers[0].offer.blended_price if offers else None for offers in plans]
+            assert rising(prices), (chosen, use_case)
 
 
 @pytest.mark.product("P-OPS-25")

@@ -30,13 +30,17 @@ def test_up_prints_addresses_and_every_vendor_active_or_not_and_why_and_stops_cl
         assert {"gRPC", "HTTP", "quota", "simulated vendors", "metrics"} <= set(addresses), told + err.read_text()
         assert httpx.get(f"{addresses['HTTP']}/models", trust_env=False).status_code == 200
         status = {
-            line.split()[0]: line.split(maxsplit=2)[2]
+            line.split()[0]: line.split(maxsplit=2)[2].rstrip()
             for line in told.splitlines()
             if line.split()[:1] and line.split()[0] in catalogue.vendors
         }
         assert set(status) == set(catalogue.vendors)
+        ended = {vendor.id: str(vendor.retired_on) for vendor in catalogue.vendors.values() if vendor.retired_on}
         for vendor, words in status.items():
-            assert words.startswith("inactive" if vendor == "ollama" else "active"), words
+            expected = "inactive" if vendor == "ollama" else "retired" if vendor in ended else "active"
+            assert words.split()[0] == expected, words
+        for vendor, day in ended.items():
+            assert status[vendor].endswith(f"ended on {day}")
         assert status["ollama"].endswith("ollama is disabled by LOCAL_MODELS_ENABLED")
         children = [int(pid) for pid in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()]
         assert len(children) == 4

@@ -1,21 +1,20 @@
-"""The rows about embeddings; those that name a vendor without a row yet are skipped until it has one."""
+"""The rows about embeddings."""
 
 import json
 
 import openai
 import pytest
 
-from catalog.loader import load_catalog
-
 TEXTS = ["the first text", "the second"]
 PROMISED = "cohere"
-ABSENT = pytest.mark.skipif(PROMISED not in load_catalog().vendors, reason=f"{PROMISED} has no row yet")
 
 
 def embedding_models(catalogue):
-    """Return one model that embeds of each vendor that has any, by vendor."""
-    rows = [(vendor.id, model) for vendor in catalogue.vendors.values() for model in vendor.models.values()]
-    return {vendor: model.id for vendor, model in reversed(rows) if model.embeds and model.status == "active"}
+    """Return one model that embeds of each vendor whose usual plan has any, by vendor."""
+    rows = [(vendor, model) for vendor in catalogue.vendors.values() for model in vendor.models.values()]
+    able = [(vendor, model) for vendor, model in rows if model.embeds and model.status == "active"]
+    reached = [(vendor, model) for vendor, model in able if vendor.plans[vendor.default_plan].covers(model.id)]
+    return {vendor.id: model.id for vendor, model in reversed(reached)}
 
 
 def embeds(customer, vendor, model):
@@ -32,18 +31,12 @@ def embeds(customer, vendor, model):
     assert [heard.vendor for heard in customer.tap.chats] == [vendor]
 
 
-def test_every_vendor_with_embeddings_is_reached_by_v1_embeddings(whole, catalogue):
-    models = embedding_models(catalogue)
-    assert {"openai", "gemini", "ollama"} <= set(models)
-    for vendor, model in models.items():
-        embeds(whole, vendor, model)
-
-
-@ABSENT
 @pytest.mark.product("P-OPS-27")
 def test_v1_embeddings_works_for_the_promised_vendor_and_the_others_that_have_them(whole, catalogue):
     models = embedding_models(catalogue)
-    assert PROMISED in models
+    assert {PROMISED, "openai", "mistral", "gemini", "qwen", "perplexity", "deepinfra", "azure", "ollama"} <= set(
+        models
+    )
     for vendor, model in models.items():
         embeds(whole, vendor, model)
 
@@ -71,7 +64,6 @@ def test_the_use_case_embeds_by_its_first_candidate_else_by_another_vendor_and_n
     chosen(whole, listed[0].partition("/")[0])
 
 
-@ABSENT
 @pytest.mark.product("P-ROUTE-23")
 def test_embeddings_are_made_by_the_promised_vendor_else_by_another_that_has_them(row, whole):
     assert row("P-ROUTE-23")["vendor"] == PROMISED
@@ -84,7 +76,6 @@ def used_of_account(customer, vendor):
     return {budget.id: budget.used + budget.held for budget in budgets if budget.subject == f"{vendor}/default"}
 
 
-@ABSENT
 @pytest.mark.product("P-VENDOR-5")
 def test_answers_and_vectors_of_the_promised_vendor_work_with_one_key_and_share_its_quota(whole, catalogue):
     before = used_of_account(whole, PROMISED)

@@ -105,10 +105,10 @@ def test_the_promised_request_gets_the_promised_reply(row, whole):
 
 
 @pytest.mark.product("P-HTTP-10")
-def test_the_official_client_parses_the_reply_of_every_vendor(row, whole, catalogue):
+def test_the_official_client_parses_the_reply_of_every_vendor(row, whole, living):
     request = row("P-HTTP-10")["request"]
     with openai.OpenAI(base_url=f"{whole.mesh.edge}/v1", api_key="any", max_retries=0) as official:
-        for vendor in catalogue.vendors.values():
+        for vendor in living:
             model = next(m.id for m in vendor.models.values() if m.status == "active" and m.model_class != "embedding")
             reply = official.chat.completions.create(
                 model=f"{vendor.id}/{model}", messages=request["messages"], temperature=request["temperature"]

@@ -16,6 +16,7 @@ from llmmesh.provider.v1 import provider_pb2, provider_pb2_grpc
 from llm_mesh.children import provider_variable
 from llm_mesh.ports import free_addresses
 
+RESOURCE = "of-a-test"
 PLAIN_HTTP = {"vendors": {"gemini": {"slots": {"2": {"endpoint": "http://vendor.test/gemini/v1beta"}}}}}
 
 
@@ -50,6 +51,7 @@ def providers(tmp_path_factory, catalogue):
             if vendor.key_env:
                 variables |= {f"{vendor.key_env[0]}{end}": key_of(vendor.id, "prox") for end in ("", "_2")}
         port = urlsplit(tap.url).port
+        variables["AZURE_RESOURCE_NAME"] = RESOURCE
         variables["OLLAMA_BASE_URL"] = f"http://localhost:{port}/ollama"
         command = [sys.executable, "-m", "llm_mesh", "serve", "provider", *catalogue.vendors]
         command += ["--admin", addresses["admin"]]
@@ -58,14 +60,14 @@ def providers(tmp_path_factory, catalogue):
 
 
 @pytest.mark.product("P-OPS-12", "P-VENDOR-23")
-def test_every_call_to_a_vendor_goes_through_the_https_proxy_and_to_localhost_none(providers, catalogue):
-    abroad = [vendor for vendor in catalogue.vendors.values() if not vendor.local]
+def test_every_call_to_a_vendor_goes_through_the_https_proxy_and_to_localhost_none(providers, living):
+    abroad = [vendor for vendor in living if not vendor.local]
     for vendor in abroad:
         model = next(model.id for model in vendor.models.values() if model.status == "active")
         assert urlsplit(vendor.endpoint).scheme == "https"
         assert providers.call(vendor.id, model) is grpc.StatusCode.UNAVAILABLE  # the proxy opens no tunnel
     assert [heard.target for heard in providers.tap.heard] == [
-        f"{urlsplit(vendor.endpoint).hostname}:443" for vendor in abroad
+        f"{urlsplit(vendor.endpoint).hostname}:443".replace("{resource}", RESOURCE) for vendor in abroad
     ]
     providers.tap.forget()
     assert providers.call("ollama", "llama3.1:8b").completion.choices
