@@ -209,7 +209,7 @@ def _decoded(decoder: msgspec.json.Decoder[Request], raw: bytes) -> Request:
 def _check(request: GenerateRequest, model: ModelRow, config: GenerationConfig) -> None:
     if not request.contents:
         raise RefusalError("bad_request", message="* GenerateContentRequest.contents: contents is not specified\n")
-    if (config.candidate_count or 1) > 1 and model.reasoning:
+    if (config.candidate_count or 1) > 1 and model.signed:
         raise RefusalError("bad_request", message="Multiple candidates is not enabled for this model")
     for turn in request.contents if model.signed else ():
         first = next((part for part in turn.parts if part.function_call), None)

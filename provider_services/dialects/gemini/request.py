@@ -16,6 +16,7 @@ QUIRKS = thinking.QUIRKS | frozenset(
         "json_excludes_tools",  # a JSON answer and tools cannot be asked for together
         "search_excludes_tools",  # the vendor's search and tools cannot be asked for together
         "no_penalties",
+        "one_answer",
     }
 )
 MODES = {
@@ -112,7 +113,7 @@ def _generation(call: Call, notes: Notes) -> dict[str, Any]:
 
 def _sampling(call: Call, notes: Notes) -> dict[str, Any]:
     sampling = call.prompt.sampling
-    _refuse(sampling)
+    _refuse(call, sampling)
     config: dict[str, Any] = {}
     for ours, theirs in (
         ("temperature", "temperature"),
@@ -137,9 +138,10 @@ def _sampling(call: Call, notes: Notes) -> dict[str, Any]:
     return config
 
 
-def _refuse(sampling: Sampling) -> None:
-    if sampling.n > MOST_ANSWERS:
-        raise refuse("sampling.n", f"this vendor gives at most {MOST_ANSWERS} answers")
+def _refuse(call: Call, sampling: Sampling) -> None:
+    most = 1 if "one_answer" in call.quirks else MOST_ANSWERS
+    if sampling.n > most:
+        raise refuse("sampling.n", f"this model gives at most {most} {'answer' if most == 1 else 'answers'}")
     if len(sampling.stop) > MOST_STOPS:
         raise refuse("sampling.stop", f"this vendor takes at most {MOST_STOPS} stop texts")
 

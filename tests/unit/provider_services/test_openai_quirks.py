@@ -271,6 +271,19 @@ def test_thinking_that_cannot_be_switched_off_is_not_and_what_it_forbids_is_refu
         body(quirks=[*quirks, "no_json_when_thinking"], response_format={"json_object": {}})
 
 
+@pytest.mark.parametrize("quirk", ["no_json_when_thinking", "reasoning_content_required"])
+def test_a_model_that_thinks_when_asked_does_nothing_of_the_kind_unasked(quirk: str) -> None:
+    quirks = ["thinks_when_asked", "enable_thinking", quirk]
+    unasked = DIALECT.encode(call(prompt(*calling(), **SCHEMA), quirks=quirks, reasons=True))
+    written = json.loads(unasked.body)
+    assert "enable_thinking" not in written
+    assert "reasoning_content" not in written["messages"][0]
+    assert warned(unasked) == set()
+    written = body(*calling(), quirks=quirks, reasons=True, **SCHEMA, **effort("low"))
+    assert written["enable_thinking"] is (quirk == "reasoning_content_required")
+    assert ("reasoning_content" in written["messages"][0]) is (quirk == "reasoning_content_required")
+
+
 def test_a_switch_may_stand_alone_without_levels() -> None:
     quirks = ["thinking_switch", "no_reasoning_effort"]
     assert body(quirks=quirks, **effort("none"))["thinking"] == {"type": "disabled"}

@@ -15,7 +15,7 @@ EACH_WAY = pytest.mark.parametrize("stream", [False, True], ids=["whole", "strea
 MAKES_VECTORS = sorted(name for name, row in ROWS.items() if any(model.kind == "embed" for model in row.models))
 KEYED = sorted(name for name, row in ROWS.items() if row.auth.required)
 # Those who say when to come back: in a header, in the body or in the sentence.
-SAYS_WHEN = {"openai", "groq", "anthropic", "gemini", "mistral", "azure", "github", "openrouter"}
+SAYS_WHEN = {"openai", "groq", "anthropic", "gemini", "mistral", "azure", "github", "openrouter", "kimi"}
 RETIRED = {Reason.VENDOR_RETIRED, Reason.VENDOR_NOT_FOUND}
 OVERLOADED_OTHERWISE = {"huggingface": Reason.VENDOR_SERVER, "qwen": Reason.VENDOR_SERVER, "cohere": None}
 FILTERED_OTHERWISE = {"xai": Reason.VENDOR_PERMISSION}

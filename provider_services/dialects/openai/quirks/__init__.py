@@ -22,6 +22,7 @@ READING = frozenset(
         "more_reasoning_is_outside",  # ... when they count less than the reasoning tokens
         "resets_in_china_time",  # an error names the local time at which a quota comes back
         "thinking_only_streams",  # a whole answer is asked for as a stream and put together
+        "thinks_when_asked",  # does not think of its own accord
         "think_tags",  # reasoning opens the text, between <think> and </think>
         *state.RETURNS,  # where reasoning text goes back
     }

@@ -32,8 +32,9 @@ class Draft:
     @property
     def thinks(self) -> bool:
         """Whether the model may think before it answers; one that nobody knows may."""
-        silenced = any(self.body.get(field) == off for field, off in SILENCING.items())
-        return self.call.reasons is not False and not silenced
+        silenced = [self.body[field] == off for field, off in SILENCING.items() if field in self.body]
+        thinks = not any(silenced) if silenced else "thinks_when_asked" not in self.call.quirks
+        return self.call.reasons is not False and thinks
 
     def drop(self, theirs: str, ours: str) -> None:
         """Leave a field out, with a note if it was there."""
