@@ -1,6 +1,7 @@
 """Tool conversations with every vendor that wants a model's state back, at home and moved from each to each."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -8,121 +9,43 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 import pytest
-from fixtures.gathered_parts import gathered
-from fixtures.prompts import call, prompt, user
+from fixtures.prompts import prompt, user
+from fixtures.simulated_vendors import Guest, guest
 from llmmesh.chat.v1.chat_pb2 import Message, Part, Role, ToolResult
 
+from catalog.loader import load_catalog
 from meshkit.errors import Reason
-from provider_services.dialects import DIALECTS
-from provider_services.dialects.interface import Call, HttpReply, VendorFault
+from provider_services.dialects.interface import Call, VendorFault
 from provider_services.simulator.rows import ModelRow, VendorRow, load_rows
-from provider_services.simulator.running import Simulator, running_simulator, without_latency
+from provider_services.simulator.running import running_simulator, without_latency
 
 TOOLS = [{"name": "weather", "parameters_json": '{"type":"object"}'}, {"name": "news"}]
 ASKED = user("call weather and call news")
 
 
 class Host(NamedTuple):
-    """A vendor that wants its state back, and how it is asked."""
+    """A vendor and one of its models."""
 
     vendor: str
-    dialect: str
-    path: str
     model: str
-    key: dict[str, str]
-    quirks: tuple[str, ...] = ()
-    chat: str = ""
-    reasons: bool = True
-
-    @property
-    def asked(self) -> dict[str, Any]:
-        """Return what a call to it says of it."""
-        return {
-            "vendor": self.vendor,
-            "model": self.model,
-            "quirks": self.quirks,
-            "paths": {"chat": self.chat} if self.chat else {},
-            "reasons": self.reasons,
-        }
 
 
-def bearer(key: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {key}"}
-
-
-CLAUDE = {"x-api-key": "sk-ant-test0001", "anthropic-version": "2023-06-01"}
-COHERE = bearer("trialkey0000000000000000000000000000acctone")
 HOSTS = {
-    "anthropic": Host("anthropic", "anthropic", "/v1", "claude-sonnet-4-5", CLAUDE),
-    "gemini": Host(
-        "gemini",
-        "gemini",
-        "/v1beta",
-        "gemini-flash-latest",
-        {"x-goog-api-key": "AIzaTest0001"},
-        ("signatures_required",),
-    ),
-    "cohere": Host("cohere", "cohere", "", "command-a-plus-05-2026", COHERE),
-    "cohere plans": Host("cohere", "cohere", "", "command-a-03-2025", COHERE, reasons=False),
-    "responder": Host("responder", "responses", "", "think-1", bearer("sk-test0001"), ("reasoning_summaries",)),
-    "perplexity": Host(
-        "perplexity",
-        "responses",
-        "",
-        "google/gemini-3.5-flash",
-        bearer("pplx-test0001"),
-        ("plain_input", "results_named"),
-        "/v1/agent",
-    ),
-    "ollama": Host("ollama", "ollama", "", "gpt-oss:20b", {}, ("think_levels",)),
-    "deepseek": Host(
-        "deepseek",
-        "openai",
-        "",
-        "deepseek-flash",
-        bearer("sk-test0001"),
-        ("thinking_switch", "effort_low_high_max", "reasoning_content_required", "text_as_one_string"),
-    ),
-    "kimi": Host(
-        "kimi",
-        "openai",
-        "/v1",
-        "kimi-k2.6",
-        bearer("sk-test0001"),
-        ("thinking_switch", "no_reasoning_effort", "reasoning_content_required"),
-    ),
-    "openrouter": Host(
-        "openrouter",
-        "openai",
-        "/api/v1",
-        "anthropic/claude-sonnet-4.5",
-        bearer("sk-or-test0001"),
-        ("reasoning_object",),
-    ),
-    "mistral": Host(
-        "mistral",
-        "openai",
-        "/v1",
-        "magistral-medium-latest",
-        bearer("m" * 32),
-        (
-            "no_reasoning_effort",
-            "no_stream_options",
-            "no_message_names",
-            "refusals_as_text",
-            "thinking_returns_in_content",
-            "tool_ids_of_nine",
-        ),
-    ),
+    "anthropic": Host("anthropic", "claude-sonnet-4-5"),
+    "gemini": Host("gemini", "gemini-flash-latest"),
+    "cohere": Host("cohere", "command-a-plus-05-2026"),
+    "cohere plans": Host("cohere", "command-a-03-2025"),
+    "responder": Host("responder", "think-1"),
+    "perplexity": Host("perplexity", "google/gemini-3.5-flash"),
+    "ollama": Host("ollama", "gpt-oss:20b"),
+    "deepseek": Host("deepseek", "deepseek-flash"),
+    "kimi": Host("kimi", "kimi-k2.6"),
+    "openrouter": Host("openrouter", "anthropic/claude-sonnet-4.5"),
+    "mistral": Host("mistral", "magistral-medium-latest"),
 }
 # Such as keep no state: a model that does not think, and one whose thoughts are nobody's business but its reader's.
-STATELESS = {
-    "openai": Host(
-        "openai", "openai", "/v1", "gpt-4o", bearer("sk-test0001"), ("effort_needs_reasoning",), reasons=False
-    ),
-    "groq": Host("groq", "openai", "/openai/v1", "openai/gpt-oss-20b", bearer("gsk_test0001")),
-}
-# Made up, for want of a shipped row: a host of encrypted reasoning, and a local model that thinks.
+STATELESS = {"openai": Host("openai", "gpt-4o"), "xai": Host("xai", "grok-4.5")}
+# Made up, for want of a row: a host of encrypted reasoning, and a local model that thinks.
 RESPONDER = msgspec.convert(
     {
         "name": "responder",
@@ -152,37 +75,45 @@ def rows() -> Iterator[VendorRow]:
         yield msgspec.structs.replace(row, models=(*row.models, THINKER) if local else row.models, limits=())
 
 
-class Street(NamedTuple):
+@cache
+def stranger(vendor: str) -> Guest:
+    """Return somebody who knows the vendor by its rows and has not come anywhere yet."""
+    nowhere: Any = None
+    if vendor != "responder":
+        return replace(guest(vendor, nowhere, nowhere), row=next(row for row in hosted() if row.name == vendor))
+    like = load_catalog().vendors["openai"]
+    made_up = replace(like, id="responder", dialect="responses", quirks=("reasoning_summaries",), models={})
+    return Guest(RESPONDER, made_up, nowhere, nowhere, "sk-test0001", "")
+
+
+class Street:
     """The vendors' houses, and somebody who goes from one to the next."""
 
-    sim: Simulator
-    client: httpx.AsyncClient
+    def __init__(self, **going: Any) -> None:
+        self._going = going
+
+    def at(self, host: Host) -> Guest:
+        """Return whom to ask there."""
+        return replace(stranger(host.vendor), **self._going)
 
 
 @pytest.fixture
 async def street() -> AsyncIterator[Street]:
-    async with running_simulator(hosted()) as running, httpx.AsyncClient(timeout=5, verify=False) as client:  # noqa: S501
-        yield Street(running, client)
+    async with running_simulator(hosted()) as sim, httpx.AsyncClient(timeout=5, verify=False) as http:  # noqa: S501
+        yield Street(sim=sim, http=http)
 
 
 def asking(host: Host, *turns: Message, stream: bool = False) -> Call:
     made = prompt(*turns, tools=TOOLS, reasoning_effort="REASONING_EFFORT_LOW")
-    return call(made, stream=stream, **host.asked)
+    return stranger(host.vendor).call(host.model, made, stream=stream)
+
+
+def encoded(host: Host, turns: list[Message]) -> Any:
+    return stranger(host.vendor).dialect.encode(asking(host, *turns))
 
 
 async def answered(street: Street, host: Host, made: Call) -> list[Part]:
-    dialect = DIALECTS[host.dialect]
-    request = dialect.encode(made)
-    url = street.sim.base_url(host.vendor) + host.path + request.path
-    got = await street.client.request(request.method, url, content=request.body, headers=host.key)
-    reply = HttpReply(got.status_code, dict(got.headers), got.content)
-    if reply.status != 200:
-        raise VendorFault(dialect.classify(made, reply))
-    if not made.stream:
-        return list(dialect.decode(made, reply).choices[0].parts)
-    decoder = dialect.stream(made)
-    deltas = [delta for at in range(0, len(reply.body), 37) for delta in decoder.feed(reply.body[at : at + 37])]
-    return gathered([*deltas, *decoder.finish().deltas])
+    return (await street.at(host).ask(made)).parts
 
 
 def spoken(parts: list[Part]) -> Message:
@@ -222,12 +153,7 @@ async def test_calls_go_on_with_the_state_they_were_made_with(street: Street, na
     await go_on(street, host, turns, stream)
     await go_on(street, host, turns, stream)
     assert said(list(turns[-1].parts))
-    assert "foreign_state" not in warned_of(host, turns)
-
-
-def warned_of(host: Host, turns: list[Message]) -> set[str]:
-    """Return what a host is not told of a conversation."""
-    return {warning.code for warning in DIALECTS[host.dialect].encode(asking(host, *turns)).warnings}
+    assert "foreign_state" not in {warning.code for warning in encoded(host, turns).warnings}
 
 
 @pytest.mark.parametrize("name", STRICT)
@@ -237,9 +163,10 @@ async def test_calls_of_its_own_without_their_state_are_refused_by_the_vendor(st
     bare = [part for part in first if part.HasField("tool_call")]
     for part in bare:
         part.ClearField("provider_data")
-    careless = host._replace(quirks=tuple(quirk for quirk in host.quirks if quirk != "reasoning_content_required"))
+    made = asking(host, ASKED, spoken(bare), results(bare))
+    careless = replace(made, quirks=made.quirks - {"reasoning_content_required"})
     with pytest.raises(VendorFault) as refused:
-        await answered(street, careless, asking(careless, ASKED, spoken(bare), results(bare)))
+        await answered(street, host, careless)
     assert refused.value.fault.reason is Reason.VENDOR_BAD_REQUEST
 
 
@@ -282,7 +209,7 @@ async def test_a_conversation_begun_without_any_state_goes_on_everywhere(
 
 def left_behind(host: Host, turns: list[Message], other: str) -> None:
     """Make sure that the state of the other vendor stays behind with a warning, and so does its reasoning."""
-    request = DIALECTS[host.dialect].encode(asking(host, *turns))
+    request = encoded(host, turns)
     foreign = [
         (f"messages[{number}].parts[{place}].provider_data", part)
         for number, message in enumerate(turns)
