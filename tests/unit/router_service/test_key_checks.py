@@ -111,6 +111,7 @@ async def test_a_key_is_told_of_while_a_slower_vendor_is_still_thinking():
 async def test_a_vendor_that_is_switched_off_is_told_without_being_dialled():
     configured = mesh(KNOWN, addresses=dict.fromkeys(KNOWN.vendors, "127.0.0.1:1"), switched_off=("beta",))
     async with Vendors(configured, SystemClock()) as vendors:
-        rejections = Rejections(configured, QuotaClient(quota_pb2_grpc.QuotaServiceStub(open_channel("127.0.0.1:1"))))
+        ledger = quota_pb2_grpc.QuotaServiceStub(open_channel("127.0.0.1:1"))
+        rejections = Rejections(configured, QuotaClient(ledger, ledger))
         (told,) = [each async for each in key_checks.check(key_checks.named(KNOWN, ["beta"]), vendors, rejections)]
     assert (told.slot, told.key, told.message) == (0, "disabled", "beta is disabled by mesh.yaml")
