@@ -176,5 +176,21 @@ def test_an_explained_route_says_why_a_rejected_key_has_no_room(keyed):
     error = keyed.refused(model=model_of(vendor))
     assert (error.reason.value, error.message) == ("VENDOR_AUTH", why)
     keyed.tap.forget()
-    renew(keyed)
+    assert keyed.command("vendors", "check", vendor.id).returncode == 0
+    assert preferring(keyed, vendor).vendor == vendor.id
+
+
+def test_a_key_is_used_again_once_a_check_finds_it_accepted_and_no_longer_once_one_finds_it_rejected(keyed):
+    keyed.tap.forget()
+    vendor = played(keyed)[-1]
+    keyed.tap.standing(vendor.id, rejected=["*"])
+    checked = keyed.command("vendors", "check", vendor.id)
+    assert checked.returncode == 1
+    assert "VENDOR_AUTH" in checked.stdout
+    assert keyed.vendors()[vendor.id].status == "rejected"
+    route = preferring(keyed, vendor)
+    assert (route.vendor, len(route.attempts), calls(keyed, vendor)) == ("ollama", 1, 0)
+    keyed.tap.forget()
+    assert keyed.command("vendors", "check", vendor.id).returncode == 0
+    assert keyed.vendors()[vendor.id].status == "active"
     assert preferring(keyed, vendor).vendor == vendor.id
