@@ -237,9 +237,11 @@ def _named(name: str, field: str, catalog: Catalog, embeds: bool) -> tuple[Model
     if found:
         return found
     closest = ", ".join(catalog.closest(name))
+    unknown = f"unknown model `{name[:120]}`" + (f"; closest: {closest}" if closest else "")
+    ended = vendor is not None and vendor.retired_on
     raise MeshError(
         Reason.UNKNOWN_MODEL,
-        f"unknown model `{name[:120]}`" + (f"; closest: {closest}" if closest else ""),
+        f"{name[:120]} ended on {ended}, and its models with it" if ended else unknown,
         metadata={"model": name[:120], "closest": closest},
         fields=[FieldViolation(field, "must be a model of the catalogue; ListModels names them")],
     )

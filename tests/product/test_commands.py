@@ -1,5 +1,6 @@
 """The commands that start the mesh and list its models, run as a person would run them."""
 
+import json
 import re
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fixtures.observation import wait_until
-from fixtures.sandbox_mesh import configured
+from fixtures.sandbox_mesh import bare_environment, configured
 
 ADDRESS = re.compile(r"^(gRPC|HTTP|quota|simulated vendors|metrics|logs)\s+(\S+)", re.MULTILINE)
 
@@ -98,3 +99,15 @@ def test_models_shows_vendor_status_price_context_and_capabilities(partial):
         "131,072",
         "json_object, json_schema, parallel_tools, prompt_caching, reasoning, tools",
     ]
+
+
+def test_catalog_check_finds_the_shipped_rows_in_order_and_lists_those_older_than_90_days(tmp_path, catalogue):
+    command = [sys.executable, "-m", "llm_mesh", "catalog", "check", "--json"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=bare_environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    told = json.loads(done.stdout)
+    assert told["vendors"] == 19, done.stderr
+    assert told["models"] == sum(len(vendor.models) for vendor in catalogue.vendors.values())
+    assert all(each["days"] > 90 and each["source"] for each in told["stale"])
+    assert done.returncode == (1 if told["stale"] else 0)

@@ -35,7 +35,7 @@ class Providers:
         with grpc.insecure_channel(self.addresses[vendor]) as channel:
             try:
                 stub = provider_pb2_grpc.ProviderServiceStub(channel)
-                return stub.Generate(request, timeout=10, wait_for_ready=True)
+                return stub.Generate(request, timeout=30, wait_for_ready=True)
             except grpc.RpcError as error:
                 return error.code()
 

@@ -217,6 +217,17 @@ def test_an_unknown_model_is_refused_with_the_closest_names(field):
     assert [violation.field for violation in error.fields] == [f"intent.{field}"]
 
 
+def test_a_vendor_that_ended_is_refused_with_the_day_and_not_taken_for_a_misspelt_model():
+    past = model("old", status="retired", retired_on=dt.date(2026, 1, 2), successor="beta/new")
+    known = vendor("past", past, aliases=("bygone",), retired_on=dt.date(2026, 1, 2))
+    for name in ("past", "bygone"):
+        with pytest.raises(MeshError) as caught:
+            read(catalog(known, *KNOWN.vendors.values()), model=name)
+        assert (caught.value.reason, caught.value.code) == (Reason.UNKNOWN_MODEL, "NOT_FOUND")
+        assert caught.value.message == f"{name} ended on 2026-01-02, and its models with it"
+    assert names(read(catalog(known, *KNOWN.vendors.values()), model="past/old")) == ["beta/new"]
+
+
 def test_a_preferred_model_leads_and_the_usual_candidates_follow_once_each():
     asked = read(preferred_model="beta/llama-b")
     assert not asked.pinned
