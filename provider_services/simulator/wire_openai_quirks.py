@@ -1,10 +1,10 @@
 """Names how hosts of the openai dialect differ: where they listen, what they refuse, how they write an answer."""
 
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from provider_services.simulator.patterns import fits
 from provider_services.simulator.wire_openai_state import State
 
 Form = Literal["field", "parts", "tags"]
@@ -118,8 +118,3 @@ class Quirks(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if self.reasoning_parts:
             return "parts"
         return "field" if self.reasoning_field else None
-
-
-def fits(patterns: tuple[str, ...], model: str) -> bool:
-    """Tell whether one of the patterns names the model."""
-    return any(fnmatchcase(model, pattern) for pattern in patterns)

@@ -87,7 +87,8 @@ def hosted(row: VendorRow, name: str | None, quirks: Quirks) -> ModelRow:
         raise RefusalError("bad_request", message="you must provide a model parameter", param="model")
     model = row.model(name)
     if model is None and quirks.names == "hosts":
-        model = row.model(name.partition(":")[0])
+        named = name.partition(":")[0]
+        model = next((model for model in row.models if model.id.partition(":")[0] == named), None)
     if model is None and quirks.names == "deployments":
         inside = [model for model in row.models if model.id in name]
         model = max(inside, key=lambda found: len(found.id), default=None)

@@ -7,9 +7,10 @@ from typing import Any
 from msgspec import UNSET
 
 from provider_services.simulator.ask import RefusalError
+from provider_services.simulator.patterns import fits
 from provider_services.simulator.rows import ModelRow
 from provider_services.simulator.wire_openai_bodies import ChatRequest, Message, Part
-from provider_services.simulator.wire_openai_quirks import Refusals, fits
+from provider_services.simulator.wire_openai_quirks import Refusals
 
 Check = Callable[[ChatRequest, ModelRow, Refusals], None]
 

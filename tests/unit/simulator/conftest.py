@@ -29,7 +29,7 @@ async def sim() -> AsyncIterator[Simulator]:
 @pytest.fixture
 async def http(sim: Simulator) -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=sim.url, timeout=5, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=sim.url, timeout=5, limits=limits, verify=False) as client:
         yield client
 
 
