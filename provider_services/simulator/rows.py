@@ -73,7 +73,7 @@ class LatencyRow(Row, frozen=True):
 
 
 class LimitRow(Row, frozen=True):
-    """One quota the vendor enforces on itself; no `models` means every model; `once` means that nothing comes back."""
+    """One quota the vendor enforces on itself, for models of these patterns or all; `once` means nothing comes back."""
 
     unit: Literal["requests", "tokens", "concurrency"]
     amount: int
@@ -88,7 +88,7 @@ class LimitRow(Row, frozen=True):
 
     def covers(self, model: str) -> bool:
         """Tell whether this limit speaks about the model."""
-        return not self.models or model in self.models
+        return not self.models or fits(self.models, model)
 
 
 class RateRow(Row, frozen=True):

@@ -225,7 +225,11 @@ def _check_thinking(request: MessagesRequest, habits: Habits) -> None:
         raise _refuse("output_config.effort: 'xhigh' is not supported for this model.")
     if thinking is None:
         return
-    refused = {"disabled": habits.always, "adaptive": not habits.efforts and not habits.either, "enabled": habits.efforts}
+    refused = {
+        "disabled": habits.always,
+        "adaptive": not habits.efforts and not habits.either,
+        "enabled": habits.efforts,
+    }
     if refused[thinking.type]:
         raise _refuse(f'"thinking.type.{thinking.type}" is not supported for this model.')
     if thinking.type == "enabled" and not LEAST_BUDGET <= (thinking.budget_tokens or 0) < request.max_tokens:
