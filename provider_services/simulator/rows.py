@@ -34,6 +34,7 @@ class AuthRow(Row, frozen=True):
 class ModelRow(Row, frozen=True):
     """One hosted model; `version` is the dated name the vendor answers with.
 
+    Vectors have `dimensions` unless more or fewer are asked for, `most_dimensions` at most.
     A model that reasons does so unless it is told not to; with `when_asked`, only if it is asked to. It heeds any word
     for that, or only the `switch` that is named.
     """
@@ -49,6 +50,7 @@ class ModelRow(Row, frozen=True):
     context: int = 131_072
     max_output: int = 65_536
     dimensions: int = 0
+    most_dimensions: int = 0
     owner: str = ""
     created: int = 1_750_000_000
     parameters: str = ""
