@@ -1,4 +1,4 @@
-"""Tells whether a model is one of those a row names by patterns, such as `gemini-3*`."""
+"""Tells whether a model is one of those a row names by patterns, such as `big-3*`."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
