@@ -71,14 +71,15 @@ def _moments(rates: Rates) -> Headers:
 
 
 def _trial_calls(rates: Rates) -> Headers:
-    """Tell trial keys what is left of the minute; a denial tells nothing."""
-    told = [gauge for unit, _, gauge in rates.told() if unit == "requests"]
-    if not told or rates.retry_after is not None:
-        return {}
-    return {
-        "x-trial-endpoint-call-limit": str(told[0].limit),
-        "x-trial-endpoint-call-remaining": str(told[0].remaining),
-    }
+    """Tell trial keys what is left of the minute and how long the month is; a denial tells nothing."""
+    headers: Headers = {}
+    for unit, per, gauge in rates.told() if rates.retry_after is None else ():
+        if (unit, per) == ("requests", "minute"):
+            headers["x-trial-endpoint-call-limit"] = str(gauge.limit)
+            headers["x-trial-endpoint-call-remaining"] = str(gauge.remaining)
+        elif unit == "requests":
+            headers["x-endpoint-monthly-call-limit"] = str(gauge.limit)
+    return headers
 
 
 def _windows(rates: Rates) -> Headers:

@@ -1,15 +1,19 @@
 """Loads the rows that say what each simulated vendor is: paths, keys, models, pace, quotas, own words."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import yaml
 
+from provider_services.simulator.patterns import fits
+
 # One file for each vendor: a new vendor is a new file. Quotas are those vendors publish for the plan named beside them.
 ROWS = Path(__file__).with_name("vendors")
 
 
+FASTEST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Period = Literal["second", "minute", "day", "month"]
 
 
@@ -30,6 +34,7 @@ class AuthRow(Row, frozen=True):
 class ModelRow(Row, frozen=True):
     """One hosted model; `version` is the dated name the vendor answers with.
 
+    Vectors have `dimensions` unless more or fewer are asked for, `most_dimensions` at most.
     A model that reasons does so unless it is told not to; with `when_asked`, only if it is asked to. It heeds any word
     for that, or only the `switch` that is named.
     """
@@ -45,6 +50,7 @@ class ModelRow(Row, frozen=True):
     context: int = 131_072
     max_output: int = 65_536
     dimensions: int = 0
+    most_dimensions: int = 0
     owner: str = ""
     created: int = 1_750_000_000
     parameters: str = ""
@@ -69,7 +75,7 @@ class LatencyRow(Row, frozen=True):
 
 
 class LimitRow(Row, frozen=True):
-    """One quota the vendor enforces on itself; no `models` means every model; `once` means that nothing comes back."""
+    """One quota the vendor enforces on itself, for models of these patterns or all; `once` means nothing comes back."""
 
     unit: Literal["requests", "tokens", "concurrency"]
     amount: int
@@ -84,7 +90,7 @@ class LimitRow(Row, frozen=True):
 
     def covers(self, model: str) -> bool:
         """Tell whether this limit speaks about the model."""
-        return not self.models or model in self.models
+        return not self.models or fits(self.models, model)
 
 
 class RateRow(Row, frozen=True):
@@ -154,27 +160,39 @@ class VendorRow(Row, frozen=True):
 def load_rows(overrides: Path | None = None) -> tuple[VendorRow, ...]:
     """Read the rows that ship with the simulator, with a file of overrides (`vendors: {<name>: {...}}`) laid over them.
 
-    `more_models` of a row are hosted too, unless the row has that id already; a vendor without a row stays unknown.
+    `more_models` of a row are hosted too, unless the row has that id already; what the row's `traits` say of the first
+    pattern that names one is laid over it. A vendor without a row stays unknown.
 
     Raises:
         msgspec.ValidationError: a row does not follow the schema above.
     """
-    vendors: dict[str, Any] = {path.stem: _read(path) for path in sorted(ROWS.glob("*.yaml"))}
+    vendors = _shipped()
     if overrides is not None:
         vendors = _laid_over({"vendors": vendors}, _read(overrides)).get("vendors", {})
     known = {name: row for name, row in vendors.items() if set(row) != {"more_models"}}
     return tuple(msgspec.convert({"name": name, **_hosting(row)}, VendorRow) for name, row in known.items())
 
 
+@cache
+def _shipped() -> dict[str, Any]:
+    """Return the rows that ship, which nobody changes while the program runs."""
+    return {path.stem: _read(path) for path in sorted(ROWS.glob("*.yaml"))}
+
+
 def _hosting(row: dict[str, Any]) -> dict[str, Any]:
-    hosted = list(row.get("models", ()))
+    hosted, traits = list(row.get("models", ())), row.get("traits", {})
     known = {model.get("id") for model in hosted}
-    more = [model for model in row.get("more_models", ()) if model.get("id") not in known]
-    return {**{key: value for key, value in row.items() if key != "more_models"}, "models": hosted + more}
+    more = [model | _traits(traits, model) for model in row.get("more_models", ()) if model.get("id") not in known]
+    rest = {key: value for key, value in row.items() if key not in {"more_models", "traits"}}
+    return {**rest, "models": hosted + more}
+
+
+def _traits(traits: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    return next((found for pattern, found in traits.items() if fits((pattern,), str(model.get("id")))), {})
 
 
 def _read(path: Path) -> dict[str, Any]:
-    loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loaded = yaml.load(path.read_text(encoding="utf-8"), FASTEST)  # noqa: S506 - both loaders are safe ones
     if not isinstance(loaded, dict):
         raise msgspec.ValidationError(f"{path}: expected a mapping")
     return loaded

@@ -10,6 +10,7 @@ from provider_services.simulator.ask import ToolCall as CalledTool
 from provider_services.simulator.identity import Identity
 from provider_services.simulator.quotas import Denial
 from provider_services.simulator.rows import ErrorRow, ModelRow, VendorRow
+from provider_services.simulator.wire_anthropic_quirks import Quirks
 from provider_services.simulator.wire_anthropic_requests import read_messages, signature
 
 FINISH = {
@@ -33,12 +34,6 @@ KINDS = {
 }
 WORDS = {429: "Number of requests has exceeded your rate limit.", 529: "Overloaded"}
 _json = msgspec.json.encode
-
-
-class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How one host of this dialect differs from the next."""
-
-    efforts: frozenset[str] = frozenset()  # models that think by an effort, not by a budget
 
 
 def _error(status: int, kind: str, message: str) -> ErrorRow:
@@ -93,7 +88,7 @@ class AnthropicWire:
 
     def read(self, call: Call, raw: bytes) -> Ask:
         """Read a request body."""
-        return read_messages(raw, self._row, self._quirks.efforts)
+        return read_messages(raw, self._row, self._quirks)
 
     def catalogue(self, call: Call) -> bytes:
         """Render the list of models, or one of them."""

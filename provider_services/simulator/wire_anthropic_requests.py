@@ -11,6 +11,7 @@ from msgspec import Struct
 from provider_services.simulator.ask import Ask, Call, RefusalError, Tool
 from provider_services.simulator.counting import message_tokens
 from provider_services.simulator.rows import ModelRow, VendorRow
+from provider_services.simulator.wire_anthropic_quirks import Habits, Quirks
 
 TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 THOUGHTS = ("thinking", "redacted_thinking")
@@ -130,8 +131,8 @@ def signature(shown: str) -> str:
     return f"EqQB{crc32(shown.encode()):08x}simulated=="
 
 
-def read_messages(raw: bytes, row: VendorRow, efforts: frozenset[str]) -> Ask:
-    """Read a messages request; `efforts` are the models that think by an effort, not by a budget.
+def read_messages(raw: bytes, row: VendorRow, quirks: Quirks) -> Ask:
+    """Read a messages request.
 
     Raises:
         RefusalError: the body is not what the vendor takes, or names a model it does not host.
@@ -143,15 +144,15 @@ def read_messages(raw: bytes, row: VendorRow, efforts: frozenset[str]) -> Ask:
     model = row.model(request.model)
     if model is None or model.kind != "chat":
         raise RefusalError("unknown_model", model=request.model)
-    by_effort = model.id in efforts
-    _check_sampling(request, by_effort=by_effort)
-    _check_thinking(request, by_effort=by_effort)
-    _check_turns(request, signed=model.signed and request.thinks and not by_effort)
-    _check_tools(request)
-    return _ask(request, model, by_effort=by_effort)
+    habits = quirks.of(model)
+    _check_sampling(request, habits)
+    _check_thinking(request, habits)
+    _check_turns(request, signed=model.signed and request.thinking is not None and request.thinking.type == "enabled")
+    _check_tools(request, habits)
+    return _ask(request, model, habits)
 
 
-def _ask(request: MessagesRequest, model: ModelRow, *, by_effort: bool) -> Ask:
+def _ask(request: MessagesRequest, model: ModelRow, habits: Habits) -> Ask:
     last = next((turn for turn in reversed(request.messages) if _is_users(turn)), request.messages[-1])
     wanted = request.output_config.format if request.output_config else None
     return Ask(
@@ -165,8 +166,8 @@ def _ask(request: MessagesRequest, model: ModelRow, *, by_effort: bool) -> Ask:
         tools=tuple(Tool(tool.name, tool.input_schema) for tool in request.tools if tool.type == "custom"),
         tool_choice=_choice(request.tool_choice),
         json_schema=wanted.schema if wanted else None,
-        reasons=model.reasoning and request.thinks,
-        shows_reasoning=_shows(request.thinking, by_effort=by_effort),
+        reasons=model.reasoning and (request.thinks or habits.always),
+        shows_reasoning=_shows(request.thinking, by_effort=habits.efforts),
         usage_asked=True,
     )
 
@@ -202,33 +203,48 @@ def _choice(choice: ToolChoice | None) -> str:
     return {"any": "required", "tool": choice.name}.get(choice.type, choice.type)
 
 
-def _check_sampling(request: MessagesRequest, *, by_effort: bool) -> None:
+def _check_sampling(request: MessagesRequest, habits: Habits) -> None:
     if request.max_tokens < 1:
         raise _refuse("max_tokens: Input should be greater than or equal to 1")
     if request.temperature is not None and not 0 <= request.temperature <= 1:
         raise _refuse("temperature: range: 0..1")
     for name in ("temperature", "top_k", "top_p"):
-        if by_effort and getattr(request, name) is not None:
+        if habits.unsampled and getattr(request, name) is not None:
             raise _refuse(f"`{name}` is deprecated for this model.")
+    if habits.one_of_two and request.temperature is not None and request.top_p is not None:
+        raise _refuse("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
     if request.thinks and (request.temperature not in {None, 1} or request.top_k is not None):
         raise _refuse("`temperature` may only be set to 1 and `top_k` must be unset when thinking is enabled.")
     if any(not stop.strip() for stop in request.stop_sequences):
         raise _refuse("stop_sequences: each stop sequence must contain non-whitespace")
 
 
-def _check_thinking(request: MessagesRequest, *, by_effort: bool) -> None:
-    thinking = request.thinking
-    if thinking is None or thinking.type == "disabled":
+def _check_thinking(request: MessagesRequest, habits: Habits) -> None:
+    thinking, effort = request.thinking, request.output_config.effort if request.output_config else None
+    if effort == "xhigh" and habits.no_xhigh:
+        raise _refuse("output_config.effort: 'xhigh' is not supported for this model.")
+    if thinking is None:
         return
-    if (thinking.type == "adaptive") != by_effort:
+    refused = {
+        "disabled": habits.always,
+        "adaptive": not habits.efforts and not habits.either,
+        "enabled": habits.efforts,
+    }
+    if refused[thinking.type]:
         raise _refuse(f'"thinking.type.{thinking.type}" is not supported for this model.')
     if thinking.type == "enabled" and not LEAST_BUDGET <= (thinking.budget_tokens or 0) < request.max_tokens:
         raise _refuse("`max_tokens` must be greater than `thinking.budget_tokens`, which is 1024 at least.")
-    if request.tool_choice is not None and request.tool_choice.type in {"any", "tool"}:
+    if request.thinks and _forced(request):
         raise _refuse("Thinking may not be enabled when tool_choice forces tool use.")
 
 
-def _check_tools(request: MessagesRequest) -> None:
+def _forced(request: MessagesRequest) -> bool:
+    return request.tool_choice is not None and request.tool_choice.type in {"any", "tool"}
+
+
+def _check_tools(request: MessagesRequest, habits: Habits) -> None:
+    if habits.unforced and _forced(request):
+        raise _refuse("tool_choice: this model does not support forced tool use.")
     if request.tool_choice is not None and not request.tools:
         raise _refuse("tool_choice: may only be specified while providing `tools`.")
     for number, tool in enumerate(request.tools):

@@ -28,6 +28,7 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How one host of this dialect differs from the next."""
 
     template_tokens: int = 0  # counted beside the prompt's own, but not billed
+    unforced: tuple[str, ...] = ()  # models that cannot be forced to call a tool
 
 
 def _error(status: int, message: str) -> ErrorRow:
@@ -90,8 +91,9 @@ class CohereWire:
 
     def read(self, call: Call, raw: bytes) -> Ask:
         """Read a request body."""
-        read = read_embed if call.operation == "embed" else read_chat
-        return read(raw, call, self._row)
+        if call.operation == "embed":
+            return read_embed(raw, call, self._row)
+        return read_chat(raw, call, self._row, self._quirks.unforced)
 
     def catalogue(self, call: Call) -> bytes:
         """Render the list of models, or one of them."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from provider_services.simulator.ask import Ask, Call, RefusalError, Tool
 from provider_services.simulator.counting import message_tokens
+from provider_services.simulator.patterns import fits
 from provider_services.simulator.rows import ModelRow, VendorRow
 
 MOST_STOPS = 5
@@ -155,8 +156,8 @@ _chat = msgspec.json.Decoder(ChatRequest)
 _embed = msgspec.json.Decoder(EmbedRequest)
 
 
-def read_chat(raw: bytes, call: Call, row: VendorRow) -> Ask:
-    """Read a chat request.
+def read_chat(raw: bytes, call: Call, row: VendorRow, unforced: tuple[str, ...]) -> Ask:
+    """Read a chat request; `unforced` models know no choice of tools.
 
     Raises:
         RefusalError: the body is not what the vendor takes, or names a model it does not host.
@@ -167,6 +168,7 @@ def read_chat(raw: bytes, call: Call, row: VendorRow) -> Ask:
         raise _refuse(f"model '{model.id}' is not supported by the chat API")
     _check_sampling(request)
     _check_tools(request)
+    _check_choice(request, model, unforced)
     _check_turns(request.messages, signed=model.signed)
     tokens = sum(message_tokens(message.texts()) for message in request.messages)
     if tokens > model.context:
@@ -251,6 +253,11 @@ def _check_tools(request: ChatRequest) -> None:
         raise _refuse("tool_choice must be REQUIRED or NONE, and needs tools")
     if request.tools and request.response_format and request.response_format.type == "json_object":
         raise _refuse("response_format is not supported with tools.")
+
+
+def _check_choice(request: ChatRequest, model: ModelRow, unforced: tuple[str, ...]) -> None:
+    if request.tool_choice is not None and fits(unforced, model.id):
+        raise _refuse(f"tool_choice is not supported with model '{model.id}'")
 
 
 def _check_turns(messages: list[Message], *, signed: bool) -> None:

@@ -8,7 +8,12 @@ from msgspec import Struct
 
 from provider_services.simulator.ask import Ask, Call, RefusalError, Tool
 from provider_services.simulator.counting import message_tokens
+from provider_services.simulator.patterns import fits
 from provider_services.simulator.rows import ModelRow, VendorRow
+from provider_services.simulator.wire_gemini_quirks import Quirks
+
+JSON = "application/json"
+MOST_STOPS = 5
 
 
 class Camel(Struct, rename="camel", frozen=True):
@@ -91,6 +96,7 @@ class ThinkingConfig(Camel, frozen=True):
     """How much the model is to think, and whether it shows its thoughts."""
 
     thinking_budget: int | None = None
+    thinking_level: str | None = None
     include_thoughts: bool = False
 
 
@@ -135,7 +141,7 @@ _embed = msgspec.json.Decoder(EmbedRequest)
 _batch = msgspec.json.Decoder(BatchRequest)
 
 
-def read_generate(raw: bytes, call: Call, row: VendorRow) -> Ask:
+def read_generate(raw: bytes, call: Call, row: VendorRow, quirks: Quirks) -> Ask:
     """Read a generateContent request.
 
     Raises:
@@ -147,6 +153,7 @@ def read_generate(raw: bytes, call: Call, row: VendorRow) -> Ask:
     request = _decoded(_generate, raw)
     config = request.generation_config or GenerationConfig()
     _check(request, model, config)
+    _check_model(request, model, config, quirks)
     turns = [*request.contents, *([request.system_instruction] if request.system_instruction else [])]
     tokens = sum(message_tokens(turn.texts()) for turn in turns)
     if tokens > model.context:
@@ -165,7 +172,7 @@ def read_generate(raw: bytes, call: Call, row: VendorRow) -> Ask:
         tools=_tools(request),
         tool_choice=_choice(request.tool_config),
         json_schema=_schema(config),
-        reasons=model.reasoning and thinking.thinking_budget != 0,
+        reasons=model.reasoning and (_asked(thinking) if model.when_asked else thinking.thinking_budget != 0),
         shows_reasoning=thinking.include_thoughts,
     )
 
@@ -209,6 +216,8 @@ def _decoded(decoder: msgspec.json.Decoder[Request], raw: bytes) -> Request:
 def _check(request: GenerateRequest, model: ModelRow, config: GenerationConfig) -> None:
     if not request.contents:
         raise RefusalError("bad_request", message="* GenerateContentRequest.contents: contents is not specified\n")
+    if len(config.stop_sequences) > MOST_STOPS:
+        raise RefusalError("bad_request", message=f"The number of stop sequences must be at most {MOST_STOPS}.")
     if (config.candidate_count or 1) > 1 and model.signed:
         raise RefusalError("bad_request", message="Multiple candidates is not enabled for this model")
     for turn in request.contents if model.signed else ():
@@ -216,6 +225,25 @@ def _check(request: GenerateRequest, model: ModelRow, config: GenerationConfig) 
         if first is not None and not first.thought_signature:
             message = "Function call is missing a thought_signature in functionCall parts."
             raise RefusalError("bad_request", message=message)
+
+
+def _check_model(request: GenerateRequest, model: ModelRow, config: GenerationConfig, quirks: Quirks) -> None:
+    thinking = config.thinking_config or ThinkingConfig()
+    refused = {
+        "Thinking level is not supported for this model.": thinking.thinking_level and fits(quirks.budgets, model.id),
+        "Budget 0 is invalid. This model only works in thinking mode.": thinking.thinking_budget == 0
+        and fits(quirks.always, model.id),
+        f"Function calling with a response mime type: '{JSON}' is unsupported": config.response_mime_type == JSON
+        and bool(_tools(request))
+        and fits(quirks.json_or_tools, model.id),
+    }
+    for message, is_broken in refused.items():
+        if is_broken:
+            raise RefusalError("bad_request", message=message)
+
+
+def _asked(thinking: ThinkingConfig) -> bool:
+    return bool(thinking.thinking_budget) or thinking.thinking_level is not None
 
 
 def _is_users(turn: Content) -> bool:
@@ -237,6 +265,6 @@ def _choice(config: ToolConfig | None) -> str:
 
 
 def _schema(config: GenerationConfig) -> dict[str, Any] | None:
-    if config.response_mime_type != "application/json":
+    if config.response_mime_type != JSON:
         return None
     return config.response_json_schema or config.response_schema or {}

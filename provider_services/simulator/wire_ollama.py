@@ -64,6 +64,7 @@ class OllamaWire:
             ("POST", "/embed"): Call("embed"),
             ("GET", "/tags"): Call("models", framing="tags"),
             ("GET", "/version"): Call("models", framing="version"),
+            ("GET", "/ps"): Call("models", framing="ps"),
         }
         return calls.get((method, path))
 
@@ -73,10 +74,11 @@ class OllamaWire:
         return read(raw, call, self._row)
 
     def catalogue(self, call: Call) -> bytes:
-        """Render the pulled models, or the version of the server."""
+        """Render the pulled models, the one that is loaded, or the version of the server."""
         if call.framing == "version":
             return _json({"version": self._quirks.version})
-        return _json({"models": [_tag(model) for model in self._row.models]})
+        loaded = self._row.models[:1] if call.framing == "ps" else self._row.models
+        return _json({"models": [_tag(model) for model in loaded]})
 
     def whole(self, ask: Ask, answer: Answer, stamp: Stamp) -> bytes:
         """Render an answer in one piece."""

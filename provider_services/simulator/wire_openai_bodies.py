@@ -195,4 +195,5 @@ class EmbeddingRequest(Struct):
     input: str | list[Any]
     model: str | None = None
     dimensions: int | None = None
+    output_dimension: int | None = None
     encoding_format: str = "float"

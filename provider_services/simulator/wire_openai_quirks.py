@@ -1,10 +1,10 @@
 """Names how hosts of the openai dialect differ: where they listen, what they refuse, how they write an answer."""
 
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from provider_services.simulator.patterns import fits
 from provider_services.simulator.wire_openai_state import State
 
 Form = Literal["field", "parts", "tags"]
@@ -16,6 +16,7 @@ class Refusals(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     always: tuple[str, ...] = ()  # fields
     on_reasoning: tuple[str, ...] = ()  # fields, for models that reason
     only: tuple[str, ...] = ()  # every other field is unknown
+    only_in_vectors: tuple[str, ...] = ()  # the same for a request for vectors
     only_in_messages: dict[str, tuple[str, ...]] = {}  # the same for a message, by its role
     roles: tuple[str, ...] = ()  # every other role
     formats: tuple[str, ...] = ()  # every other type of response format
@@ -31,7 +32,7 @@ class Refusals(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     answers_streamed: int | None = None  # more choices in a stream
     many: bool = False  # more than one choice
     above_output: bool = False  # a limit above what the model can write
-    thinking_whole: bool = False  # thinking in an answer that is not streamed
+    thinking_whole: tuple[str, ...] = ()  # thinking in an answer that is not streamed, by these models
     thinking_off: tuple[str, ...] = ()  # models that cannot be told not to think
     open_end: bool = False  # a conversation whose last turn is the model's
     tool_lists: bool = False  # results of tools that are not one text
@@ -118,8 +119,3 @@ class Quirks(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if self.reasoning_parts:
             return "parts"
         return "field" if self.reasoning_field else None
-
-
-def fits(patterns: tuple[str, ...], model: str) -> bool:
-    """Tell whether one of the patterns names the model."""
-    return any(fnmatchcase(model, pattern) for pattern in patterns)

@@ -9,7 +9,7 @@ from provider_services.simulator.counting import cached_tokens, message_tokens
 from provider_services.simulator.rows import ModelRow, VendorRow
 from provider_services.simulator.wire_openai_bodies import ChatRequest, EmbeddingRequest, Format
 from provider_services.simulator.wire_openai_quirks import Quirks
-from provider_services.simulator.wire_openai_rules import check, check_fields
+from provider_services.simulator.wire_openai_rules import check, check_fields, check_vector_fields
 from provider_services.simulator.wire_openai_state import check_state
 
 Request = TypeVar("Request", ChatRequest, EmbeddingRequest)
@@ -60,13 +60,14 @@ def read_embedding(raw: bytes, call: Call, row: VendorRow, quirks: Quirks) -> As
         RefusalError: the body is not what the vendor takes, or names a model it does not host.
     """
     request = _decoded(_embedding, raw)
+    if quirks.refused.only_in_vectors:
+        check_vector_fields(msgspec.json.decode(raw), quirks.refused)
     model = hosted(row, call.model or request.model, quirks)
     if model.kind != "embed":
         raise RefusalError("unknown_model", model=model.id)
-    if request.dimensions is not None and not 1 <= request.dimensions <= model.dimensions:
-        raise RefusalError(
-            "bad_request", param="dimensions", message=f"{request.dimensions} dimensions are not possible"
-        )
+    wanted = request.dimensions or request.output_dimension
+    if wanted is not None and not 1 <= wanted <= (model.most_dimensions or model.dimensions):
+        raise RefusalError("bad_request", param="dimensions", message=f"{wanted} dimensions are not possible")
     given = [request.input] if isinstance(request.input, str) else request.input
     if given and isinstance(given[0], int):
         given = [given]
@@ -76,7 +77,7 @@ def read_embedding(raw: bytes, call: Call, row: VendorRow, quirks: Quirks) -> As
         model=model,
         input_tokens=sum(message_tokens([text]) for text in inputs),
         inputs=inputs,
-        dimensions=request.dimensions or 0,
+        dimensions=wanted or 0,
         encoding=request.encoding_format,
     )
 
@@ -87,7 +88,8 @@ def hosted(row: VendorRow, name: str | None, quirks: Quirks) -> ModelRow:
         raise RefusalError("bad_request", message="you must provide a model parameter", param="model")
     model = row.model(name)
     if model is None and quirks.names == "hosts":
-        model = row.model(name.partition(":")[0])
+        named = name.partition(":")[0]
+        model = next((model for model in row.models if model.id.partition(":")[0] == named), None)
     if model is None and quirks.names == "deployments":
         inside = [model for model in row.models if model.id in name]
         model = max(inside, key=lambda found: len(found.id), default=None)

@@ -7,11 +7,17 @@ from typing import Any
 from msgspec import UNSET
 
 from provider_services.simulator.ask import RefusalError
+from provider_services.simulator.patterns import fits
 from provider_services.simulator.rows import ModelRow
 from provider_services.simulator.wire_openai_bodies import ChatRequest, Message, Part
-from provider_services.simulator.wire_openai_quirks import Refusals, fits
+from provider_services.simulator.wire_openai_quirks import Refusals
 
 Check = Callable[[ChatRequest, ModelRow, Refusals], None]
+
+
+def check_vector_fields(body: dict[str, Any], refused: Refusals) -> None:
+    """Refuse fields of a request for vectors that a host does not know."""
+    _check_known(body, refused.only_in_vectors, ["body"])
 
 
 def check_fields(body: dict[str, Any], refused: Refusals) -> None:
@@ -150,7 +156,7 @@ def _above_output(request: ChatRequest, model: ModelRow, refused: Refusals) -> N
 
 
 def _thinking(request: ChatRequest, model: ModelRow, refused: Refusals) -> None:
-    if refused.thinking_whole and request.thinks(model) and not request.stream:
+    if fits(refused.thinking_whole, model.id) and request.thinks(model) and not request.stream:
         message = "parameter.enable_thinking must be set to false for non-streaming calls"
         raise _bad(message, "enable_thinking")
     if request.asks_to_think() is False and fits(refused.thinking_off, model.id):

@@ -4,7 +4,8 @@ from typing import Any
 from zlib import crc32
 
 from provider_services.simulator.ask import Answer, Ask, Stamp
-from provider_services.simulator.wire_openai_quirks import Quirks, fits
+from provider_services.simulator.patterns import fits
+from provider_services.simulator.wire_openai_quirks import Quirks
 
 ALL_PROMPT = {"cached_tokens": 0, "audio_tokens": 0}
 ALL_COMPLETION = {
