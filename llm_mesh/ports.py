@@ -1,15 +1,18 @@
 """Chooses ports and checks them before anything starts, so that a taken one is told in a sentence, not in a log."""
 
 import errno
+import secrets
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 
 from meshkit.admin import split_address
 from meshkit.errors import StartError
 
 LOOPBACK = "127.0.0.1"
+# Below those that the system gives to outgoing connections: one of these could take a port between choice and use.
+CHOICE = range(21_000, 32_000)
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 
 
@@ -31,14 +34,16 @@ def dialled(address: str) -> str:
 
 
 def free_addresses(count: int, host: str = LOOPBACK) -> list[str]:
-    """Return that many addresses with ports nobody listens on, all different."""
-    with ExitStack() as open_sockets:
-        ports = []
-        for _ in range(count):
-            probe = open_sockets.enter_context(socket.socket())
-            probe.bind((host, 0))
-            ports.append(probe.getsockname()[1])
-        return [f"{host}:{port}" for port in ports]
+    """Return that many addresses with ports nobody listens on, all different.
+
+    Two meshes that start at the same time begin at different places. Raises StartError when there are not so many.
+    """
+    begin = secrets.randbelow(len(CHOICE))
+    free = (port for port in (*CHOICE[begin:], *CHOICE[:begin]) if not _why_not(host, port))
+    ports = list(islice(free, count))
+    if len(ports) < count:
+        raise StartError(f"{host} has {len(ports)} free ports between {CHOICE.start} and {CHOICE.stop}, not {count}")
+    return [f"{host}:{port}" for port in ports]
 
 
 def check_free(listeners: Iterable[Listener]) -> None:

@@ -48,6 +48,7 @@ def _model(vendor: Vendor, listed: Listed) -> Model:
         model_class="local" if vendor.local else "chat",
         context_window=listed.context_window,
         price=FREE if vendor.local else None,
+        status="active" if vendor.local else "unknown",  # nobody has looked at it: called when it is pinned only
         source="the vendor's own list",
         listed=True,
     )

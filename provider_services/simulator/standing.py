@@ -18,6 +18,7 @@ class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     rejected: tuple[str, ...] = ()
     out_of_credit: tuple[str, ...] = ()
     retired_models: tuple[str, ...] = ()
+    revived_models: tuple[str, ...] = ()
     ended: bool | None = None
 
     def rejects(self, visitor: Visitor) -> bool:
@@ -33,7 +34,7 @@ class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         return msgspec.structs.replace(
             row,
             models=tuple(model for model in row.models if model.id not in self.retired_models),
-            retired=(*row.retired, *self.retired_models),
+            retired=(*(model for model in row.retired if model not in self.revived_models), *self.retired_models),
             ended=row.ended if self.ended is None else self.ended,
         )
 

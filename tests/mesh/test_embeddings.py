@@ -57,10 +57,10 @@ async def test_a_text_alone_and_shorter_vectors_are_asked_for_as_such(callers: C
 async def test_without_a_model_the_use_case_chooses_and_another_may_stand_in_for_all_texts(callers: Callers) -> None:
     async with client(callers) as official:
         usual = await official.embeddings.create(model="auto", input=TEXTS)
-        await callers.simulator.set_faults("openai", [BROKEN])
+        await callers.simulator.set_faults("cohere", [BROKEN])
         other = await official.embeddings.create(model="use_case:embedding", input=TEXTS)
-    assert (usual.model, other.model) == ("text-embedding-3-small", "gemini-embedding-2")
-    assert {len(row.embedding) for row in other.data} == {LENGTHS[OTHER]}
+    assert (usual.model, other.model) == ("embed-v4.0", "mistral-embed")
+    assert {len(row.embedding) for row in other.data} == {1024}
     mesh = other.model_extra["llm_mesh"]  # type: ignore[index]
     assert (mesh["fallback_used"], [attempt["outcome"] for attempt in mesh["attempts"]]) == (True, ["failed", "served"])
 
@@ -69,7 +69,7 @@ async def test_a_pinned_model_is_not_substituted(callers: Callers) -> None:
     await callers.simulator.set_faults("openai", [BROKEN])
     async with client(callers) as official:
         with pytest.raises(openai.InternalServerError):
-            await official.embeddings.create(model="text-embedding-3-small", input=TEXTS)
+            await official.embeddings.create(model=SMALL, input=TEXTS)
     assert await callers.arrived("gemini") == await callers.arrived("ollama") == 0
 
 

@@ -1,6 +1,7 @@
 """`llm-mesh up`: starts, tells, replaces, stops."""
 
 import asyncio
+import datetime as dt
 import os
 import signal
 from pathlib import Path
@@ -33,7 +34,9 @@ async def test_a_sandbox_serves_every_vendor_without_a_key_and_replaces_a_servic
     async with running_mesh(tmp_path, "--sandbox") as mesh:
         # Everything is told on one line, and all of it is true.
         told = {vendor["id"]: vendor["status"] for vendor in mesh.ready["vendors"]}
-        assert told == dict.fromkeys(CATALOG.vendors, "active")
+        today = dt.datetime.now(dt.UTC).date()
+        ended = {name for name, vendor in CATALOG.vendors.items() if vendor.retired_by(today)}
+        assert told == {name: "retired" if name in ended else "active" for name in CATALOG.vendors}
         assert list(mesh.pids) == ["simulator", "quota", "providers", "router"]
         assert await get(f"{mesh.ready['edge']}/healthz") == (200, {"status": "ok"})
 

@@ -15,6 +15,7 @@ def dropped(reply):
 
 @pytest.mark.product("P-HTTP-12")
 def test_the_promised_request_is_answered_with_its_effort(row, whole):
+    whole.tap.control("PUT", "vendors/openai/standing", {"revived_models": ["o1"]})  # as when it was promised
     reply = whole.http.post("/v1/chat/completions", json=row("P-HTTP-12")["request"])
     assert (reply.status_code, reply.json()["model"], dropped(reply)) == (200, "o1", [])
     assert whole.tap.chats[0].json["reasoning_effort"] == "high"

@@ -190,7 +190,8 @@ def test_a_failed_answer_is_its_error_whole_and_streamed(error: Any, reason: str
     [
         (401, {"message": "Invalid API key", "type": "invalid_api_key", "code": 401}, "VENDOR_AUTH"),
         (401, {"message": "You have run out of credits", "type": "insufficient_quota", "code": 401}, "VENDOR_QUOTA"),
-        (400, {"message": "Model sonar-pro is not supported", "type": "invalid_model"}, "VENDOR_BAD_REQUEST"),
+        (400, {"message": "Model sonar-pro is not supported", "type": "invalid_model"}, "VENDOR_NOT_FOUND"),
+        (400, {"message": "input is malformed", "type": "invalid_request"}, "VENDOR_BAD_REQUEST"),
         (422, {"message": "input: field required"}, "VENDOR_BAD_REQUEST"),
         (403, {"message": "Sonar is now the Agent API. Use /v1/responses."}, "VENDOR_RETIRED"),
         (429, {"message": "Too many requests"}, "VENDOR_THROTTLED"),

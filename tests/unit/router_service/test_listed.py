@@ -81,10 +81,12 @@ async def test_a_vendor_whose_rows_are_all_there_is_has_no_others(running):
 
 async def test_models_are_listed_with_those_of_the_server_itself_and_without_those_it_lacks(running):
     listed = await names(running)
-    assert set(listed) == {"home/llama", "home/qwen3:4b", "hub/known", "hub/maker/new", "shop/thing"}
+    everything = await names(running, everything=True)
+    assert set(listed) == {"home/llama", "home/qwen3:4b", "hub/known", "shop/thing"}
     assert (listed["home/qwen3:4b"].model_class, listed["home/qwen3:4b"].input_price_nanos) == ("local", 0)
-    assert not listed["hub/maker/new"].HasField("input_price_nanos")
-    assert not (await names(running, everything=True))["home/mistral"].usable
+    new = everything["hub/maker/new"]  # nobody has looked at what a vendor lists beyond its rows
+    assert (new.status, new.usable, new.HasField("input_price_nanos")) == ("unknown", True, False)
+    assert not everything["home/mistral"].usable
 
 
 async def test_what_the_local_server_does_not_have_is_not_tried_unless_it_is_pinned(running):
