@@ -92,7 +92,8 @@ def python_with(requirements: str, name: str) -> Callable[[], str]:
         place = HOME / name
         problem = _run(sys.executable, "-m", "venv", str(place))
         python = place / "bin" / "python"
-        pip = (str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes")
+        # Not the pip of the new environment: older ones take a pinned name with an extra for one that is not pinned.
+        pip = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python), "--require-hashes")
         problem = problem or _run(*pip, "-r", str(ROOT / "requirements" / requirements))
         if not problem:
             BIN.mkdir(parents=True, exist_ok=True)
