@@ -206,10 +206,10 @@ def test_usage_is_not_asked_for_where_it_comes_unasked() -> None:
 @pytest.mark.parametrize(("asked", "sent", "warned_of"), [(5000, 4096, 1), (4096, 4096, 0), (None, None, 0)])
 def test_the_answers_limit_is_clamped_to_what_the_model_writes(asked: Any, sent: Any, warned_of: int) -> None:
     limited = prompt(sampling={"max_output_tokens": asked}) if asked else prompt()
-    request = DIALECT.encode(call(limited, quirks=["output_at_most_the_models"], max_output_tokens=4096))
+    request = DIALECT.encode(call(limited, max_output_tokens=4096))
     assert json.loads(request.body).get("max_tokens") == sent
     assert len(request.warnings) == warned_of
-    unknown = body(quirks=["output_at_most_the_models"], sampling={"max_output_tokens": 9})
+    unknown = body(sampling={"max_output_tokens": 9})
     assert unknown["max_tokens"] == 9
 
 

@@ -78,7 +78,6 @@ BENDING: Mapping[str, Quirk] = {
         thinking.reasoning_models_fix_sampling,
         thinking.no_sampling_when_thinking,
         sampling.no_sampling,
-        sampling.output_at_most_the_models,
         sampling.max_completion_tokens,
         sampling.no_seed,
         sampling.random_seed,

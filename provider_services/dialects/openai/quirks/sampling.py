@@ -22,13 +22,6 @@ def no_top_k(draft: Draft) -> None:
     draft.drop("top_k", "sampling.top_k")
 
 
-def output_at_most_the_models(draft: Draft) -> None:
-    """Clamp the limit of the answer to the longest the model writes, where more is refused."""
-    most = draft.call.max_output_tokens
-    if most and draft.body.get("max_tokens", 0) > most:
-        draft.clamp("max_tokens", most, "sampling.max_output_tokens", "this model writes no more")
-
-
 def max_completion_tokens(draft: Draft) -> None:
     """Name the limit as reasoning models want it: with the reasoning counted."""
     draft.rename("max_tokens", "max_completion_tokens")
