@@ -209,7 +209,7 @@ def test_the_answers_limit_is_clamped_to_what_the_model_writes(asked: Any, sent:
     request = DIALECT.encode(call(limited, max_output_tokens=4096))
     assert json.loads(request.body).get("max_tokens") == sent
     assert len(request.warnings) == warned_of
-    unknown = body(sampling={"max_output_tokens": 9})
+    unknown = body(quirks=[], sampling={"max_output_tokens": 9})
     assert unknown["max_tokens"] == 9
 
 
