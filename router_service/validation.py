@@ -7,6 +7,7 @@ import msgspec
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.router.v1 import router_pb2
 
+from catalog import bounds
 from meshkit.errors import FieldViolation, MeshError, Reason
 from meshkit.nesting import DEEPEST_SCHEMA, depth
 
@@ -18,17 +19,6 @@ MAX_STOPS = 64
 MAX_VIOLATIONS = 20
 MAX_TEXTS = 2_048
 MAX_DIMENSIONS = 65_536
-# Bounds of sampling fields, both inclusive.
-BOUNDS: dict[str, tuple[float, float]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "top_k": (1, 1_000_000),
-    "max_output_tokens": (1, 10_000_000),
-    "frequency_penalty": (-2, 2),
-    "presence_penalty": (-2, 2),
-    "n": (1, 128),
-    "top_logprobs": (0, 20),
-}
 SPEAKERS = {
     chat_pb2.ROLE_SYSTEM: {"text"},
     chat_pb2.ROLE_USER: {"text", "image"},
@@ -162,9 +152,9 @@ def _choice(prompt: chat_pb2.Prompt) -> Violations:
 def _sampling(prompt: chat_pb2.Prompt) -> Violations:
     sampling = prompt.sampling
     for field, figure in sampling.ListFields():
-        bounds = BOUNDS.get(field.name)
-        if bounds and not bounds[0] <= figure <= bounds[1]:
-            yield FieldViolation(f"prompt.sampling.{field.name}", f"must be from {bounds[0]:g} to {bounds[1]:g}")
+        within = bounds.SAMPLING.get(field.name)
+        if within and not within[0] <= figure <= within[1]:
+            yield FieldViolation(f"prompt.sampling.{field.name}", f"must be from {within[0]:g} to {within[1]:g}")
     if len(sampling.stop) > MAX_STOPS:
         yield FieldViolation("prompt.sampling.stop", f"must be at most {MAX_STOPS} texts")
     elif any(not text for text in sampling.stop):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from catalog.loader import load_catalog
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE_ROOTS = ("catalog", "meshkit", "router_service", "provider_services", "quota_service", "llm_mesh")
 OTHER_ROOTS = ("deploy", "tools")
@@ -16,13 +18,13 @@ FILE_LINES = 320
 FUNCTION_LINES = 50
 COMPLEXITY = 10
 
-# Ids, and the aliases that mean nothing but the vendor ("local" and "google" are also ordinary words of the trade).
-VENDORS = (
-    *("openai", "anthropic", "mistral", "gemini", "cohere", "deepseek", "xai", "groq", "qwen", "kimi", "glm", "ai21"),
-    *("perplexity", "deepinfra", "openrouter", "huggingface", "github", "azure", "ollama"),
-    *("claude", "mistralai", "grok", "alibaba", "dashscope", "moonshot", "zhipu", "pplx", "copilot"),
+# Every name of a vendor in the catalogue but those that are also ordinary words of the trade.
+ORDINARY = frozenset({"local", "google", "gpt"})
+NAMES = {name for vendor in load_catalog().vendors.values() for name in (vendor.id, vendor.reply_name, *vendor.aliases)}
+VENDOR = re.compile(
+    r"(?<![a-z0-9])(" + "|".join(map(re.escape, sorted(NAMES - ORDINARY, key=len, reverse=True))) + r")(?![a-z0-9])",
+    re.IGNORECASE,
 )
-VENDOR = re.compile(r"(?<![a-z0-9])(" + "|".join(VENDORS) + r")(?![a-z0-9])", re.IGNORECASE)
 AT_HOME = ("catalog/", "provider_services/dialects/__init__.py")  # data, and the list of dialects
 # The HTTP edge offers callers one vendor's wire format, and the welcome tells their clients so.
 OFFERED_WIRE = "openai"

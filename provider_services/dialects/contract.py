@@ -5,21 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from llmmesh.chat.v1.chat_pb2 import Message, Prompt, ResponseFormat, Role, Sampling, Tool, ToolChoice
 
+from catalog import bounds
 from meshkit.errors import FieldViolation, MeshError, Reason
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 NAMED = "must be 1 to 64 letters, digits, underscores and hyphens"
-# Bounds of sampling fields, both inclusive.
-BOUNDS: dict[str, tuple[float, float]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "top_k": (1, 1_000_000),
-    "max_output_tokens": (1, 10_000_000),
-    "frequency_penalty": (-2, 2),
-    "presence_penalty": (-2, 2),
-    "n": (1, 128),
-    "top_logprobs": (0, 20),
-}
 KINDS = {
     Role.ROLE_SYSTEM: frozenset({"text"}),
     Role.ROLE_USER: frozenset({"text", "image", "tool_result"}),
@@ -101,9 +91,9 @@ def _format(wanted: ResponseFormat) -> Violations:
 
 def _sampling(sampling: Sampling) -> Violations:
     for known, figure in sampling.ListFields():
-        bounds = BOUNDS.get(known.name)
-        if bounds and not bounds[0] <= figure <= bounds[1]:
-            yield FieldViolation(f"sampling.{known.name}", f"must be from {bounds[0]} to {bounds[1]}")
+        within = bounds.SAMPLING.get(known.name)
+        if within and not within[0] <= figure <= within[1]:
+            yield FieldViolation(f"sampling.{known.name}", f"must be from {within[0]:g} to {within[1]:g}")
     for number, stop in enumerate(sampling.stop):
         if not stop:
             yield FieldViolation(f"sampling.stop[{number}]", "must not be empty")
