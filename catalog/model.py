@@ -85,6 +85,8 @@ class Model:
     longest of several, and `max_texts` how many texts one call takes; 0 when unknown. `counts_texts` says that each
     text counts as a request.
 
+    `reply_name` is what short replies call it; empty means its id.
+
     `listed` says that no row knows it: it stands in the vendor's own list, and may be pinned behind the vendor's name.
     """
 
@@ -100,6 +102,7 @@ class Model:
     capabilities: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
     short_names: tuple[str, ...] = ()
+    reply_name: str = ""
     status: Status = "active"
     retired_on: dt.date | None = None
     successor: str = ""

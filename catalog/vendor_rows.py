@@ -109,6 +109,7 @@ class ModelRow(StrictModel):
     capabilities: list[Capability] = Field(default_factory=list)
     aliases: list[Text] = Field(default_factory=list)
     short_names: list[Text] = Field(default_factory=list)
+    reply_name: str = ""
     status: Status = "active"
     retired_on: dt.date | None = None
     successor: str = ""
@@ -153,6 +154,7 @@ class ModelRow(StrictModel):
             capabilities=frozenset(self.capabilities),
             aliases=tuple(self.aliases),
             short_names=tuple(self.short_names),
+            reply_name=self.reply_name or next(iter(self.short_names), ""),
             status=self.status,
             retired_on=self.retired_on,
             successor=self.successor,

@@ -24,6 +24,8 @@ FRESH = 10.0
 DEAD = 2.0
 LISTED = 600.0
 UNLISTED = 60.0
+# How often in a row a server that has answered before may be silent and still counts as busy.
+SILENCES = 3
 log = logs.get("discovery")
 
 
@@ -44,6 +46,7 @@ class Discovery:
         self._clock = clock
         self._models: Sequence[DescribeResponse.DiscoveredModel] = ()
         self._problem = ""
+        self._silences = 0
         self._asked = float("-inf")
         self._asking = asyncio.Lock()
 
@@ -58,7 +61,7 @@ class Discovery:
 
     def _good_for(self) -> float:
         if self._vendor.local:
-            return DEAD if self._problem else FRESH
+            return DEAD if self._problem or self._silences else FRESH
         return UNLISTED if self._problem else LISTED
 
     async def _ask(self) -> None:
@@ -66,9 +69,10 @@ class Discovery:
         before = self._problem
         try:
             self._models = await self._attempts.models(line, self._subject, PATIENCE)
-            self._problem = ""
+            self._problem, self._silences = "", 0
         except MeshError as error:
-            self._problem = error.message
+            if not self._only_busy(error):
+                self._problem = error.message
         self._asked = self._clock.monotonic()
         if self._problem and not before:
             log.warning("no list of models", vendor=self._vendor.id, why=self._problem, local=self._vendor.local)
@@ -77,6 +81,12 @@ class Discovery:
         now = int(self._clock.now())
         for model in self._models:
             model.listed_at.FromSeconds(now)
+
+    def _only_busy(self, error: MeshError) -> bool:
+        """Tell whether a server that answered a moment ago merely has too much to do: that is no reason to leave it."""
+        self._silences += 1
+        silent = error.reason in (Reason.VENDOR_SILENT, Reason.VENDOR_INCOMPLETE)
+        return silent and bool(self._models) and not self._problem and self._silences < SILENCES
 
     @property
     def models(self) -> Sequence[DescribeResponse.DiscoveredModel]:

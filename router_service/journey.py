@@ -129,6 +129,8 @@ class Journey:
         if serving is not None:
             offer = serving.planned.offer
             route.offer, route.vendor, route.model = offer.text, offer.ref.vendor, offer.ref.model
+            route.vendor_reply_name = offer.vendor.reply_name
+            route.model_reply_name = offer.model.reply_name or offer.ref.model
         return route
 
     def stopped(self, cause: MeshError) -> MeshError:

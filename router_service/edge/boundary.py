@@ -14,6 +14,8 @@ from router_service.edge import headers as header
 from router_service.edge.exchange import KEY, MAX_BODY_BYTES, Exchange, gone
 
 OPEN_PATHS = ("/healthz", "/health", "/api/coordination/health")
+# Where answers and failures are plain objects.
+PLAIN_PATHS = ("/llm/generate", "/api/coordination/llm/generate")
 DURATION = Histogram(
     "http_server_request_duration_seconds",
     "Time to serve an HTTP request.",
@@ -64,22 +66,21 @@ async def _answer(
         request[KEY] = Exchange(request_id, caller, headers)
         response = await handler(request)
     except web.HTTPException as refusal:
-        response = _failed(errors.describe_http(refusal, _meaning(request, refusal), request_id))
+        response = _failed(request, errors.describe_http(refusal, _meaning(request, refusal), request_id))
     except Exception as defect:  # noqa: BLE001 - the last frame of ours: a caller must get a status
         if gone(request):
             raise ConnectionResetError("the caller is gone") from None
         error = errors.as_mesh_error(defect)
         trace.get_current_span().set_attribute("error.type", error.reason.value)
-        response = _failed(errors.describe(error, request_id))
+        response = _failed(request, errors.describe(error, request_id))
     if not response.prepared:
         response.headers[header.REQUEST_ID] = request_id
     return response
 
 
-def _failed(failure: errors.HttpFailure) -> web.Response:
-    return web.Response(
-        status=failure.status, body=failure.body(), content_type="application/json", headers=failure.headers
-    )
+def _failed(request: web.Request, failure: errors.HttpFailure) -> web.Response:
+    body = failure.plain_body() if request.path in PLAIN_PATHS else failure.body()
+    return web.Response(status=failure.status, body=body, content_type="application/json", headers=failure.headers)
 
 
 def _meaning(request: web.Request, refusal: web.HTTPException) -> str:

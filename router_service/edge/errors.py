@@ -55,6 +55,11 @@ class HttpFailure:
         """Return the JSON that carries the error."""
         return msgspec.json.encode({"error": self.error})
 
+    def plain_body(self) -> bytes:
+        """Return the JSON that carries the error where answers are plain objects."""
+        told = {"code": self.error["code"], "request_id": self.error["llm_mesh"]["request_id"]}
+        return msgspec.json.encode({"success": False, "error": self.error["message"], **told})
+
 
 def describe(error: MeshError, request_id: str) -> HttpFailure:
     """Say a MeshError in HTTP."""

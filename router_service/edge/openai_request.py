@@ -73,7 +73,11 @@ def read_chat(content: bytes, headers: Mapping[str, str], request_id: str) -> Ch
     Raises:
         MeshError: INVALID_REQUEST naming the field, in the path notation of the body.
     """
-    body = Fields(read_object(content))
+    return chat_of(Fields(read_object(content)), headers, request_id)
+
+
+def chat_of(body: Fields, headers: Mapping[str, str], request_id: str) -> ChatRequest:
+    """Read a request whose JSON was read; keys that somebody has read already are left to them."""
     intent = read_intent(body, headers)
     prompt = chat_pb2.Prompt(
         messages=read_messages(body),

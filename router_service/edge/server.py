@@ -8,10 +8,11 @@ from aiohttp import web
 from meshkit import identity
 from meshkit.admin import listen
 from meshkit.clock import Clock, SystemClock
-from router_service.edge.boundary import OPEN_PATHS, boundary
+from router_service.edge.boundary import OPEN_PATHS, PLAIN_PATHS, boundary
 from router_service.edge.chat import Chat
 from router_service.edge.embeddings import Embeddings
 from router_service.edge.exchange import MAX_BODY_BYTES
+from router_service.edge.generate import Generate
 from router_service.edge.models import Models
 from router_service.edge.providers import Providers
 from router_service.edge.waits import Waits
@@ -76,6 +77,8 @@ class EdgeServer:
         application.router.add_get("/v1/models/{id:.+}", models.one)
         for path in ("/llm/providers", "/api/coordination/llm/providers"):
             application.router.add_get(path, Providers(self._router).listing)
+        for path in PLAIN_PATHS:
+            application.router.add_post(path, Generate(self._router, self._waits).serve)
         for path in OPEN_PATHS:
             application.router.add_get(path, self._health)
         return application

@@ -46,14 +46,14 @@ async def everyone_waits(callers: Callers, number: int, most: int = CALLERS) -> 
 async def test_two_hundred_at_once_whole_and_streamed_are_all_served_one_at_a_time_and_cost_no_memory(
     callers: Callers,
 ) -> None:
-    await callers.simulator.set_latency("ollama", first_token_ms=1_500)
+    await callers.simulator.set_latency("ollama", first_token_ms=12_000)  # the first is at it until all others wait
     before = {name: memory(callers, name) for name in ("router", "quota")}
     whole = [
-        asyncio.create_task(callers.generate(f"say: {number}", use_case="alone", timeout=60))
+        asyncio.create_task(callers.generate(f"say: {number}", use_case="alone", timeout=180))
         for number in range(0, CALLERS, 2)
     ]
     streams = [
-        asyncio.create_task(listen(callers.stream(f"say: {number}", use_case="alone", timeout=60)))
+        asyncio.create_task(listen(callers.stream(f"say: {number}", use_case="alone", timeout=180)))
         for number in range(1, CALLERS, 2)
     ]
     await everyone_waits(callers, CALLERS - 1)

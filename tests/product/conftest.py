@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from fixtures.promised_meshes import _empty, _partial, _whole, empty, partial, spans, tracing, whole
+from fixtures.promised_meshes import _empty, _former, _partial, _whole, empty, former, partial, spans, tracing, whole
 
 from catalog.loader import load_catalog
 from catalog.model import Catalog, Vendor
 
-__all__ = ["_empty", "_partial", "_whole", "empty", "partial", "spans", "tracing", "whole"]
+__all__ = ["_empty", "_former", "_partial", "_whole", "empty", "former", "partial", "spans", "tracing", "whole"]
 TABLE = Path(__file__).with_name("product.yaml")
 Row = Callable[[str], dict[str, Any]]
 

@@ -1,6 +1,5 @@
 """The HTTP rows: OpenAI's own shapes, health, lists and refusals on one port."""
 
-import http.client
 import json
 from urllib.parse import urlsplit
 
@@ -8,46 +7,15 @@ import httpx
 import openai
 import pytest
 from fixtures.customer import user
+from fixtures.promised_replies import follows, plain
 
 from catalog.mesh import load_mesh
+from router_service.edge.boundary import OPEN_PATHS, PLAIN_PATHS
 
 SERVED = {
     "/v1/chat/completions": {"model": "groq", "messages": [user("say: yes")]},
     "/v1/embeddings": {"input": "a text"},
 }
-WILDCARDS = {"<string>": str, "<integer>": int, "<number>": int | float, "<timestamp>": str}
-
-
-def follows(template, value, path="reply"):
-    """Check a value against a row's template; objects may hold more than it names, and "..." stands for more items."""
-    if isinstance(template, str) and template in WILDCARDS:
-        assert isinstance(value, WILDCARDS[template]), (path, value)
-        assert not isinstance(value, bool), (path, value)
-    elif isinstance(template, dict):
-        for key, below in template.items():
-            assert key in value, (path, key)
-            follows(below, value[key], f"{path}.{key}")
-    elif isinstance(template, list):
-        shown = [below for below in template if below != "..."]
-        assert len(value) == len(shown) or "..." in template, (path, value)
-        for place, below in enumerate(shown):
-            follows(below, value[place], f"{path}[{place}]")
-    else:
-        assert value == template, (path, value)
-
-
-def plain(address, path, key="", headers=None, **request):
-    """Send a request with the plainest client there is: no header but what is given and what HTTP/1.1 itself needs."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
-    body = json.dumps(request) if request else None
-    connection.putrequest("POST" if request else "GET", path, skip_accept_encoding=True)
-    for name, value in {**({"X-API-Key": key} if key else {}), **(headers or {})}.items():
-        connection.putheader(name, value)
-    if body:
-        connection.putheader("Content-Length", str(len(body)))
-    connection.endheaders(body.encode() if body else None)
-    response = connection.getresponse()
-    return response.status, json.loads(response.read())
 
 
 @pytest.mark.product("P-HTTP-1")
@@ -129,7 +97,7 @@ def test_on_every_path_both_headers_are_the_same_credential_and_without_it_the_a
     assert ["POST", "/v1/chat/completions"] in paths
     for method, pattern in paths:
         path = pattern.replace("{id}", "groq/openai/gpt-oss-120b")
-        if path in ("/healthz", "/health", "/api/coordination/health"):
+        if path in (*OPEN_PATHS, *PLAIN_PATHS):  # the latter have a test beside their replies
             continue
         listing = path == "/models" or path.endswith("/llm/providers")
         assert path.startswith("/v1/") or listing, "a path with an error shape of its own needs a test"

@@ -10,6 +10,9 @@ from fixtures.provider import provider
 from fixtures.vendor_server import http_vendor, raw_vendor
 from llmmesh.provider.v1.provider_pb2 import DescribeRequest, DescribeResponse
 
+from provider_services import discovery
+from provider_services.watch import Patience
+
 CONFIGURED, UNREACHABLE = DescribeResponse.STATE_CONFIGURED, DescribeResponse.STATE_UNREACHABLE
 
 
@@ -94,6 +97,30 @@ async def test_a_server_that_hangs_is_unreachable_before_the_one_who_asks_loses_
         found = await stub.Describe(DescribeRequest(), timeout=3)  # as long as a router waits
     assert [slot.state for slot in found.slots] == [UNREACHABLE]
     assert found.slots[0].reason == "the answer was not whole after 2 s"
+
+
+async def test_a_busy_server_that_answered_before_is_unreachable_only_when_it_has_been_silent_three_times(monkeypatch):
+    clock, server, busy = ManualClock(), Server("llama3.1:8b"), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if busy.is_set():
+            await asyncio.sleep(60)
+        return await server(request)
+
+    async with http_vendor(answer) as url, provider("ollama", url, {}, clock) as stub:
+        await described(stub)
+        usual = discovery.PATIENCE
+        monkeypatch.setattr(discovery, "PATIENCE", Patience(connect=1.0, first=0.05, idle=0.05, total=0.05))
+        busy.set()
+        states = []
+        for seconds in (10, 2, 2):
+            clock.advance(seconds)
+            states.append((await described(stub)).slots[0].state)
+        assert states == [CONFIGURED, CONFIGURED, UNREACHABLE]
+        busy.clear()
+        monkeypatch.setattr(discovery, "PATIENCE", usual)
+        clock.advance(2)
+        assert (await described(stub)).slots[0].state == CONFIGURED
 
 
 @pytest.mark.parametrize("said", ["<html>a router's login page</html>", "[]", '{"models": 3}', "", "{"])

@@ -539,6 +539,8 @@ class Route(_message.Message):
     FALLBACK_USED_FIELD_NUMBER: _builtins.int
     PRIMARY_ERROR_FIELD_NUMBER: _builtins.int
     TOTAL_COST_NANOS_FIELD_NUMBER: _builtins.int
+    VENDOR_REPLY_NAME_FIELD_NUMBER: _builtins.int
+    MODEL_REPLY_NAME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request's id."""
     use_case: _builtins.str
@@ -557,6 +559,10 @@ class Route(_message.Message):
     """Why the first choice did not, such as "no API key for qwen". Empty without fallback."""
     total_cost_nanos: _builtins.int
     """What all attempts cost together, in billionths of a US dollar."""
+    vendor_reply_name: _builtins.str
+    """The name its vendor goes by in short replies, such as "claude". Empty when none served."""
+    model_reply_name: _builtins.str
+    """The short name of its model, such as "sonnet"; the model itself when it has none. Empty when none served."""
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
         """Calls made, in order."""
@@ -579,10 +585,12 @@ class Route(_message.Message):
         fallback_used: _builtins.bool = ...,
         primary_error: _builtins.str = ...,
         total_cost_nanos: _builtins.int = ...,
+        vendor_reply_name: _builtins.str = ...,
+        model_reply_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "fallback_used", b"fallback_used", "model", b"model", "offer", b"offer", "primary_error", b"primary_error", "request_id", b"request_id", "skipped", b"skipped", "tier", b"tier", "total_cost_nanos", b"total_cost_nanos", "use_case", b"use_case", "vendor", b"vendor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "fallback_used", b"fallback_used", "model", b"model", "model_reply_name", b"model_reply_name", "offer", b"offer", "primary_error", b"primary_error", "request_id", b"request_id", "skipped", b"skipped", "tier", b"tier", "total_cost_nanos", b"total_cost_nanos", "use_case", b"use_case", "vendor", b"vendor", "vendor_reply_name", b"vendor_reply_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
