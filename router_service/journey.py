@@ -22,6 +22,7 @@ CAUSES = {
     quota_pb2.Denial.CAUSE_REJECTED: "key_rejected",
     quota_pb2.Denial.CAUSE_UNKNOWN_OFFER: "unknown_offer",
     quota_pb2.Denial.CAUSE_EXHAUSTED: "exhausted",
+    quota_pb2.Denial.CAUSE_RECOVERING: "recovering",
 }
 # Faults that say nothing would be better elsewhere or later; the caller gets them as they are.
 FINAL = frozenset({Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER})
@@ -242,6 +243,8 @@ def why_denied(denial: quota_pb2.Denial) -> str:
             return f"the request needs more than {denial.budget} allows at all ({denial.limit} {denial.unit})"
         case quota_pb2.Denial.CAUSE_UNKNOWN_OFFER:
             return f"the ledger does not know {denial.offer}"
+        case quota_pb2.Denial.CAUSE_RECOVERING:
+            return f"the ledger's store lost something; {denial.budget} is closed until it knows again what is held"
         case _:
             return f"{denial.budget} has {denial.left} of {denial.limit} {denial.unit} left"
 

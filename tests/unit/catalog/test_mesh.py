@@ -90,7 +90,7 @@ def test_the_environment_beats_the_file(tmp_path: Path) -> None:
         MESH_GROQ_ENDPOINT="http://127.0.0.1:7490/groq/",
         OTEL_EXPORTER_OTLP_ENDPOINT="http://localhost:4317",
     )
-    assert said.ledger_path == "b.db"
+    assert said.ledger.path == "b.db"
     assert (said.telemetry.sample_ratio, said.telemetry.otlp_endpoint) == (0.5, "http://localhost:4317")
     assert said.endpoint("groq") == Endpoint("http://127.0.0.1:7490/groq")
     assert mesh(tmp_path, text).endpoint("groq") == Endpoint("http://file")
