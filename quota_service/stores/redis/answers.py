@@ -33,12 +33,12 @@ def reserve_answer(said: Said, draws: Sequence[Said], version: int) -> Answer | 
     """Read the answer to a reserve; None when it is the one remembered from just now."""
     match said[0]:
         case "held":
-            _, place, expires, passed_over = said
+            _, place, expires, passed_over, lease = said
             offer, plan, *_ = draws[place - 1]
-            return Held(offer, expires, version, plan, _denials(passed_over))
+            return Held(offer, expires, version, plan, _denials(passed_over), lease)
         case "held before":
-            _, offer, expires, version, plan, passed_over = said
-            return Held(offer, expires, version, plan, _denials(passed_over))
+            _, offer, expires, version, plan, passed_over, lease = said
+            return Held(offer, expires, version, plan, _denials(passed_over), lease)
         case "denied":
             return Denied(_denials(said[1]))
         case "waiting":

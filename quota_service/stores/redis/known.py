@@ -9,6 +9,7 @@ from meshkit import logs
 from meshkit.clock import Clock, SystemClock
 from quota_service.definitions import Definitions
 from quota_service.memory import Retention
+from quota_service.operations import LEASE
 from quota_service.stores.redis.demands import Server
 from quota_service.stores.redis.rows import Batch, encode
 from quota_service.stores.redis.witness import Told
@@ -56,6 +57,7 @@ class Known:
             "keep_lapsed": retention.lapsed,
             "most": retention.most,
             "journal": JOURNAL_LINES,
+            "lease": LEASE,
         }
         self.tell_time(int(self._clock.now() * 1_000))
 

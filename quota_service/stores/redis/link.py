@@ -34,7 +34,7 @@ _BY_CLASS: Mapping[type[Exception], str] = {
     exceptions.ConnectionError: "it cannot be reached",
 }
 _BY_WORD: Mapping[str, str] = {
-    "BUSY": "it is busy with another script; mend with: SCRIPT KILL",
+    "BUSY": "it is busy with another script; mend with: FUNCTION KILL or SCRIPT KILL",
     "MISCONF": "it cannot write to its disk; see its log",
     "NOREPLICAS": "it has too few replicas for min-replicas-to-write",
     "NOAUTH": "it demands a password, and the URL has none",
@@ -54,6 +54,8 @@ def library() -> tuple[str, str]:
 
 def meaning(error: BaseException) -> str:
     """Say what a failure means, in half a sentence without the address or a secret."""
+    if "username-password pair" in str(error):  # on connecting the client library makes it an error of the connection
+        return _BY_CLASS[exceptions.AuthenticationError]
     for kind, text in _BY_CLASS.items():
         if isinstance(error, kind):
             return text

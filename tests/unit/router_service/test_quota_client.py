@@ -15,6 +15,7 @@ from meshkit import durations
 from meshkit.channel import open_channel
 from meshkit.errors import MeshError, Reason
 from meshkit.server import GrpcServer
+from router_service import quota_client
 from router_service.quota_client import QuotaClient
 
 RELEASED = quota_pb2.OUTCOME_RELEASED
@@ -323,3 +324,46 @@ async def test_budgets_are_listed_or_said_to_be_unavailable(desk):
     assert list((await desk.client.budgets()).budgets) == []
     await desk.server.stop(0)
     await unavailable(desk.client.budgets())
+
+
+async def test_a_ledger_that_lost_its_state_is_told_what_is_held_before_it_is_told_how_that_ended(desk):
+    """I19: an ending that was refused because the hold was lost is told again, after the hold."""
+    desk.quota.epoch = "first"
+    await desk.reserve("a", offers=[quota_pb2.OfferAmounts(offer=f"{name}/one#1") for name in ("alpha", "beta")])
+    await desk.reserve("b")
+    desk.quota.forget("second")
+    desk.client.settle(settle("a"))
+    await eventually(lambda: desk.quota.holds == {"a": "served", "b": "held"})
+    declared = [reserve for reserve in desk.quota.reserves if reserve.declared]
+    assert [(reserve.attempt_id, len(reserve.offers)) for reserve in declared] == [("a", 1), ("b", 1)]
+    await desk.reserve("c")
+    assert [reserve.attempt_id for reserve in desk.quota.reserves if reserve.declared] == ["a", "b"]
+
+
+async def test_what_has_ended_is_not_declared(desk):
+    desk.quota.epoch = "first"
+    await desk.reserve("a")
+    await desk.reserve("b", instead_of=settle("a"))
+    await desk.reserve("c")
+    desk.client.settle(settle("c"))
+    await eventually(lambda: desk.quota.open_holds == ["b"])
+    desk.quota.forget("second")
+    await desk.reserve("d")
+    assert [reserve.attempt_id for reserve in desk.quota.reserves if reserve.declared] == ["b"]
+
+
+async def test_a_replacement_of_a_hold_that_was_lost_is_asked_again(desk):
+    desk.quota.epoch = "first"
+    await desk.reserve("a")
+    desk.quota.forget("second")
+    held = await desk.reserve("b", instead_of=settle("a"))
+    assert held.offer == "alpha/one#1"
+    assert desk.quota.holds == {"a": "served", "b": "held"}
+
+
+async def test_a_router_that_holds_something_looks_whether_the_ledger_still_knows(desk, monkeypatch):
+    monkeypatch.setattr(quota_client, "LOOK_EVERY", 0.02)
+    desk.quota.epoch = "first"
+    await desk.reserve("a")
+    desk.quota.forget("second")
+    await eventually(lambda: desk.quota.holds == {"a": "held"})

@@ -2,10 +2,10 @@
 -- running total of a rolling window. A rolling line is read whole only when its oldest cell has left; others have at
 -- most three cells. Cells that weigh no longer are dropped, and what is booked on them later moves nothing.
 
-local lines, budgets
+local lines, budgets, missing
 
 at_start(function()
-  lines, budgets = {}, {}
+  lines, budgets, missing = {}, {}, {}
 end)
 
 local function new_cell(start, ends, counts_until)
@@ -144,6 +144,18 @@ end
 local function book(line, cell, used, held)
   cell.used, cell.held = cell.used + used, cell.held + held
   line.total.used, line.total.held = line.total.used + used, line.total.held + held
+end
+
+-- What is known of a cell after a loss: how much replicas say was held, and how much of that has been found again.
+local function missing_of(id, cell)
+  local key = pack({ id, cell.start, cell.ends, cell.counts_until })
+  local known = missing[key]
+  if not known then
+    local raw = call('HGET', prefix .. 'missing', key)
+    known = raw and unpack_message(raw) or { 0, cell.held }
+    missing[key] = known
+  end
+  return known
 end
 
 -- The span of a calendar around a moment, out of the boundaries that were sent; when they do not reach, ask again with

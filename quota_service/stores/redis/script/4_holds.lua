@@ -2,8 +2,8 @@
 -- which budgets it draws on, the same text for all holds of one offer and payer at one time. Once it has ended only what
 -- a repeated operation must be told is kept; of a lapsed one everything, for it may be corrected.
 
-local STATE, MARK, OFFER, PLAN, VERSION, EXPIRES, PASSED_OVER, OUTCOME, SETTLEMENT = 1, 2, 3, 4, 5, 6, 7, 8, 9
-local WHO, CREATED, INPUT, OUTPUT, COST, REQUESTS, SHAPE = 10, 11, 12, 13, 14, 15, 16
+local STATE, MARK, OFFER, PLAN, VERSION, EXPIRES, PASSED_OVER, OUTCOME, SETTLEMENT, LEASE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+local WHO, CREATED, INPUT, OUTPUT, COST, REQUESTS, SHAPE = 11, 12, 13, 14, 15, 16, 17
 local DAY = 86400000
 
 local holds, changed_holds, opened, closed_ids, ended, spend, freed, overage, counts

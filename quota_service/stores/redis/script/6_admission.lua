@@ -105,10 +105,14 @@ local function draw_at(place)
   end
   local offer, plan, who, account, model, slot, places = unpack(request.draws[place])
   local told, legs = {}, {}
-  draw = { place = place, offer = offer, plan = plan, who = who, subjects = { account, model, slot }, budgets = {}, legs = legs }
+  draw = { place = place, offer = offer, plan = plan, who = who, subjects = { account, model, slot }, budgets = {}, legs = legs,
+    lease = 0 }
   for number, budget_place in ipairs(places) do
     local budget = budget_at(budget_place)
     draw.budgets[number] = budget
+    if budget.index == 4 then
+      draw.lease = request.lease -- a place is lent, however long the hold was to live (I18)
+    end
     for _, cell in ipairs(budget.current) do
       legs[#legs + 1] = { line = budget.line, unit = budget.index, cell = cell }
       local size = #told

@@ -17,7 +17,8 @@ local function repeated(reserve)
   local hold = hold_of(reserve[ID])
   if hold then
     if hold[MARK] == reserve[ITS_MARK] then
-      return { 'held before', hold[OFFER], hold[EXPIRES], hold[VERSION], hold[PLAN], hold[PASSED_OVER] }
+      return { 'held before', hold[OFFER], hold[EXPIRES], hold[VERSION], hold[PLAN], hold[PASSED_OVER],
+        hold[LEASE] }
     end
     return { 'refused', 'other contents', reserve[ID] }
   end
@@ -63,6 +64,10 @@ local function take(reserve, hold, draw, amounts)
   tell(reserve[KIND] == DECLARED and 'declare' or 'reserve', id, hold[OFFER], #legs)
   for _, leg in ipairs(legs) do
     local amount, cell = amounts[leg.unit], leg.cell
+    if reserve[KIND] == DECLARED and meta.closed_until > now then
+      local known = missing_of(leg.line.id, cell)
+      known[2] = known[2] + amount
+    end
     book(leg.line, cell, 0, amount)
     cell.kept = true
     tell_move(leg.line, cell, 0, amount)
@@ -73,13 +78,14 @@ end
 
 local function hold_offer(reserve, fit, denials)
   local draw, first = fit.draw, fit.first
-  local passed_over, expires = #denials > 0 and denials or 0, now + reserve[TTL]
+  local passed_over, lease = #denials > 0 and denials or 0, draw.lease
+  local expires = now + (lease > 0 and min(reserve[TTL], lease) or reserve[TTL])
   if reserve[KIND] ~= DRY_RUN then
-    take(reserve, { 'held', reserve[ITS_MARK], draw.offer, draw.plan, request.version, expires, passed_over, '', '',
+    take(reserve, { 'held', reserve[ITS_MARK], draw.offer, draw.plan, request.version, expires, passed_over, '', '', lease,
       draw.who, now, reserve[first + 1], reserve[first + 2], reserve[first + 3], reserve[first + 4], draw.shape },
       draw, fit.amounts)
   end
-  return { 'held', draw.place, expires, passed_over }
+  return { 'held', draw.place, expires, passed_over, reserve[KIND] ~= DRY_RUN and lease or 0 }
 end
 
 local function freed_by(moves)

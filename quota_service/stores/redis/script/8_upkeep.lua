@@ -1,10 +1,10 @@
 -- What nobody asks for and has to be done: lapses, forgetting, and what is put right after the state was lost.
 
-local forgotten, forgotten_keys, missing_changes, assumed
+local forgotten, forgotten_keys, assumed
 local COUNTS = { ended = 'ended_count', lapsed = 'lapsed_count' }
 
 at_start(function()
-  forgotten, forgotten_keys, missing_changes, assumed = { ended = {}, lapsed = {} }, {}, {}, 0
+  forgotten, forgotten_keys, assumed = { ended = {}, lapsed = {} }, {}, 0
 end)
 
 -- Forget holds whose time is over and the oldest beyond the bound. Those that ended together are forgotten together;
@@ -27,8 +27,8 @@ local function forget(name, keep, at_most)
   note(COUNTS[name], count)
 end
 
--- What replicas remember of levels that were lost: `used` is raised to it, and what was held is noted until it has
--- been declared, or is counted as spent when the budgets open again (I5, I19).
+-- What replicas remember of levels that were lost: `used` is raised to it, and what was held and is not found again is
+-- counted as spent when the budgets open (I5, I19).
 local function restate(told)
   local id, start, ends, counts_until, used, held = unpack(told)
   if counts_until <= now then
@@ -42,12 +42,11 @@ local function restate(told)
     tell('restate', '', '', 1)
     tell_move(line, cell, by, 0)
   end
-  local key = pack({ id, start, ends, counts_until })
-  local known = missing_changes[key] or tonumber(call('HGET', prefix .. 'missing', key) or 0)
-  if held > known then
-    missing_changes[key] = held
-  end
   cell.kept = true
+  if meta.closed_until > now then
+    local known = missing_of(id, cell)
+    known[1] = max(known[1], held)
+  end
 end
 
 local function reopen()
@@ -57,7 +56,8 @@ local function reopen()
     if counts_until > now then
       local line = line_of(id)
       local cell = cell_at(line, start, ends, counts_until)
-      local by = tonumber(fields[place + 1]) - cell.held
+      local told, found = unpack(unpack_message(fields[place + 1]))
+      local by = told - found
       if by > 0 and not string.find(id, '/concurrency/', 1, true) then
         book(line, cell, by, 0)
         tell('assume', '', '', 1)

@@ -48,7 +48,7 @@ local function write_holds()
     local state, size = hold[STATE], #arguments
     local whole = state == 'held' or state == 'lapsed'
     arguments[size + 1] = prefix .. 'h:' .. id
-    arguments[size + 2] = pack(whole and hold or { unpack(hold, 1, SETTLEMENT) })
+    arguments[size + 2] = pack(whole and hold or { unpack(hold, 1, LEASE) })
     if size > 1000 then
       call('MSET', unpack(arguments))
       arguments = {}
@@ -136,7 +136,7 @@ local function write_journal()
 end
 
 local function anything_to_write()
-  if next(changed_holds) or next(closure_changes) or next(missing_changes) or next(meta_changes) then
+  if next(changed_holds) or next(closure_changes) or next(missing) or next(meta_changes) then
     return true
   end
   return journal_lines > 0 or #closed_ids > 0 or #forgotten_keys > 0
@@ -183,8 +183,8 @@ local function write_everything()
   write_spend()
   write_closures()
   write_journal()
-  for key, held in pairs(missing_changes) do
-    call('HSET', prefix .. 'missing', key, text(held))
+  for key, known in pairs(missing) do
+    call('HSET', prefix .. 'missing', key, pack(known))
   end
   if events[#events] == 'reopened' then
     call('DEL', prefix .. 'missing')
