@@ -34,16 +34,22 @@ class OpenHolds:
         return len(self._held)
 
     async def heed(
-        self, response: quota_pb2.ApplyResponse, operations: Sequence[quota_pb2.Operation]
+        self, response: quota_pb2.ApplyResponse, operations: Sequence[quota_pb2.Operation], since: str
     ) -> frozenset[int]:
         """Take in what became of operations, and tell a ledger that lost something what is held.
+
+        Args:
+            response: to the operations.
+            operations: what was sent.
+            since: the `epoch` when they were sent; another call may have declared everything meanwhile.
 
         Returns the places of what was refused only because the ledger did not know; it must be asked again.
         """
         lost: frozenset[int] = frozenset()
         answered = list(zip(operations, response.answers, strict=True))
-        if self._misses(response.epoch):
+        if since and response.epoch not in ("", since):
             lost = frozenset(place for place, (told, answer) in enumerate(answered) if self._was_lost(told, answer))
+        if self._misses(response.epoch):
             await self._declare(response.epoch)
         for place, (operation, answer) in enumerate(answered):
             if place not in lost:

@@ -155,7 +155,7 @@ class QuotaClient:
                 left = max(0.0, patient_until - began)
                 operation.reserve.patience.CopyFrom(durations.to_proto(left))
                 request = quota_pb2.ApplyRequest(operations=[*(waiting.operation for waiting in told), operation])
-                timeout = min(left + self._silence, ends_at - began)
+                timeout, since = min(left + self._silence, ends_at - began), self._holds.epoch
                 try:
                     response = await self._turns.Apply(request, timeout=timeout, metadata=tracing.outgoing())
                 except grpc.aio.AioRpcError as error:
@@ -166,7 +166,7 @@ class QuotaClient:
                         raise _unavailable(error.code().name) from None
                     await asyncio.sleep(RETRY_PAUSE)
                 else:
-                    if not await self._holds.heed(response, request.operations):
+                    if not await self._holds.heed(response, request.operations, since):
                         return response.answers[-1]
         except (MeshError, asyncio.CancelledError):
             self._queue.extendleft(reversed(told))
@@ -227,12 +227,13 @@ class QuotaClient:
 
     async def _send(self, batch: list[_Waiting]) -> None:
         request = quota_pb2.ApplyRequest(operations=[waiting.operation for waiting in batch])
+        since = self._holds.epoch
         try:
             response = await self._stub.Apply(request, timeout=self._silence, metadata=_trace(batch))
         except grpc.aio.AioRpcError as error:
             await self._again(batch, error)
             return
-        lost = await self._holds.heed(response, request.operations)
+        lost = await self._holds.heed(response, request.operations, since)
         for place, (waiting, answer) in enumerate(zip(batch, response.answers, strict=True)):
             if place in lost:
                 self._queue.append(waiting)

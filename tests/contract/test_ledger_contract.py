@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fixtures.clock import ManualClock
 from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
-from fixtures.valkey import fresh_prefix, shared
+from fixtures.valkey import PATIENCE, fresh_prefix, shared
 
 from quota_service.operations import Amounts, Denied, Done, Extend, Held, Observe, Outcome, Refused, Release
 from quota_service.spend import SpendQuery
@@ -34,7 +34,9 @@ async def _sqlite(path: Path, clock: ManualClock) -> Store:
 
 async def _redis(_path: Path, clock: ManualClock) -> Store:
     at_once = Recovery(short=0, long=0)
-    return await RedisStore.open(shared().url, DEFINITIONS, prefix=fresh_prefix(), recovery=at_once, clock=clock)
+    return await RedisStore.open(
+        shared().url, DEFINITIONS, prefix=fresh_prefix(), recovery=at_once, clock=clock, silence=PATIENCE
+    )
 
 
 STORES: dict[str, Callable[[Path, ManualClock], Awaitable[Store]]] = {

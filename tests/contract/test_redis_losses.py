@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from fixtures.clock import ManualClock
 from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
-from fixtures.valkey import FIT, Server
+from fixtures.valkey import FIT, PATIENCE, Server
 
+from meshkit.errors import MeshError
 from quota_service.operations import Cause, Denied, Done, Extend, Held, Refused
 from quota_service.stores.redis.known import Recovery
 from quota_service.stores.redis.store import RedisStore
@@ -43,7 +44,7 @@ class House:
         self.stores: list[RedisStore] = []
 
     async def join(self, known=DEFINITIONS) -> RedisStore:
-        made = await RedisStore.open(self.server.url, known, recovery=RECOVERY, clock=self.clock)
+        made = await RedisStore.open(self.server.url, known, recovery=RECOVERY, clock=self.clock, silence=PATIENCE)
         self.stores.append(made)
         return made
 
@@ -137,6 +138,81 @@ async def test_what_is_not_declared_in_time_counts_as_spent_but_lends_nothing(ho
     assert await store.verify() == []
     answers = (await store.apply([reserve(f"more-{n}", GROQ) for n in range(10)])).answers
     assert sum(isinstance(answer, Held) for answer in answers) == 5
+
+
+async def test_several_processes_that_remember_different_moments_tell_back_no_more_than_there_was(house):
+    """The first one saw two holds open, the second one saw them end: nothing is counted twice."""
+    store, other = await house.opened(), await house.join()
+    await work(store)
+    assert (await other.apply([settle("d"), settle("e")])).answers == [Done(), Done()]
+    house.server.client().flushall()
+    for each in (store, other):
+        await each.apply([])
+    house.clock.advance(15)
+    await store.apply([])
+    assert (await levels(store))[DAY.id] == (5, 0)
+    assert await store.verify() == []
+
+
+async def test_what_happened_while_others_had_not_told_yet_is_added_to_what_they_tell(house):
+    store, other = await house.opened(), await house.join()
+    await work(store)
+    for name in ("x", "y"):
+        await one(other, reserve(name, GROQ))
+        await one(other, settle(name))
+    house.server.client().flushall()
+    await store.apply([])
+    assert isinstance(await one(store, reserve("d", GROQ, declared=True)), Held)
+    assert await one(store, settle("d")) == Done()
+    assert (await levels(store))[DAY.id] == (4, 0)  # this one knows of three and has ended a fourth
+    await other.apply([])
+    assert (await levels(store))[DAY.id] == (6, 0)  # the other one knows of five
+    house.clock.advance(15)
+    await store.apply([])
+    assert (await levels(store))[DAY.id] == (7, 0)  # and one was held that nobody has declared
+    assert await store.verify() == []
+
+
+async def test_a_process_that_comes_back_after_budgets_opened_is_heard_all_the_same(house):
+    store, other = await house.join(FREE), await house.opened()
+    await work(other)
+    house.server.client().flushall()
+    await store.apply([])
+    house.clock.advance(15)
+    assert (await store.apply([])).events == ("reopened",)
+    assert isinstance(await one(other, reserve("f", GROQ)), Held)
+    assert await levels(other) == {DAY.id: (5, 1), LEASES.id: (0, 1), TEAM.id: (5_000, 1_000), SOFT.id: (0, 0)}
+    assert await other.verify() == []
+
+
+async def test_what_comes_with_the_first_batch_after_a_loss_does_not_hide_what_was_known(house):
+    """A soft budget stays open: its level is told back before anything new is counted on it."""
+    store = await house.join(FREE)
+    for number in range(4):
+        assert isinstance(await one(store, reserve(f"s{number}", LOCAL)), Held)
+        assert await one(store, settle(f"s{number}")) == Done()
+    house.server.client().flushall()
+    applied = await store.apply([reserve("s4", LOCAL)])
+    assert (applied.events, type(applied.answers[0])) == (("flushed",), Held)
+    assert (await levels(store))[SOFT.id] == (4, 1)
+    assert await one(store, settle("s4")) == Done()
+    assert isinstance(await one(store, reserve("s5", LOCAL)), Denied)
+
+
+async def test_levels_that_could_not_be_told_back_are_told_with_the_next_batch(house, monkeypatch):
+    store = await house.opened()
+    await work(store)
+    house.server.client().flushall()
+    run, cut = store._run, iter([True])
+
+    async def run_and_be_cut(batch, restate=()):
+        return None if restate and next(cut, False) else await run(batch, restate)
+
+    monkeypatch.setattr(store, "_run", run_and_be_cut)
+    with pytest.raises(MeshError, match="it was cut off"):
+        await store.apply([])
+    assert (await store.apply([])).events == ("flushed",)
+    assert (await levels(store))[DAY.id] == (3, 0)
 
 
 async def test_what_has_no_hard_budget_goes_on_while_others_recover(house):

@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 from fixtures.quota import definitions
-from fixtures.valkey import fresh_prefix, shared
+from fixtures.valkey import PATIENCE, fresh_prefix, shared
 from llmmesh.quota.v1 import quota_pb2 as pb
 from llmmesh.quota.v1 import quota_pb2_grpc
 from prometheus_client import CollectorRegistry
@@ -53,11 +53,22 @@ async def service(directory: Path, prefix: str) -> AsyncIterator[quota_pb2_grpc.
     serving = asyncio.create_task(serve(mesh, mesh.catalog, stop, registry=CollectorRegistry()))
     async with grpc.aio.insecure_channel(address) as channel:
         ready = asyncio.create_task(channel.channel_ready())
-        await asyncio.wait([ready, serving], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([ready, serving], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         yield quota_pb2_grpc.QuotaServiceStub(channel)
     stop.set()
-    await asyncio.wait_for(serving, 10)
+    await asyncio.wait_for(serving, PATIENCE)
+
+
+async def certainly(call, request):
+    """Ask as a router does: the same once more while the service says that its store is slow."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await call(request, timeout=PATIENCE)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
 
 
 async def test_three_services_over_one_store_hold_exactly_what_there_is(tmp_path):
@@ -71,19 +82,19 @@ async def test_three_services_over_one_store_hold_exactly_what_there_is(tmp_path
             reserve = pb.Reserve(attempt_id=f"a{number}", tenant="team", use_case="quick")
             reserve.offers.add(offer=GROQ, input_tokens=10)
             request = pb.ApplyRequest(operations=[pb.Operation(reserve=reserve)])
-            return await stubs[number % 3].Apply(request, timeout=20)
+            return await certainly(stubs[number % 3].Apply, request)
 
         told = await asyncio.gather(*(ask(number) for number in range(100)))
         held = [number for number, each in enumerate(told) if each.answers[0].HasField("held")]
         assert len(held) == 10
         assert len({each.epoch for each in told}) == 1
         settle = pb.Settle(attempt_id=f"a{held[0]}", outcome=pb.OUTCOME_SERVED)
-        await stubs[(held[0] + 1) % 3].Apply(pb.ApplyRequest(operations=[pb.Operation(settle=settle)]), timeout=10)
+        await certainly(stubs[(held[0] + 1) % 3].Apply, pb.ApplyRequest(operations=[pb.Operation(settle=settle)]))
         for stub in stubs:
-            standing = await stub.GetBudgets(pb.GetBudgetsRequest(), timeout=10)
+            standing = await certainly(stub.GetBudgets, pb.GetBudgetsRequest())
             (day,) = [budget for budget in standing.budgets if budget.id == DAY]
             assert (day.used, day.held, standing.open_holds) == (1, 9, 9)
-            (spent,) = (await stub.QuerySpend(pb.QuerySpendRequest(), timeout=10)).rows
+            (spent,) = (await certainly(stub.QuerySpend, pb.QuerySpendRequest())).rows
             assert spent.attempts == 1
 
 

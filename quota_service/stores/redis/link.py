@@ -159,7 +159,7 @@ def _client(url: Secret, silence: float | None, *, single: bool = False) -> Redi
     client: Redis = Redis.from_url(
         url.reveal(),
         socket_timeout=silence,
-        socket_connect_timeout=SILENCE,
+        socket_connect_timeout=silence or SILENCE,
         retry=Retry(NoBackoff(), 0),
         single_connection_client=single,
     )

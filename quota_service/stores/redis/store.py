@@ -19,7 +19,7 @@ from quota_service.stores.redis import audit, reading
 from quota_service.stores.redis.answers import other_answer, reserve_answer
 from quota_service.stores.redis.demands import Server
 from quota_service.stores.redis.known import Known, Recovery
-from quota_service.stores.redis.link import FAILURES, Link, meaning, was_cut
+from quota_service.stores.redis.link import FAILURES, SILENCE, Link, meaning, was_cut
 from quota_service.stores.redis.listener import Listener
 from quota_service.stores.redis.rows import Batch, BudgetRows
 from quota_service.stores.redis.witness import Told, Witness
@@ -42,6 +42,8 @@ class RedisStore:
         self._witness = Witness()
         self._listener = Listener(link, known.replica)
         self._problem: str | None = None
+        self._befell: list[str] = []
+        self._owes_account = False
         self._lock = asyncio.Lock()
 
     @classmethod
@@ -54,6 +56,7 @@ class RedisStore:
         retention: Retention | None = None,
         recovery: Recovery | None = None,
         clock: Clock | None = None,
+        silence: float = SILENCE,
     ) -> Self:
         """Connect and number the definitions; a clock is for tests only, else the store's own time counts.
 
@@ -63,7 +66,7 @@ class RedisStore:
         for budget in definitions.budgets():
             if budget.limit > LARGEST_LIMIT:
                 raise StartError(f"the limit of {budget.id} is {budget.limit}; the store counts to {LARGEST_LIMIT}")
-        link = await Link.open(url, prefix)
+        link = await Link.open(url, prefix, silence)
         known = Known(definitions, retention or Retention(), recovery or Recovery(), clock)
         try:
             begun = await link.run(lambda server: known.request("begin", server))
@@ -106,24 +109,27 @@ class RedisStore:
             MeshError: QUOTA_UNAVAILABLE; what became of the batch is unknown, repeat it with the same ids (I13).
         """
         async with self._lock:
-            before = self._known.epoch
             batch, reply = await self._decided(operations)
-            events = self._heed(reply)
-            applied = self._applied(operations, batch, reply, events)
+            self._heed(reply)
+            applied = self._applied(operations, batch, reply)
+            self._befell.clear()
             self._denied.forget(reply["now"])
-            if reply["epoch"] != before:
-                await self._restate()
             return applied
 
     async def _decided(self, operations: Sequence[Operation]) -> tuple[Batch, dict[str, Any]]:
-        """Send a batch until it is decided: again after a cut, and when calendars were sent that do not reach."""
-        for _ in range(3):
+        """Send a batch until it is decided: again after a cut, a loss, and calendars that do not reach."""
+        for _ in range(4):
+            if self._owes_account:
+                await self._restate()
             batch = Batch(self._known.definitions, self._rows, self._denied, self._known.guess())
             batch.add(operations)
             reply = await self._run(batch)
             if reply is not None and reply["kind"] == "applied":
                 return batch, reply
-            if reply is not None:
+            if reply is not None and reply["kind"] == "lost":
+                self._heed(reply)
+                self._owes_account = True
+            elif reply is not None:
                 self._known.tell_time(reply["now"])
         raise self._failed("it is cut off again and again, or its time does not fit our calendars")
 
@@ -152,26 +158,29 @@ class RedisStore:
         self._problem = f"the ledger's store does not serve: {why}"
         return MeshError(Reason.QUOTA_UNAVAILABLE, self._problem, retry_after=RETRY_AFTER)
 
-    def _heed(self, reply: dict[str, Any]) -> tuple[str, ...]:
+    def _heed(self, reply: dict[str, Any]) -> None:
         if self._problem is not None:
             log.info("recovered", was=self._problem)
             self._problem = None
+        self._befell += self._known.heed(reply)
+        if reply["kind"] != "applied":
+            return
         self._witness.saw(reply["touched"], reply["now"])
         if reply["assumed"]:
             log.warning("assumed_spent", budgets=reply["assumed"])
-        return self._known.heed(reply)
 
     async def _restate(self) -> None:
-        """Tell a store that has lost its state the levels this process has seen (I19)."""
-        for part in self._witness.account(self._known.now):
+        """Tell a store that has lost its state the levels this process has seen; all once more when it failed (I19)."""
+        for part in list(self._witness.account(self._known.now)):
             reply = await self._run(None, part)
             if reply is None:
                 raise self._failed("it was cut off")
             self._heed(reply)
+            if reply["kind"] != "applied":
+                raise self._failed("it was lost again")
+        self._owes_account = False
 
-    def _applied(
-        self, operations: Sequence[Operation], batch: Batch, reply: dict[str, Any], events: tuple[str, ...]
-    ) -> Applied:
+    def _applied(self, operations: Sequence[Operation], batch: Batch, reply: dict[str, Any]) -> Applied:
         answers: list[Answer] = []
         for operation, place in zip(operations, batch.places, strict=True):
             if not isinstance(place, int):
@@ -183,7 +192,14 @@ class RedisStore:
                 answers.append(other_answer(reply["others"][place]))
         freed, overage = frozenset(reply["freed"]), Counter[str](reply["overage"] or {})
         return Applied(
-            answers, reply["now"], freed, reply["lapsed"], reply["late"], overage, events, reply["closed_for"] > 0
+            answers,
+            reply["now"],
+            freed,
+            reply["lapsed"],
+            reply["late"],
+            overage,
+            tuple(self._befell),
+            reply["closed_for"] > 0,
         )
 
     def _told(self, reserve: Reserve, mark: int, answer: Answer | None, now: int) -> Answer:

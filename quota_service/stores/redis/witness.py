@@ -14,13 +14,15 @@ class Witness:
 
     def __init__(self) -> None:
         self._cells: dict[tuple[str, int], Told] = {}
+        self._prune_beyond = MOST
 
     def saw(self, touched: Sequence[Told], now: int) -> None:
         """Remember cells as a batch left them."""
         for told in touched:
             self._cells[told[0], told[1]] = told
-        if len(self._cells) > MOST:
+        if len(self._cells) > self._prune_beyond:
             self._cells = {key: told for key, told in self._cells.items() if told[3] > now}
+            self._prune_beyond = max(MOST, 2 * len(self._cells))
 
     def account(self, now: int, at_once: int = 500) -> Iterator[list[Told]]:
         """Return what is remembered of cells that weigh, in parts."""

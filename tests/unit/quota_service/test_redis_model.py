@@ -4,7 +4,7 @@ import asyncio
 
 from fixtures.clock import ManualClock
 from fixtures.ledger_machine import DEFINITIONS, FOREVER, STEPS, LedgerMachine
-from fixtures.valkey import fresh_prefix, shared
+from fixtures.valkey import PATIENCE, fresh_prefix, shared
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule
 
@@ -31,9 +31,14 @@ class ValkeyMachine(LedgerMachine):
         return super().new_ledger()
 
     def open(self) -> None:
-        at_once = Recovery(short=0, long=0)
         opening = RedisStore.open(
-            shared().url, DEFINITIONS, prefix=self.prefix, retention=FOREVER, recovery=at_once, clock=self.clock
+            shared().url,
+            DEFINITIONS,
+            prefix=self.prefix,
+            retention=FOREVER,
+            recovery=Recovery(short=0, long=0),
+            clock=self.clock,
+            silence=PATIENCE,
         )
         self.store = self.runner.run(opening)
 

@@ -67,6 +67,10 @@ function ASKED.apply()
   if not check_version() then
     return standing_reply('stale')
   end
+  if not knows_the_epoch() then
+    write_everything()
+    return standing_reply('lost')
+  end
   local others, reserves = decide()
   write_everything()
   local reply = standing_reply('applied')

@@ -49,6 +49,12 @@ local function check_epoch()
   note('repl_id', repl_id)
 end
 
+-- A loss is told before anything is decided, so that what the asker remembers is put right first: what is decided on
+-- levels that are too low would be lost among what is told back.
+local function knows_the_epoch()
+  return request.epoch == '' or request.epoch == meta.epoch
+end
+
 -- Definitions carry one version, and who has older ones is told so (I14).
 local function check_version()
   if request.version > meta.version then

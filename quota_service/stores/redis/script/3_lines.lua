@@ -118,6 +118,19 @@ local function line_of(id)
   return line
 end
 
+-- What is known of a cell after a loss, while hard budgets are closed: how much of what was held has been found again,
+-- how much is known to have been used before the loss, and how much used and held together.
+local function missing_of(id, cell)
+  local key = pack({ id, cell.start, cell.ends, cell.counts_until })
+  local known = missing[key]
+  if not known then
+    local raw = call('HGET', prefix .. 'missing', key)
+    known = raw and unpack_message(raw) or { found = cell.held, used = cell.used, total = cell.used + cell.held }
+    missing[key] = known
+  end
+  return known
+end
+
 -- Return the cell that starts then, nil when it weighs no longer.
 local function cell_of(line, start)
   local cell = line.cells[start]
@@ -142,20 +155,11 @@ local function cell_at(line, start, ends, counts_until)
 end
 
 local function book(line, cell, used, held)
+  if meta.closed_until > now then
+    missing_of(line.id, cell) -- as it was before anything was booked
+  end
   cell.used, cell.held = cell.used + used, cell.held + held
   line.total.used, line.total.held = line.total.used + used, line.total.held + held
-end
-
--- What is known of a cell after a loss: how much replicas say was held, and how much of that has been found again.
-local function missing_of(id, cell)
-  local key = pack({ id, cell.start, cell.ends, cell.counts_until })
-  local known = missing[key]
-  if not known then
-    local raw = call('HGET', prefix .. 'missing', key)
-    known = raw and unpack_message(raw) or { 0, cell.held }
-    missing[key] = known
-  end
-  return known
 end
 
 -- The span of a calendar around a moment, out of the boundaries that were sent; when they do not reach, ask again with

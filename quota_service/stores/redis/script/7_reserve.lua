@@ -66,7 +66,7 @@ local function take(reserve, hold, draw, amounts)
     local amount, cell = amounts[leg.unit], leg.cell
     if reserve[KIND] == DECLARED and meta.closed_until > now then
       local known = missing_of(leg.line.id, cell)
-      known[2] = known[2] + amount
+      known.found = known.found + amount
     end
     book(leg.line, cell, 0, amount)
     cell.kept = true

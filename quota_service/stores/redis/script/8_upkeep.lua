@@ -27,8 +27,21 @@ local function forget(name, keep, at_most)
   note(COUNTS[name], count)
 end
 
--- What replicas remember of levels that were lost: `used` is raised to it, and what was held and is not found again is
--- counted as spent when the budgets open (I5, I19).
+local function put_right(kind, line, cell, by)
+  if by > 0 then
+    book(line, cell, by, 0)
+    tell(kind, '', '', 1)
+    tell_move(line, cell, by, 0)
+  end
+  cell.kept = true
+end
+
+local function is_lent(id)
+  return string.find(id, '/concurrency/', 1, true) ~= nil
+end
+
+-- What a process remembers of levels that were lost (I5, I19). `used` is raised by what it knows beyond what others have
+-- told; what was held and is not found again counts as spent when the budgets open, and at once when they are open.
 local function restate(told)
   local id, start, ends, counts_until, used, held = unpack(told)
   if counts_until <= now then
@@ -36,34 +49,26 @@ local function restate(told)
   end
   local line = line_of(id)
   local cell = cell_at(line, start, ends, counts_until)
-  if used > cell.used then
-    local by = used - cell.used
-    book(line, cell, by, 0)
-    tell('restate', '', '', 1)
-    tell_move(line, cell, by, 0)
+  if meta.closed_until <= now then
+    local lost = is_lent(id) and 0 or held
+    put_right('restate', line, cell, max(used - cell.used, used + lost - cell.used - cell.held))
+    return
   end
-  cell.kept = true
-  if meta.closed_until > now then
-    local known = missing_of(id, cell)
-    known[1] = max(known[1], held)
-  end
+  local known = missing_of(id, cell)
+  put_right('restate', line, cell, used - known.used)
+  known.used, known.total = max(known.used, used), max(known.total, used + held)
 end
 
 local function reopen()
   local fields = call('HGETALL', prefix .. 'missing')
   for place = 1, #fields, 2 do
     local id, start, ends, counts_until = unpack(unpack_message(fields[place]))
-    if counts_until > now then
+    local known = unpack_message(fields[place + 1])
+    local by = known.total - known.used - known.found
+    if counts_until > now and by > 0 and not is_lent(id) then
       local line = line_of(id)
-      local cell = cell_at(line, start, ends, counts_until)
-      local told, found = unpack(unpack_message(fields[place + 1]))
-      local by = told - found
-      if by > 0 and not string.find(id, '/concurrency/', 1, true) then
-        book(line, cell, by, 0)
-        tell('assume', '', '', 1)
-        tell_move(line, cell, by, 0)
-        assumed = assumed + 1
-      end
+      put_right('assume', line, cell_at(line, start, ends, counts_until), by)
+      assumed = assumed + 1
     end
   end
   note('closed_until', 0)

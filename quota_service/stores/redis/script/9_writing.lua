@@ -1,7 +1,7 @@
 -- Everything has been decided; from here on there are only writes. The first one is of a kind that a full store, a
 -- replica or a failing disk refuses, so that it refuses the batch as a whole.
 
-local SLACK = 172800000 -- a line outlives its last cell by two days, to know where its last window ended
+local SLACK = 172800000 -- a line outlives the last cell that was looked at by two days, to know where its last window ended
 local SPEND_DAYS = 34560000 -- spend is kept for 400 days, in seconds
 local touched
 
@@ -22,8 +22,9 @@ local function write_line(line)
       arguments[size + 1] = text(start)
       arguments[size + 2] = pack({ cell.ends, cell.counts_until, cell.used, cell.held, cell.external, cell.vendor_limit })
       touched[#touched + 1] = { line.id, start, cell.ends, cell.counts_until, cell.used, cell.held }
-      line.oldest, last = min(line.oldest, cell.counts_until), max(last, cell.counts_until)
+      line.oldest = min(line.oldest, cell.counts_until)
     end
+    last = max(last, cell.counts_until)
   end
   if #arguments == 0 and #line.gone == 0 and not line.changed then
     return
