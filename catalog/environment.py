@@ -9,7 +9,9 @@ _NO = ("0", "false", "no", "off")
 _YES = ("1", "true", "yes", "on")
 _SERVICES = ("router", "quota", "edge")
 _TEXTS = {
+    "MESH_LEDGER_STORE": ("ledger", "store"),
     "MESH_LEDGER_PATH": ("ledger", "path"),
+    "MESH_LEDGER_URL": ("ledger", "url"),
     "OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otlp_endpoint"),
     "MESH_LOG_LEVEL": ("telemetry", "log_level"),
     "MESH_ROUTER_ADMIN": ("addresses", "router", "admin"),

@@ -8,13 +8,14 @@ from catalog.environment import overlay
 from catalog.keys import hide_keys
 from catalog.limit_rows import to_nanos
 from catalog.loader import fingerprint, found, load_catalog
-from catalog.mesh_rows import BudgetFileRow, EdgeRow, MeshFile, QuotaRow, RouterRow, TiersRow, TimeoutsRow
+from catalog.mesh_rows import BudgetFileRow, EdgeRow, LedgerRow, MeshFile, QuotaRow, RouterRow, TiersRow, TimeoutsRow
 from catalog.model import Catalog
 from catalog.overlay import laid_over
 from catalog.settings import (
     Address,
     BudgetRow,
     Endpoint,
+    Ledger,
     Mesh,
     Slot,
     Telemetry,
@@ -23,7 +24,11 @@ from catalog.settings import (
 )
 from catalog.vendor_settings import vendor_settings
 from catalog.window import parse_window
+from meshkit.secret import Secret
 from meshkit.yaml_file import ConfigError, Document, read
+
+# How the URL of a ledger's store begins: in the clear, encrypted, on this machine.
+STORES = ("redis://", "rediss://", "unix://")
 
 __all__ = [
     "Address",
@@ -80,9 +85,17 @@ def _mesh(document: Document, env: Mapping[str, str], known: Catalog) -> Mesh:
         budgets=_budgets(file.budgets, merged, document),
         timeouts=_timeouts(file.timeouts),
         telemetry=Telemetry(file.telemetry.otlp_endpoint, file.telemetry.sample_ratio, file.telemetry.log_level),
-        ledger_path=file.ledger.path,
+        ledger=_ledger(file.ledger, document),
         version=_version(known, file),
     )
+
+
+def _ledger(row: LedgerRow, document: Document) -> Ledger:
+    """Return where the ledger is. A URL alone says that it is in a store; only the quota service need know the URL."""
+    if row.url is not None and not row.url.startswith(STORES):
+        raise document.error(("ledger", "url"), "is not the URL of a store", ", ".join(STORES))
+    store = row.store or ("sqlite" if row.url is None else "redis")
+    return Ledger(store, row.path, None if row.url is None else Secret(row.url), row.prefix)
 
 
 def catalog_place(path: Path | None, env: Mapping[str, str]) -> Path | None:

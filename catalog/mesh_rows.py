@@ -204,9 +204,12 @@ class TelemetryRow(StrictModel):
 
 
 class LedgerRow(StrictModel):
-    """Where the ledger is kept."""
+    """Where the ledger is kept: in a file, or in a store that several quota services share."""
 
+    store: Literal["sqlite", "redis"] | None = None
     path: Text = "var/ledger.db"
+    url: Text | None = None
+    prefix: Text = "llm-mesh:"
 
 
 class MeshFile(StrictModel):

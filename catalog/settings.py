@@ -8,6 +8,7 @@ from typing import Literal
 from catalog.model import Catalog, UseCase
 from catalog.plan import Limit, Plan, PlanName, Unit
 from catalog.window import Window
+from meshkit.secret import Secret
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -92,6 +93,16 @@ class Telemetry:
     log_level: LogLevel = "info"
 
 
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where the ledger is: in the file `path`, or in the store at `url`, whose keys all begin with `prefix`."""
+
+    store: Literal["sqlite", "redis"]
+    path: str
+    url: Secret | None = None
+    prefix: str = ""
+
+
 @dataclass(frozen=True)
 class Mesh:
     """The whole configuration. `catalog` holds the models and use cases mesh.yaml adds; `version` covers both."""
@@ -107,7 +118,7 @@ class Mesh:
     budgets: tuple[BudgetRow, ...]
     timeouts: Timeouts
     telemetry: Telemetry
-    ledger_path: str
+    ledger: Ledger
     version: int
 
     @property

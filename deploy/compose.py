@@ -16,7 +16,7 @@ def project(vendors: Iterable[Vendor], servers: Iterable[Mapping[str, Any]] = ()
 
     Args:
         vendors: who gets a provider service.
-        servers: services and volumes of model servers of our own; they belong to profiles and start when asked for.
+        servers: services and volumes of servers that are not ours; they belong to profiles and start when asked for.
     """
     rows = list(vendors)
     described: dict[str, Any] = {
@@ -77,7 +77,7 @@ def _quota(vendors: Iterable[Vendor]) -> dict[str, Any]:
     service = _service(["serve", "quota"], 9465, {"mesh": {}})
     service["volumes"].append("ledger:/var/lib/llm-mesh")
     places = [name for vendor in vendors for name in vendor.concurrency_env]
-    return {**service, "environment": ["MESH_CONFIG=/etc/llm-mesh/mesh.yaml", *places]}
+    return {**service, "environment": ["MESH_CONFIG=/etc/llm-mesh/mesh.yaml", "MESH_LEDGER_URL", *places]}
 
 
 def _provider(vendor: Vendor) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def files(vendors: Iterable[Vendor]) -> dict[str, str]:
     here = "kustomize/base/vendors"
     made = {f"{here}/{vendor.id}.yaml": as_yaml(workloads.of(vendor), "workloads.py") for vendor in rows}
     made[f"{here}/kustomization.yaml"] = as_yaml([workloads.listing(rows)], "workloads.py")
-    made["compose.yaml"] = as_yaml([compose.project(rows, servers_of(rows))], "compose.py")
+    made["compose.yaml"] = as_yaml([compose.project(rows, [*servers_of(rows), ledger_store()])], "compose.py")
     made["grafana/llm-mesh.json"] = dashboard.as_json()
     return made
 
@@ -44,6 +44,12 @@ def servers_of(vendors: Iterable[Vendor]) -> Iterator[dict[str, Any]]:
     for vendor in vendors:
         if vendor.local and (file := ROOT / vendor.id / "compose.yaml").is_file():
             yield yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def ledger_store() -> dict[str, Any]:
+    """Read the compose service of the store several quota services share."""
+    described: dict[str, Any] = yaml.safe_load((ROOT / "valkey" / "compose.yaml").read_text(encoding="utf-8"))
+    return described
 
 
 def stale(made: Mapping[str, str], root: Path = ROOT) -> list[str]:

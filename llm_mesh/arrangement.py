@@ -7,7 +7,7 @@ from pathlib import Path
 
 from catalog.mesh import default_path, load_mesh
 from llm_mesh.addresses import Choice, choose
-from llm_mesh.children import LEDGER_PATH, ChildPlan, Layout, listeners, plan_children, provider_processes
+from llm_mesh.children import LEDGER_PATH, LEDGER_STORE, ChildPlan, Layout, listeners, plan_children, provider_processes
 from llm_mesh.env_file import ENV_FILE, read_env_file
 from llm_mesh.environment import Environments, environments, sandboxed
 from llm_mesh.order import Order
@@ -56,6 +56,6 @@ def _environments(order: Order, found: Environments, choice: Choice, where: Plac
     """Add what makes every process agree on addresses, on the ledger and on who answers as a vendor."""
     chosen = choice.variables(list(found.catalog.vendors))
     if where.ledger is not None:
-        chosen[LEDGER_PATH] = str(where.ledger)
+        chosen[LEDGER_PATH], chosen[LEDGER_STORE] = str(where.ledger), "sqlite"
     found = replace(found, plain={**found.plain, **chosen})
     return sandboxed(found, dialled(choice.simulator())) if order.sandbox else found

@@ -10,7 +10,7 @@ from llm_mesh.environment import Environments
 from llm_mesh.ports import Listener, dialled
 from meshkit.admin import split_address
 
-LEDGER_PATH = "MESH_LEDGER_PATH"
+LEDGER_PATH, LEDGER_STORE = "MESH_LEDGER_PATH", "MESH_LEDGER_STORE"
 CHANGE_ADMIN = "stop what listens there, or change it in mesh.yaml, or use --port-base N or --ports auto"
 
 
@@ -62,7 +62,7 @@ def plan_children(layout: Layout, environments: Environments, parent: int) -> tu
         argv = (*_serve(parent, name.partition("-")[0].removesuffix("s")), *words, *configured)
         return ChildPlan(name, argv, f"http://{dialled(admin)}/readyz", env)
 
-    children = [child("quota", mesh.quota_admin, environments.plain)]
+    children = [child("quota", mesh.quota_admin, environments.of_quota())]
     for name, vendors in layout.providers.items():
         admin = layout.provider_admins[name]
         children.append(child(name, admin, environments.of_vendors(vendors), *vendors, "--admin", admin))

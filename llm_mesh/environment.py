@@ -9,7 +9,7 @@ from catalog.environment import endpoint_variable
 from catalog.keys import holds_key
 from catalog.model import Catalog, Vendor
 from llm_mesh.made_up_keys import made_up_key
-from llm_mesh.variables import CALLER_KEY, CLIENT_KEY
+from llm_mesh.variables import CALLER_KEY, CLIENT_KEY, LEDGER_URL
 
 ALLOWED_PREFIXES = ("MESH_", "OTEL_", "LOCAL_MODELS_")
 Question = Callable[[str], bool]  # about the name of a variable
@@ -29,6 +29,10 @@ class Environments:
         wanted = partial(holds_key, _key_names(self.catalog.vendors[vendor] for vendor in vendors))
         return {**self.plain, **{name: value for name, value in self.keys.items() if wanted(name)}}
 
+    def of_quota(self) -> dict[str, str]:
+        """Return the quota service's environment: the ledger's URL, which may hold a password, and no key."""
+        return {**self.plain, **{name: value for name, value in self.keys.items() if name == LEDGER_URL}}
+
     def of_router(self) -> dict[str, str]:
         """Return the router's environment: the callers' key and no vendor's."""
         return {**self.plain, **{name: value for name, value in self.keys.items() if name == CALLER_KEY}}
@@ -43,7 +47,7 @@ def environments(catalog: Catalog, environment: Mapping[str, str], env_file: Map
     harmless = _settings(catalog)
     offered = {name: value for name, value in env_file.items() if known(name) or harmless(name) or name == CALLER_KEY}
     merged = {**offered, **{name: value for name, value in environment.items() if value or name not in offered}}
-    keys = {name: value for name, value in merged.items() if known(name) or name == CALLER_KEY}
+    keys = {name: value for name, value in merged.items() if known(name) or name in (CALLER_KEY, LEDGER_URL)}
     plain = {name: value for name, value in merged.items() if name not in keys and name != CLIENT_KEY}
     return Environments(catalog, plain, keys)
 

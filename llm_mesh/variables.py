@@ -2,3 +2,4 @@
 
 CALLER_KEY = "ORCHESTRATOR_API_KEY"  # what callers of the router must present
 CLIENT_KEY = "MESH_API_KEY"  # what the commands present; no process of the mesh needs it
+LEDGER_URL = "MESH_LEDGER_URL"  # where the ledger's store is, with its password; for the quota service alone

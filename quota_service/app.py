@@ -1,6 +1,7 @@
 """Builds and runs the quota service: the only place where its parts are put together."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -11,10 +12,16 @@ from catalog.settings import Mesh
 from meshkit import logs, process
 from meshkit.admin import AdminServer
 from meshkit.clock import Clock, SystemClock
+from meshkit.errors import StartError
 from meshkit.server import GrpcServer
+from quota_service.definitions import Definitions
 from quota_service.expansion import definitions_of
+from quota_service.glance import Glance
 from quota_service.metrics import BudgetCollector, Metrics
 from quota_service.service import SERVICE_NAME, QuotaService
+from quota_service.standing import Standing
+from quota_service.stores.protocol import Store
+from quota_service.stores.redis.store import RedisStore
 from quota_service.stores.sqlite import SqliteStore
 from quota_service.writer import Writer
 
@@ -32,14 +39,13 @@ async def serve(
     """Serve the ledger until `stop` is set.
 
     Raises:
-        StartError: an address or the ledger file is in use, or the file cannot be read.
+        StartError: an address or the ledger file is in use, the file cannot be read, the store is not fit.
     """
     clock = clock or SystemClock()
-    store = SqliteStore.open(Path(mesh.ledger_path), definitions_of(catalog, mesh), clock)
     metrics = Metrics(registry)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(store.close)
-        collector = BudgetCollector(store.look)
+        store, look = await _open(mesh, definitions_of(catalog, mesh), clock, stack)
+        collector = BudgetCollector(look)
         registry.register(collector)
         stack.callback(registry.unregister, collector)
 
@@ -53,9 +59,25 @@ async def serve(
         await stack.enter_async_context(server)
         stack.callback(writer.close)  # before the server drains: who is parked is told to come back, not cut off
         await stack.enter_async_context(AdminServer(mesh.quota_admin, lambda: store.problem, registry))
-        log.info("serving", address=mesh.quota.listen, port=server.port, version=store.look().version)
+        log.info("serving", address=mesh.quota.listen, port=server.port, version=store.version)
         process.settle()
         await _until(stop, writing)
+
+
+async def _open(
+    mesh: Mesh, definitions: Definitions, clock: Clock, stack: AsyncExitStack
+) -> tuple[Store, Callable[[], Standing]]:
+    """Open the store the configuration names, and say how to look at it in passing."""
+    ledger = mesh.ledger
+    if ledger.store == "sqlite":
+        embedded = SqliteStore.open(Path(ledger.path), definitions, clock)
+        stack.push_async_callback(embedded.close)
+        return embedded, embedded.look
+    if ledger.url is None:
+        raise StartError("ledger.store is redis, and there is no ledger.url: set MESH_LEDGER_URL")
+    shared = await RedisStore.open(ledger.url, definitions, prefix=ledger.prefix)
+    stack.push_async_callback(shared.close)
+    return shared, (await stack.enter_async_context(Glance(shared))).look
 
 
 async def _until(stop: asyncio.Event, writing: asyncio.Task[None]) -> None:

@@ -74,6 +74,8 @@ def _reserve(said: pb.Reserve, where: str) -> Reserve:
     replaced = said.HasField("instead_of")
     if replaced and said.instead_of.attempt_id == said.attempt_id:
         raise invalid(f"{where}.instead_of.attempt_id", "an attempt cannot replace itself")
+    if said.declared and (len(said.offers) > 1 or replaced or said.dry_run):
+        raise invalid(f"{where}.declared", "allowed: with the one offer that was held, and nothing in its place")
     return Reserve(
         attempt_id=_name(said.attempt_id, f"{where}.attempt_id"),
         tenant=intern(_name(said.tenant, f"{where}.tenant")),
@@ -83,6 +85,7 @@ def _reserve(said: pb.Reserve, where: str) -> Reserve:
         patience=min(_millis(said.patience, f"{where}.patience"), LONGEST_PATIENCE),
         ttl=_ttl(said.ttl, f"{where}.ttl"),
         dry_run=said.dry_run,
+        declared=said.declared,
     )
 
 

@@ -147,7 +147,7 @@ class Ledger:
             return self._denied.find(reserve.attempt_id, mark, self.now)
         if hold.fingerprint == mark:
             return hold.answer
-        return Refused("ATTEMPT_CONFLICT", f"attempt {hold.attempt_id} was reserved with other contents")
+        return rules.other_contents(hold.attempt_id)
 
     def _waits(self, reserve: Reserve, denied: Denied) -> bool:
         return reserve.patience > 0 and rules.worth_waiting(denied.denials, reserve.patience)
@@ -211,8 +211,7 @@ class Ledger:
     def _extend(self, extend: Extend) -> Answer:
         hold = self.holds.get(extend.attempt_id)
         if hold is None or hold.state != State.HELD:
-            why = "was never held, or long ago" if hold is None else f"has ended as {hold.outcome}"
-            return Refused("HOLD_CONFLICT", f"attempt {extend.attempt_id} {why}: only an open hold can be extended")
+            return rules.not_open(extend.attempt_id, "" if hold is None or hold.outcome is None else hold.outcome)
         hold.expires = self.now + extend.ttl
         self._await_expiry(hold)
         self._changes.holds[hold.attempt_id] = hold
@@ -221,13 +220,12 @@ class Ledger:
     def _observe(self, observe: Observe) -> Answer:
         terms = self.definitions.terms(observe.offer)
         if terms is None:
-            return Refused("UNKNOWN_MODEL", f"no definitions for the offer {observe.offer}")
+            return rules.unknown_offer(observe.offer)
         if observe.closed_for > 0:
             close(self.closures, terms, observe, self._changes)
         if observe.opened:
             open_again(self.closures, terms, observe, self._changes)
-        if observe.unit and observe.window:
-            observe_figures(self.lines, terms, observe, self._changes)
+        observe_figures(self.lines, terms, observe, self._changes)
         return DONE
 
     def _record_ending(self, hold: Hold, ending: rules.Ending, moves: Sequence[Move]) -> None:

@@ -64,6 +64,11 @@ class RecentDenials:
         until, known, denied = self._denied.get(attempt_id, (0, 0, None))
         return denied if until > now and known == mark else None
 
+    def until(self, attempt_id: str, mark: int) -> int:
+        """Return until when the same reserve is told the same; 0 when it was not denied."""
+        until, known, _ = self._denied.get(attempt_id, (0, 0, None))
+        return until if known == mark else 0
+
     def forget(self, now: int) -> None:
         """Forget the oldest ones whose time is over."""
         while self._denied:

@@ -39,6 +39,13 @@ class Metrics:
             registry=registry,
         )
 
+        self._events = Counter(
+            "mesh_ledger_events", "What befell the ledger's store: losses, restarts.", ["event"], registry=registry
+        )
+        self._recovering = Gauge(
+            "mesh_ledger_recovering", "Hard budgets are closed because the store lost something.", registry=registry
+        )
+
     def batch(self, size: int, seconds: float, applied: Applied) -> None:
         """Count one batch."""
         if size:
@@ -48,6 +55,9 @@ class Metrics:
             self._lapsed.inc(applied.lapsed)
         if applied.late:
             self._late.inc(applied.late)
+        for event in applied.events:
+            self._events.labels(event).inc()
+        self._recovering.set(applied.recovering)
         for unit, amount in applied.overage.items():
             self._overage.labels(unit).inc(amount)
 

@@ -35,15 +35,21 @@ def open_again(closures: dict[str, Closure], terms: Terms, observe: Observe, cha
 
 
 def observe_figures(lines: Lines, terms: Terms, observe: Observe, changes: Changes) -> None:
-    """Compare the vendor's own count with ours, on the one budget the figures are about."""
+    """Compare the vendor's own count with ours."""
+    for budget in figured(terms, observe):
+        line = lines[budget.id]
+        if changes.now >= line.stale_at:
+            line.advance(changes.now, budget)
+        _compare(line, budget, observe, changes)
+
+
+def figured(terms: Terms, observe: Observe) -> list[Budget]:
+    """Return the one budget the figures are about; none when there is no such budget or no figure."""
+    if not observe.unit or not observe.window:
+        return []
     subject = terms.closes_model if observe.scope == "model" else terms.account
-    unit = UNIT_NAMES.get(observe.unit, observe.unit)
-    for budget in terms.budgets:
-        if (budget.subject, budget.unit, budget.window.span) == (subject, unit, observe.window):
-            line = lines[budget.id]
-            if changes.now >= line.stale_at:
-                line.advance(changes.now, budget)
-            _compare(line, budget, observe, changes)
+    meant = (subject, UNIT_NAMES.get(observe.unit, observe.unit), observe.window)
+    return [budget for budget in terms.budgets if (budget.subject, budget.unit, budget.window.span) == meant]
 
 
 def _compare(line: Line, budget: Budget, observe: Observe, changes: Changes) -> None:

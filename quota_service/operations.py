@@ -32,6 +32,7 @@ class Cause(StrEnum):
     REJECTED = "rejected"
     UNKNOWN_OFFER = "unknown_offer"
     EXHAUSTED = "exhausted"
+    RECOVERING = "recovering"
 
 
 class Amounts(Struct, frozen=True, gc=False):
@@ -93,7 +94,10 @@ class Observe(Struct, frozen=True):
 
 
 class Reserve(Struct, frozen=True):
-    """Holds the budgets of the first offer that fits, all or none."""
+    """Holds the budgets of the first offer that fits, all or none.
+
+    `declared` says that it was admitted before the store lost its state, and is told again.
+    """
 
     attempt_id: str
     tenant: str
@@ -103,6 +107,7 @@ class Reserve(Struct, frozen=True):
     patience: int = 0
     ttl: int = DEFAULT_TTL
     dry_run: bool = False
+    declared: bool = False
 
     def impatient(self, patience: int = 0) -> "Reserve":
         """Return the same reserve with so much patience, by default none."""

@@ -1,6 +1,6 @@
 """Callers who would rather wait than be denied: first come first tried, and how long each still waits."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from quota_service.budgets import parts
@@ -65,9 +65,14 @@ class ParkingLot:
         if known is not None:
             self._passed_on |= known.limiting
 
-    def to_retry(self, freed: Iterable[str], now: float) -> Iterator[Task]:
-        """Return, in order, the reserves worth trying again, with the patience they have left."""
-        freed = self._passed_on.union(freed)
+    def to_retry(self, freed: frozenset[str] | None, now: float) -> Iterator[Task]:
+        """Return, in order, the reserves worth trying again, with the patience they have left.
+
+        `freed` names the budgets that have more room than before; None when it may be any.
+        """
+        if freed is None:
+            freed = frozenset().union(*(parked.limiting for parked in self._parked.values()))
+        freed = freed.union(self._passed_on)
         self._passed_on = set()
         tried: set[str] = set()
         for parked in list(self._parked.values()):
@@ -87,7 +92,7 @@ class ParkingLot:
         return min((parked.due for parked in self._parked.values()), default=None)
 
     @staticmethod
-    def _is_its_turn(freed: set[str], tried: set[str]) -> bool:
+    def _is_its_turn(freed: frozenset[str], tried: set[str]) -> bool:
         """Tell whether a reserve may fit now that these of its budgets have been freed; `tried` grows by places."""
         if freed <= tried:
             return False

@@ -76,9 +76,14 @@ def closed(terms: Terms, closures: Mapping[str, Closure], now: int) -> Denial | 
     closure = closures.get(subject, NEVER_CLOSED)
     if closure.until <= now:
         return None
-    cause = CLOSED_BECAUSE.get(closure.reason, Cause.COOLING)
+    cause = closing_cause(closure.reason)
     wait = closure.until - now
     return Denial(terms.offer, subject, cause, retry_after=wait, fits_in=wait)
+
+
+def closing_cause(reason: str) -> Cause:
+    """Return what a vendor's reason for closing means for an offer."""
+    return CLOSED_BECAUSE.get(reason, Cause.COOLING)
 
 
 def denial(offer: str, line: Line, budget: Budget, amount: int, now: int) -> Denial:
@@ -165,7 +170,7 @@ def charge(hold: Hold, settle: Settle) -> Amounts:
 def end(hold: Hold | None, settle: Settle) -> Ending | Done | Refused:
     """Decide how a settle or release ends a hold: once, and a lapsed one is corrected once (I4, I5, I6)."""
     if hold is None:
-        return Refused("HOLD_CONFLICT", f"no hold of attempt {settle.attempt_id}: it was never held, or long ago")
+        return unknown_hold(settle.attempt_id)
     token = settlement(settle)
     if hold.state == State.HELD:
         state = State.RELEASED if settle.outcome == Outcome.RELEASED else State.SETTLED
@@ -174,10 +179,41 @@ def end(hold: Hold | None, settle: Settle) -> Ending | Done | Refused:
     elif hold.settlement == token:
         return ALREADY
     else:
-        return Refused("HOLD_CONFLICT", f"attempt {hold.attempt_id} has ended as {hold.outcome} with other amounts")
+        return ended_otherwise(hold.attempt_id, hold.outcome or "")
     return Ending(state, settle.outcome, charge(hold, settle), token, settle.unpriced)
 
 
 def lapse(hold: Hold) -> Ending:
     """Decide how a hold ends that nobody ended: charged in full, only its concurrency returns (I5)."""
     return Ending(State.LAPSED, Outcome.LAPSED, hold.in_full)
+
+
+def unknown_hold(attempt_id: str) -> Refused:
+    """Refuse to end what is not there."""
+    return Refused("HOLD_CONFLICT", f"no hold of attempt {attempt_id}: it was never held, or long ago")
+
+
+def ended_otherwise(attempt_id: str, outcome: str) -> Refused:
+    """Refuse to end a hold twice."""
+    return Refused("HOLD_CONFLICT", f"attempt {attempt_id} has ended as {outcome} with other amounts")
+
+
+def other_contents(attempt_id: str) -> Refused:
+    """Refuse a second reserve under an id that is taken."""
+    return Refused("ATTEMPT_CONFLICT", f"attempt {attempt_id} was reserved with other contents")
+
+
+def not_open(attempt_id: str, outcome: str) -> Refused:
+    """Refuse to extend what is not open; an outcome says how it ended."""
+    why = f"has ended as {outcome}" if outcome else "was never held, or long ago"
+    return Refused("HOLD_CONFLICT", f"attempt {attempt_id} {why}: only an open hold can be extended")
+
+
+def unknown_offer(offer: str) -> Refused:
+    """Refuse what is said of an offer nobody knows."""
+    return Refused("UNKNOWN_MODEL", f"no definitions for the offer {offer}")
+
+
+def beyond_counting(attempt_id: str, budget_id: str) -> Refused:
+    """Refuse amounts that would take a budget where a store no longer counts exactly."""
+    return Refused("HOLD_CONFLICT", f"attempt {attempt_id}: the amounts take {budget_id} beyond 2^53; allowed: less")

@@ -34,7 +34,7 @@ class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
     async def Apply(self, request: pb.ApplyRequest, context: Context) -> pb.ApplyResponse:
         """Apply a batch."""
         answers = await self._writer.submit(operations_of(request))
-        return pb.ApplyResponse(answers=[answer_to(answer) for answer in answers])
+        return pb.ApplyResponse(answers=[answer_to(answer) for answer in answers], epoch=self._store.epoch)
 
     async def GetBudgets(self, request: pb.GetBudgetsRequest, context: Context) -> pb.GetBudgetsResponse:
         """List budgets as they stand."""

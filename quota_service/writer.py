@@ -49,6 +49,7 @@ class Writer:
         self._closed = False
         self._healthy = True
         self._reserves_next = False
+        self._freed: frozenset[str] | None = frozenset()
 
     async def submit(self, operations: Sequence[Operation]) -> list[Answer]:
         """Do operations and return their answers, in order, once they are durable.
@@ -71,17 +72,30 @@ class Writer:
 
     async def run(self) -> None:
         """Write batches until `close`; then finish what is queued and turn away who is parked."""
-        freed: frozenset[str] = frozenset()
         try:
             while not (self._closed and not self._queue):
-                retries = list(self._lot.to_retry(freed, self._clock.monotonic()))
+                retries = self._to_retry()
                 if not retries and not self._queue:
                     await self._idle()
-                    retries = list(self._lot.to_retry((), self._clock.monotonic()))
-                freed = await self._write(retries, self._collect())
+                    retries = self._to_retry()
+                self._hear(await self._write(retries, self._collect()))
+                self._store.listen(self._hear_elsewhere if len(self._lot) else None)
         finally:
             self._closed = True
             self._turn_away([*self._lot.everyone(), *self._queue])
+
+    def _to_retry(self) -> list[Task]:
+        """Return who is worth trying again after what has been freed since it was last asked."""
+        freed, self._freed = self._freed, frozenset()
+        return list(self._lot.to_retry(freed, self._clock.monotonic()))
+
+    def _hear(self, freed: frozenset[str] | None) -> None:
+        self._freed = None if freed is None or self._freed is None else self._freed | freed
+
+    def _hear_elsewhere(self, freed: frozenset[str] | None) -> None:
+        """Wake up for what another process freed."""
+        self._hear(freed)
+        self._arrived.set()
 
     def close(self) -> None:
         """Take no more; `run` ends when what is queued is done."""

@@ -22,6 +22,16 @@ CAUSES = {
     quota_pb2.Denial.CAUSE_REJECTED: "key_rejected",
     quota_pb2.Denial.CAUSE_UNKNOWN_OFFER: "unknown_offer",
     quota_pb2.Denial.CAUSE_EXHAUSTED: "exhausted",
+    quota_pb2.Denial.CAUSE_RECOVERING: "recovering",
+}
+# What people are told of a denial; of all others, what is left of the budget.
+WHY = {
+    quota_pb2.Denial.CAUSE_COOLING: "{0.budget} is cooling",
+    quota_pb2.Denial.CAUSE_EXHAUSTED: "{0.budget} is out of credit or quota, says the vendor",
+    quota_pb2.Denial.CAUSE_REJECTED: "the vendor rejected the key of {0.budget}",
+    quota_pb2.Denial.CAUSE_TOO_LARGE: "the request needs more than {0.budget} allows at all ({0.limit} {0.unit})",
+    quota_pb2.Denial.CAUSE_UNKNOWN_OFFER: "the ledger does not know {0.offer}",
+    quota_pb2.Denial.CAUSE_RECOVERING: "{0.budget} is closed until the ledger knows again what is held",
 }
 # Faults that say nothing would be better elsewhere or later; the caller gets them as they are.
 FINAL = frozenset({Reason.VENDOR_BAD_REQUEST, Reason.VENDOR_CONTENT_FILTER})
@@ -233,19 +243,7 @@ def _with_route(cause: MeshError, details: list[router_pb2.RouteFailure]) -> Mes
 
 def why_denied(denial: quota_pb2.Denial) -> str:
     """Say why the ledger passed an offer over."""
-    match denial.cause:
-        case quota_pb2.Denial.CAUSE_COOLING:
-            return f"{denial.budget} is cooling"
-        case quota_pb2.Denial.CAUSE_EXHAUSTED:
-            return f"{denial.budget} is out of credit or quota, says the vendor"
-        case quota_pb2.Denial.CAUSE_REJECTED:
-            return f"the vendor rejected the key of {denial.budget}"
-        case quota_pb2.Denial.CAUSE_TOO_LARGE:
-            return f"the request needs more than {denial.budget} allows at all ({denial.limit} {denial.unit})"
-        case quota_pb2.Denial.CAUSE_UNKNOWN_OFFER:
-            return f"the ledger does not know {denial.offer}"
-        case _:
-            return f"{denial.budget} has {denial.left} of {denial.limit} {denial.unit} left"
+    return WHY.get(denial.cause, "{0.budget} has {0.left} of {0.limit} {0.unit} left").format(denial)
 
 
 def _attempt(attempt: Attempt) -> router_pb2.Attempt:

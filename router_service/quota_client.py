@@ -17,6 +17,7 @@ from llmmesh.quota.v1 import quota_pb2, quota_pb2_grpc
 
 from meshkit import durations, logs, tracing
 from meshkit.errors import MeshError, Reason
+from router_service.open_holds import OpenHolds
 
 MAX_BATCH = 256
 # Settles that could not be delivered are kept this long at most; then their holds have lapsed and been charged.
@@ -24,6 +25,8 @@ KEEP_SECONDS = 120.0
 RETRY_PAUSE = 0.05
 # What nobody waits for goes with the next reserve, or by itself after this many seconds.
 LEISURE = 0.01
+# While something is held the ledger is asked at least this often whether its store still knows.
+LOOK_EVERY = 5.0
 log = logs.get("quota_client")
 
 Reply = quota_pb2.Answer
@@ -71,6 +74,7 @@ class QuotaClient:
         self._idle = asyncio.Event()
         self._idle.set()
         self._leisure: asyncio.TimerHandle | None = None
+        self._holds = OpenHolds(stub, silence)
 
     async def __aenter__(self) -> Self:
         self._pump = asyncio.create_task(self._deliver(), name="quota-batches")
@@ -151,7 +155,7 @@ class QuotaClient:
                 left = max(0.0, patient_until - began)
                 operation.reserve.patience.CopyFrom(durations.to_proto(left))
                 request = quota_pb2.ApplyRequest(operations=[*(waiting.operation for waiting in told), operation])
-                timeout = min(left + self._silence, ends_at - began)
+                timeout, since = min(left + self._silence, ends_at - began), self._holds.epoch
                 try:
                     response = await self._turns.Apply(request, timeout=timeout, metadata=tracing.outgoing())
                 except grpc.aio.AioRpcError as error:
@@ -162,7 +166,8 @@ class QuotaClient:
                         raise _unavailable(error.code().name) from None
                     await asyncio.sleep(RETRY_PAUSE)
                 else:
-                    return response.answers[-1]
+                    if not await self._holds.heed(response, request.operations, since):
+                        return response.answers[-1]
         except (MeshError, asyncio.CancelledError):
             self._queue.extendleft(reversed(told))
             self._give_back(operation)
@@ -190,7 +195,7 @@ class QuotaClient:
 
     async def _deliver(self) -> None:
         while True:
-            await self._filled.wait()
+            await self._until_filled()
             self._filled.clear()
             if self._leisure is not None:
                 self._leisure.cancel()
@@ -199,6 +204,16 @@ class QuotaClient:
                 await self._send(batch)
             if not self._queue:
                 self._idle.set()
+
+    async def _until_filled(self) -> None:
+        """Wait for something to send; while something is held not for ever."""
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_EVERY if len(self._holds) and self._holds.epoch else None):
+                    await self._filled.wait()
+                    return
+            except TimeoutError:
+                await self._send([])
 
     def _next_batch(self) -> list[_Waiting]:
         """Take what is next in the queue, without what nobody waits for any more."""
@@ -212,13 +227,19 @@ class QuotaClient:
 
     async def _send(self, batch: list[_Waiting]) -> None:
         request = quota_pb2.ApplyRequest(operations=[waiting.operation for waiting in batch])
+        since = self._holds.epoch
         try:
             response = await self._stub.Apply(request, timeout=self._silence, metadata=_trace(batch))
         except grpc.aio.AioRpcError as error:
             await self._again(batch, error)
             return
-        for waiting, answer in zip(batch, response.answers, strict=True):
-            self._deliver_answer(waiting, answer)
+        lost = await self._holds.heed(response, request.operations, since)
+        for place, (waiting, answer) in enumerate(zip(batch, response.answers, strict=True)):
+            if place in lost:
+                self._queue.append(waiting)
+                self._filled.set()
+            else:
+                self._deliver_answer(waiting, answer)
 
     def _deliver_answer(self, waiting: _Waiting, answer: Reply) -> None:
         if waiting.answered is None:
@@ -257,6 +278,7 @@ class QuotaClient:
 
     def _give_up(self, waiting: _Waiting, error: grpc.aio.AioRpcError) -> None:
         if waiting.answered is None:
+            self._holds.ended(waiting.operation.settle.attempt_id)
             log.error("lost", kind=waiting.operation.WhichOneof("kind"), code=error.code().name)
         elif not waiting.answered.done():
             waiting.answered.set_exception(_unavailable(error.code().name))
@@ -264,6 +286,8 @@ class QuotaClient:
 
 def _trace(batch: list[_Waiting]) -> tuple[tuple[str, str], ...]:
     """Return the trace a batch is told under: a sampled one, rather of somebody who waits for its answer."""
+    if not batch:
+        return tracing.outgoing()
     sampled = [waiting for waiting in batch if waiting.trace and waiting.trace[0][1].endswith("01")]
     awaited = [waiting for waiting in sampled if waiting.answered is not None]
     return (awaited or sampled or batch)[0].trace

@@ -10,7 +10,7 @@ from quota_service.memory import Retention
 from quota_service.operations import Operation
 from quota_service.spend import SpendLine, SpendQuery, SpendTable
 from quota_service.standing import Standing, standing
-from quota_service.stores.protocol import Applied
+from quota_service.stores.protocol import Applied, Heard
 from quota_service.verify import discrepancies
 
 
@@ -26,6 +26,19 @@ class MemoryStore:
     def problem(self) -> str | None:
         """Return None: memory does not fail."""
         return None
+
+    @property
+    def epoch(self) -> str:
+        """Return nothing: memory loses all or nothing."""
+        return ""
+
+    @property
+    def version(self) -> int:
+        """Return the version of the definitions."""
+        return self._ledger.definitions.version
+
+    def listen(self, heard: Heard | None) -> None:
+        """Do nothing: there is no other process."""
 
     def until_next_expiry(self) -> float | None:
         """Return the seconds until a hold may lapse, None when none is open."""

@@ -1,7 +1,7 @@
 """What every store of the ledger can do; the contract suite in tests/contract holds each to it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,10 @@ from quota_service.standing import Standing
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a batch: answers in order, the moment it was done at, and what waiting callers must know."""
+    """What became of a batch: answers in order, the moment it was done at, and what waiting callers must know.
+
+    `events` name what befell the store; `recovering` says that hard budgets are closed because of it.
+    """
 
     answers: Sequence[Answer]
     now: int
@@ -20,6 +23,12 @@ class Applied:
     lapsed: int
     late: int
     overage: Counter[str]
+    events: tuple[str, ...] = ()
+    recovering: bool = False
+
+
+# Told which budgets another process freed; None when it may be any.
+Heard = Callable[[frozenset[str] | None], None]
 
 
 class Store(Protocol):
@@ -31,6 +40,17 @@ class Store(Protocol):
 
     def until_next_expiry(self) -> float | None:
         """Return the seconds until a hold may lapse, None when none is open."""
+
+    @property
+    def epoch(self) -> str:
+        """Return what tells this life of the ledger from the next; another one means that something was lost."""
+
+    @property
+    def version(self) -> int:
+        """Return the version of the definitions."""
+
+    def listen(self, heard: Heard | None) -> None:
+        """Tell `heard` what other processes free, from now on; None to stop."""
 
     async def apply(self, operations: Sequence[Operation]) -> Applied:
         """Do a batch, each operation whole or not at all; when it returns, all of it is durable (I7).

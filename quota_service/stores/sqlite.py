@@ -19,7 +19,7 @@ from quota_service.operations import Operation
 from quota_service.spend import SpendLine, SpendQuery
 from quota_service.standing import Standing, standing
 from quota_service.stores.database import Database, JournalRetention
-from quota_service.stores.protocol import Applied
+from quota_service.stores.protocol import Applied, Heard
 from quota_service.verify import discrepancies
 
 log = logs.get("ledger")
@@ -76,6 +76,19 @@ class SqliteStore:
     def problem(self) -> str | None:
         """Say why nothing can be written now, None when all is well."""
         return self._problem
+
+    @property
+    def epoch(self) -> str:
+        """Return nothing: what a file acknowledged it has, so callers need not tell it again."""
+        return ""
+
+    @property
+    def version(self) -> int:
+        """Return the version of the definitions."""
+        return self._definitions.version
+
+    def listen(self, heard: Heard | None) -> None:
+        """Do nothing: no other process has the file."""
 
     def until_next_expiry(self) -> float | None:
         """Return the seconds until a hold may lapse, None when none is open."""

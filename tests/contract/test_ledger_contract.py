@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from fixtures.clock import ManualClock
 from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
+from fixtures.valkey import PATIENCE, fresh_prefix, shared
 
 from quota_service.operations import Amounts, Denied, Done, Extend, Held, Observe, Outcome, Refused, Release
 from quota_service.spend import SpendQuery
 from quota_service.stores.memory import MemoryStore
 from quota_service.stores.protocol import Store
+from quota_service.stores.redis.known import Recovery
+from quota_service.stores.redis.store import RedisStore
 from quota_service.stores.sqlite import SqliteStore
 
 GROQ, LOCAL = "groq/m#1", "local/x#1"
@@ -29,7 +32,18 @@ async def _sqlite(path: Path, clock: ManualClock) -> Store:
     return SqliteStore.open(path / "ledger.db", DEFINITIONS, clock)
 
 
-STORES: dict[str, Callable[[Path, ManualClock], Awaitable[Store]]] = {"memory": _memory, "sqlite": _sqlite}
+async def _redis(_path: Path, clock: ManualClock) -> Store:
+    at_once = Recovery(short=0, long=0)
+    return await RedisStore.open(
+        shared().url, DEFINITIONS, prefix=fresh_prefix(), recovery=at_once, clock=clock, silence=PATIENCE
+    )
+
+
+STORES: dict[str, Callable[[Path, ManualClock], Awaitable[Store]]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "redis": _redis,
+}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ CATALOG = load_catalog()
 VENDORS = {vendor.id: vendor for vendor in workloads.served(CATALOG.vendors.values())}
 PROJECT = yaml.safe_load((m.DEPLOY / "compose.yaml").read_text())
 SERVICES = {name: service for name, service in PROJECT["services"].items() if "profiles" not in service}
-MODEL_SERVERS = {name: service for name, service in PROJECT["services"].items() if "profiles" in service}
+MODEL_SERVERS = {name: service for name, service in PROJECT["services"].items() if name.startswith("ollama")}
 WORKLOADS = {workload["metadata"]["name"]: workload for workload in m.workloads(m.base())}
 
 

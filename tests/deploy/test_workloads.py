@@ -100,7 +100,7 @@ def test_the_ledger_has_one_writer_on_a_volume_only_it_mounts():
     assert quota["spec"]["replicas"] == 1
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
     (mount,) = (mount for mount in m.containers(quota)[0]["volumeMounts"] if mount["name"] == "ledger")
-    assert MESH.ledger_path.startswith(mount["mountPath"] + "/")
+    assert MESH.ledger.path.startswith(mount["mountPath"] + "/")
 
 
 # ---------------------------------------------------------------------------- who may talk to whom

@@ -90,10 +90,26 @@ def test_the_environment_beats_the_file(tmp_path: Path) -> None:
         MESH_GROQ_ENDPOINT="http://127.0.0.1:7490/groq/",
         OTEL_EXPORTER_OTLP_ENDPOINT="http://localhost:4317",
     )
-    assert said.ledger_path == "b.db"
+    assert said.ledger.path == "b.db"
     assert (said.telemetry.sample_ratio, said.telemetry.otlp_endpoint) == (0.5, "http://localhost:4317")
     assert said.endpoint("groq") == Endpoint("http://127.0.0.1:7490/groq")
     assert mesh(tmp_path, text).endpoint("groq") == Endpoint("http://file")
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "store"),
+    [
+        ("", {}, "sqlite"),
+        ("", {"MESH_LEDGER_URL": "rediss://:hunter2@store"}, "redis"),
+        ("ledger: {url: 'unix:///store'}", {}, "redis"),
+        ("ledger: {store: redis}", {}, "redis"),
+        ("ledger: {url: 'redis://store'}", {"MESH_LEDGER_STORE": "sqlite"}, "sqlite"),
+    ],
+)
+def test_a_url_says_that_the_ledger_is_in_a_store_and_is_never_shown(tmp_path, text, env, store) -> None:
+    said = mesh(tmp_path, text, **env)
+    assert said.ledger.store == store
+    assert "hunter2" not in repr(said.ledger)
 
 
 def test_an_empty_variable_says_nothing() -> None:

@@ -34,6 +34,15 @@ def test_the_callers_key_reaches_the_router_alone() -> None:
     assert "ORCHESTRATOR_API_KEY" not in found.plain
 
 
+def test_the_address_of_the_ledgers_store_with_its_password_reaches_the_quota_service_alone() -> None:
+    found = made({**OURS, "MESH_LEDGER_URL": "redis://:hunter2@store"})
+    assert found.of_quota()["MESH_LEDGER_URL"] == "redis://:hunter2@store"
+    assert "ORCHESTRATOR_API_KEY" not in found.of_quota()
+    for environment in (found.plain, found.of_router(), found.of_vendors(["groq"])):
+        assert "MESH_LEDGER_URL" not in environment
+    assert "hunter2" not in repr(found)
+
+
 def test_no_process_gets_the_key_of_the_commands() -> None:
     found = made({"MESH_API_KEY": "client"}, {"MESH_API_KEY": "client"})
     assert "MESH_API_KEY" not in {**found.plain, **found.keys}

@@ -92,6 +92,9 @@ class ApplyResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWERS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    """Another one than before: the ledger's store lost something. Callers declare again what they hold. Empty when it cannot."""
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Answer]:
         """One for each operation, in order."""
@@ -100,10 +103,11 @@ class ApplyResponse(_message.Message):
         self,
         *,
         answers: _abc.Iterable[Global___Answer] | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "epoch", b"epoch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -217,6 +221,7 @@ class Reserve(_message.Message):
     PATIENCE_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    DECLARED_FIELD_NUMBER: _builtins.int
     attempt_id: _builtins.str
     """Names the hold; makes the operation idempotent. Required, at most 200 characters."""
     tenant: _builtins.str
@@ -225,6 +230,8 @@ class Reserve(_message.Message):
     """What for. Required."""
     dry_run: _builtins.bool
     """Decide, but hold nothing."""
+    declared: _builtins.bool
+    """It was held before the epoch changed: hold the one offer again, without asking whether it fits."""
     @_builtins.property
     def offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___OfferAmounts]:
         """Candidates in order of preference, 1 to 8."""
@@ -254,10 +261,11 @@ class Reserve(_message.Message):
         patience: _duration_pb2.Duration | None = ...,
         ttl: _duration_pb2.Duration | None = ...,
         dry_run: _builtins.bool = ...,
+        declared: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["instead_of", b"instead_of", "patience", b"patience", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_id", b"attempt_id", "dry_run", b"dry_run", "instead_of", b"instead_of", "offers", b"offers", "patience", b"patience", "tenant", b"tenant", "ttl", b"ttl", "use_case", b"use_case"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_id", b"attempt_id", "declared", b"declared", "dry_run", b"dry_run", "instead_of", b"instead_of", "offers", b"offers", "patience", b"patience", "tenant", b"tenant", "ttl", b"ttl", "use_case", b"use_case"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -584,6 +592,8 @@ class Denial(_message.Message):
         """The definitions do not know the offer."""
         CAUSE_EXHAUSTED: Denial._Cause.ValueType  # 7
         """The vendor said that credit or quota is used up."""
+        CAUSE_RECOVERING: Denial._Cause.ValueType  # 8
+        """The ledger's store lost something; hard budgets are closed until callers have declared what they hold."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
         """What kind of limit stopped an offer."""
@@ -604,6 +614,8 @@ class Denial(_message.Message):
     """The definitions do not know the offer."""
     CAUSE_EXHAUSTED: Denial.Cause.ValueType  # 7
     """The vendor said that credit or quota is used up."""
+    CAUSE_RECOVERING: Denial.Cause.ValueType  # 8
+    """The ledger's store lost something; hard budgets are closed until callers have declared what they hold."""
 
     OFFER_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int

@@ -1,0 +1,40 @@
+"""Looks at the budgets of a store every few seconds, for whoever cannot wait: scrapes of Prometheus."""
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from meshkit.errors import MeshError
+from quota_service.standing import Standing
+from quota_service.stores.protocol import Store
+
+EVERY = 5.0
+
+
+class Glance:
+    """How the budgets stood a moment ago; what it was last while the store is silent."""
+
+    def __init__(self, store: Store, every: float = EVERY) -> None:
+        self._store = store
+        self._every = every
+
+    async def __aenter__(self) -> Self:
+        self._seen = await self._store.standing()
+        self._looking = asyncio.create_task(self._keep_looking(), name="glance")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._looking.cancel()
+
+    def look(self) -> Standing:
+        """Return how the budgets stood."""
+        return self._seen
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            with suppress(MeshError):
+                self._seen = await self._store.standing()

@@ -1,0 +1,251 @@
+-- A hold is an array under the key of its attempt. Its legs follow from its amounts and from its shape: which cells of
+-- which budgets it draws on, the same text for all holds of one offer and payer at one time. Once it has ended only what
+-- a repeated operation must be told is kept; of a lapsed one everything, for it may be corrected.
+
+local STATE, MARK, OFFER, PLAN, VERSION, EXPIRES, PASSED_OVER, OUTCOME, SETTLEMENT, LEASE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+local WHO, CREATED, INPUT, OUTPUT, COST, REQUESTS, SHAPE = 11, 12, 13, 14, 15, 16, 17
+local DAY = 86400000
+
+local holds, changed_holds, opened, closed_ids, ended, spend, freed, overage, counts
+
+local function read_holds(ids)
+  for first = 1, #ids, 500 do
+    local keys, last = {}, min(#ids, first + 499)
+    for place = first, last do
+      keys[place - first + 1] = prefix .. 'h:' .. ids[place]
+    end
+    for place, raw in ipairs(call('MGET', unpack(keys))) do
+      holds[ids[first + place - 1]] = raw and unpack_message(raw) or false
+    end
+  end
+end
+
+-- The journal of this batch (I2): for each operation its kind, attempt, a remark, how many moves, and of each move the
+-- number of the cell and by how much used and held moved. `told_cells` says which cells, and what they were before.
+local journal, journal_size, journal_lines, told_cells, legs_by_shape
+
+at_start(function()
+  holds, changed_holds, opened, closed_ids = {}, {}, {}, {}
+  ended = { ended = {}, lapsed = {} }
+  spend, freed, overage, counts = {}, {}, {}, { lapsed = 0, late = 0 }
+  journal, journal_size, journal_lines, told_cells, legs_by_shape = {}, 0, 0, {}, {}
+end)
+
+local function tell(kind, id, remark, moves)
+  local size = journal_size
+  journal[size + 1], journal[size + 2], journal[size + 3], journal[size + 4] = kind, id, remark, moves
+  journal_size, journal_lines = size + 4, journal_lines + 1
+end
+
+local function tell_move(line, cell, used, held)
+  if not cell.number then
+    told_cells[#told_cells + 1] = { line.id, cell.start, cell.used_before, cell.held_before }
+    cell.number = #told_cells
+  end
+  local size = journal_size
+  journal[size + 1], journal[size + 2], journal[size + 3] = cell.number, used, held
+  journal_size = size + 3
+end
+
+-- The legs of a shape: pairs of a line and a cell that weighs, and the unit. Cells that weigh no longer have no leg.
+local function legs_of(shape)
+  local legs = legs_by_shape[shape]
+  if not legs then
+    legs = {}
+    local told = unpack_message(shape)
+    for place = 1, #told, 3 do
+      local line = line_of(told[place])
+      legs[#legs + 1] = { line = line, unit = told[place + 1], cell = cell_of(line, told[place + 2]) }
+    end
+    legs_by_shape[shape] = legs
+  end
+  return legs
+end
+
+-- What amounts are in each unit; concurrency is never charged, only lent (I18).
+local function in_units(requests, prompt, output, cost, lent)
+  return { requests, prompt + output, cost, lent }
+end
+
+-- By how much an ending moves used and held, in each unit; refused when a cell would grow beyond what is exact (I12).
+local function moves_of(hold, charged)
+  local held = in_units(hold[REQUESTS], hold[INPUT], hold[OUTPUT], hold[COST], 1)
+  local used = in_units(charged[1], charged[2], charged[3], charged[4], 0)
+  local was_held = hold[STATE] == 'held'
+  local moves = { legs = legs_of(hold[SHAPE]), used = used, held = { 0, 0, 0, 0 }, over = { 0, 0, 0, 0 } }
+  for unit = 1, 4 do
+    moves.over[unit] = max(0, used[unit] - held[unit])
+    if was_held then
+      moves.held[unit] = -held[unit]
+    elseif unit < 4 then
+      used[unit] = used[unit] - held[unit]
+    end
+  end
+  for _, leg in ipairs(moves.legs) do
+    local total = leg.line.total
+    if leg.cell and total.used + total.held + used[leg.unit] + moves.held[leg.unit] > MOST then
+      return nil, leg.line.id
+    end
+  end
+  return moves
+end
+
+local function book_moves(moves, sign)
+  for _, leg in ipairs(moves.legs) do
+    if leg.cell then
+      book(leg.line, leg.cell, sign * moves.used[leg.unit], sign * moves.held[leg.unit])
+    end
+  end
+end
+
+local function add_spend(hold, sign, charged, assumed)
+  local day, key = floor(hold[CREATED] / DAY), hold[WHO] .. hold[OUTCOME]
+  local rows = spend[day]
+  if not rows then
+    rows = {}
+    spend[day] = rows
+  end
+  local row = rows[key]
+  if not row then
+    row = { 0, 0, 0, 0, 0, 0 }
+    rows[key] = row
+  end
+  row[1], row[6] = row[1] + sign, row[6] + assumed
+  for place = 1, 4 do
+    row[place + 1] = row[place + 1] + sign * charged[place]
+  end
+end
+
+local function in_full(hold)
+  return { hold[REQUESTS], hold[INPUT], hold[OUTPUT], hold[COST] }
+end
+
+-- Write down an ending whose moves are booked: once for each hold, and a lapsed one is corrected once (I4, I5).
+local function record_ending(id, hold, state, outcome, charged, token, moves)
+  local corrected, moved = hold[STATE] == 'lapsed', 0
+  if corrected then
+    counts.late = counts.late + 1
+    add_spend(hold, -1, in_full(hold), -1)
+  else
+    closed_ids[#closed_ids + 1] = id
+    opened[id] = nil
+    local queue = state == 'lapsed' and ended.lapsed or ended.ended
+    queue[#queue + 1] = id
+  end
+  for _, leg in ipairs(moves.legs) do
+    local unit, over = leg.unit, moves.over[leg.unit]
+    if moves.used[unit] + moves.held[unit] < 0 then
+      freed[leg.line.id] = true
+    end
+    if over > 0 then
+      overage[UNITS[unit]] = (overage[UNITS[unit]] or 0) + over
+    end
+    moved = leg.cell and moved + 1 or moved
+  end
+  tell(state, id, outcome, moved)
+  for _, leg in ipairs(moves.legs) do
+    if leg.cell then
+      tell_move(leg.line, leg.cell, moves.used[leg.unit], moves.held[leg.unit])
+    end
+  end
+  hold[STATE], hold[OUTCOME], hold[SETTLEMENT] = state, outcome, token
+  if outcome ~= 'released' then
+    add_spend(hold, 1, charged, state == 'lapsed' and 1 or 0)
+  end
+  changed_holds[id] = hold
+end
+
+-- End a hold that nobody ended: charged in full, only its concurrency returns (I5).
+local function lapse(id, hold)
+  local charged = in_full(hold)
+  local moves = moves_of(hold, charged)
+  book_moves(moves, 1)
+  record_ending(id, hold, 'lapsed', 'lapsed', charged, '', moves)
+  counts.lapsed = counts.lapsed + 1
+end
+
+local function hold_of(id)
+  local hold = holds[id]
+  if hold and hold[STATE] == 'held' and hold[EXPIRES] <= now then
+    lapse(id, hold)
+  end
+  return hold
+end
+
+-- What a settle charges: what may have been spent (I5, I13, I15); rules.charge says the same.
+local function charge(hold, outcome, requests, prompt, output, cost, unpriced)
+  if outcome == 'released' then
+    return { 0, 0, 0, 0 }
+  end
+  if outcome ~= 'failed' and requests == 0 then
+    requests = hold[REQUESTS]
+  end
+  if (outcome == 'unknown' or outcome == 'cancelled') and prompt == 0 then
+    prompt = hold[INPUT]
+    if output == 0 and cost == 0 then
+      cost = hold[COST]
+    end
+  end
+  if unpriced then
+    cost = max(cost, hold[COST])
+  end
+  return { requests, prompt, output, cost }
+end
+
+-- How a settle or release ends a hold; either an answer, or an ending with its moves, not booked yet (I4, I6).
+local function ending_of(settle)
+  local _, id, outcome, requests, prompt, output, cost, unpriced, token = unpack(settle)
+  local hold = hold_of(id)
+  if not hold then
+    return { 'refused', 'no hold', id }
+  end
+  local state = hold[STATE]
+  if state ~= 'held' and state ~= 'lapsed' then
+    return hold[SETTLEMENT] == token and { 'done', true, false } or { 'refused', 'ended', id, hold[OUTCOME] }
+  end
+  local charged = charge(hold, outcome, requests, prompt, output, cost, unpriced)
+  local moves, overflowing = moves_of(hold, charged)
+  if not moves then
+    return { 'refused', 'too much', id, overflowing }
+  end
+  local becomes = state == 'lapsed' and 'corrected' or outcome == 'released' and 'released' or 'settled'
+  return nil, { id = id, hold = hold, state = becomes, outcome = outcome, charged = charged, token = token, moves = moves }
+end
+
+local function record(ending)
+  record_ending(ending.id, ending.hold, ending.state, ending.outcome, ending.charged, ending.token, ending.moves)
+end
+
+local DONE, CORRECTED = { 'done', false, false }, { 'done', false, true }
+
+local function settle(operation)
+  local answer, ending = ending_of(operation)
+  if answer then
+    return answer
+  end
+  book_moves(ending.moves, 1)
+  record(ending)
+  return ending.state == 'corrected' and CORRECTED or DONE
+end
+
+local function await_expiry(id, hold, legs)
+  opened[id] = hold[EXPIRES]
+  for _, leg in ipairs(legs) do
+    if leg.unit == 4 and hold[EXPIRES] > leg.line.latest_expiry then
+      leg.line.latest_expiry, leg.line.changed = hold[EXPIRES], true
+    end
+  end
+end
+
+-- Keep a hold alive, and with it what it borrows (I18).
+local function extend(operation)
+  local _, id, ttl = unpack(operation)
+  local hold = hold_of(id)
+  if not hold or hold[STATE] ~= 'held' then
+    return { 'refused', 'not open', id, hold and hold[OUTCOME] or '' }
+  end
+  hold[EXPIRES] = now + ttl
+  await_expiry(id, hold, legs_of(hold[SHAPE]))
+  changed_holds[id] = hold
+  return DONE
+end

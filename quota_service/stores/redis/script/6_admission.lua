@@ -1,0 +1,197 @@
+-- First fit: the first offer whose every leg fits, all or none (I1, I3), and why each one before it does not (I17).
+
+local function recovering(budget)
+  return budget.hard and meta.closed_until > now
+end
+
+local function fits(budget, amount)
+  if recovering(budget) then
+    return false
+  end
+  for _, level in ipairs(budget.weighed) do
+    if amount > room(level, budget) then
+      return false
+    end
+  end
+  return true
+end
+
+-- A leg that takes nothing is never denied. `own` is what the attempt being replaced frees: a payer's budget lets its
+-- holder keep that much even when neighbours have overdrawn it meanwhile.
+local function admits(budget, amount, own)
+  if amount == 0 or fits(budget, amount) then
+    return true
+  end
+  return own ~= nil and budget.payer and amount <= (own[budget.id] or 0) and not recovering(budget)
+end
+
+local function rolls_free_in(budget, amount)
+  local line, level, excess = budget.line, budget.line.total, nil
+  if budget.hard then
+    excess = amount - room(level, budget)
+  else
+    excess = level.used + level.external - limit_of(level, budget) + 1
+  end
+  read_whole(line)
+  local last = now + 1
+  for _, start in ipairs(starts_of(line)) do
+    local cell = line.cells[start]
+    last = cell.counts_until
+    excess = excess - (budget.hard and taken(cell) or cell.used + cell.external)
+    if excess <= 0 then
+      break
+    end
+  end
+  return last - now
+end
+
+-- When a leg would fit if nothing else happened; -1 when it never would.
+local function fits_in(budget, amount)
+  if budget.index == 4 then
+    return max(1, budget.line.latest_expiry - now)
+  elseif budget.kind == 'sliding' then
+    return rolls_free_in(budget, amount)
+  end
+  local ends = 0
+  for _, cell in ipairs(budget.current) do
+    if amount > room(cell, budget) then
+      ends = max(ends, cell.ends)
+    end
+  end
+  if ends == FOREVER then
+    return -1
+  end
+  return (ends > 0 and ends or now + 1) - now
+end
+
+-- A denial: offer, budget or subject, cause, retry_after, fits_in, limit, left, unit, by_holds.
+local function denial(offer, budget, amount)
+  local fullest = budget.weighed[1]
+  for _, level in ipairs(budget.weighed) do
+    if taken(level) > taken(fullest) then
+      fullest = level
+    end
+  end
+  local limit, unit = limit_of(fullest, budget), UNITS[budget.index]
+  local left = max(0, limit - taken(fullest))
+  if budget.hard and amount > budget.limit then
+    return { offer, budget.id, 'too_large', -1, -1, budget.limit, left, unit, false }
+  elseif recovering(budget) then
+    local wait = meta.closed_until - now
+    return { offer, budget.id, 'recovering', wait, wait, limit, left, unit, false }
+  end
+  local wait, by_holds = fits_in(budget, amount), budget.hard
+  for _, level in ipairs(budget.weighed) do
+    by_holds = by_holds and amount <= room(level, budget) + level.held
+  end
+  local again = wait
+  if by_holds then
+    again = wait > 0 and min(SECOND, wait) or SECOND
+  end
+  return { offer, budget.id, budget.payer and 'tenant' or 'budget', again, wait, limit, left, unit, by_holds }
+end
+
+-- What one offer draws on for one payer, brought to now: its budgets, its legs on their current cells, its shape.
+local draws
+
+at_start(function()
+  draws = {}
+end)
+
+local function draw_at(place)
+  local draw = draws[place]
+  if draw then
+    return draw
+  end
+  local offer, plan, who, account, model, slot, places = unpack(request.draws[place])
+  local told, legs = {}, {}
+  draw = { place = place, offer = offer, plan = plan, who = who, subjects = { account, model, slot }, budgets = {}, legs = legs,
+    lease = 0 }
+  for number, budget_place in ipairs(places) do
+    local budget = budget_at(budget_place)
+    draw.budgets[number] = budget
+    if budget.index == 4 then
+      draw.lease = request.lease -- a place is lent, however long the hold was to live (I18)
+    end
+    for _, cell in ipairs(budget.current) do
+      legs[#legs + 1] = { line = budget.line, unit = budget.index, cell = cell }
+      local size = #told
+      told[size + 1], told[size + 2], told[size + 3] = budget.id, budget.index, cell.start
+    end
+  end
+  draw.shape = pack(told)
+  legs_by_shape[draw.shape] = legs
+  draws[place] = draw
+  return draw
+end
+
+-- The denial of an offer whose account, model or slot a vendor closed; the longest closing counts.
+local function closed(draw)
+  local subject, longest = nil, nil
+  for _, name in ipairs(draw.subjects) do
+    local closure = closures[name]
+    if closure and (not longest or closure[1] > longest[1]) then
+      subject, longest = name, closure
+    end
+  end
+  if not longest then
+    return nil
+  end
+  local wait = longest[1] - now
+  return { draw.offer, subject, 'closed:' .. longest[2], wait, wait, 0, 0, '', false }
+end
+
+local function lasts(refusal)
+  return refusal[5] < 0 and FOREVER or refusal[5]
+end
+
+-- Name the budget that keeps the offer out longest; one that waiting cannot cure beats all.
+local function explain(draw, amounts, own)
+  local longest = nil
+  for _, budget in ipairs(draw.budgets) do
+    local amount = amounts[budget.index]
+    if not admits(budget, amount, own) then
+      local found = denial(draw.offer, budget, amount)
+      if not longest or lasts(found) > lasts(longest) then
+        longest = found
+      end
+    end
+  end
+  return longest
+end
+
+local function refused(draw, amounts, own)
+  local refusal = any_closed and closed(draw) or nil
+  if refusal then
+    return refusal
+  end
+  for _, budget in ipairs(draw.budgets) do
+    if not admits(budget, amounts[budget.index], own) then
+      return explain(draw, amounts, own)
+    end
+  end
+  return nil
+end
+
+-- Return the first offer that fits, with its draw and amounts; and the denials of those before it. What is certain to
+-- have been admitted already always fits.
+local OFFERS_FROM, OFFER_SIZE = 8, 5
+
+local function first_fit(reserve, own, certain)
+  local denials = {}
+  for first = OFFERS_FROM, #reserve, OFFER_SIZE do
+    local place = reserve[first]
+    if type(place) == 'string' then
+      denials[#denials + 1] = { place, place, 'unknown_offer', -1, -1, 0, 0, '', false }
+    else
+      local draw = draw_at(place)
+      local amounts = in_units(reserve[first + 4], reserve[first + 1], reserve[first + 2], reserve[first + 3], 1)
+      local refusal = not certain and refused(draw, amounts, own) or nil
+      if not refusal then
+        return { draw = draw, first = first, amounts = amounts }, denials
+      end
+      denials[#denials + 1] = refusal
+    end
+  end
+  return nil, denials
+end

@@ -1,0 +1,137 @@
+-- A reserve: told again what it was told before, else decided, and perhaps in the place of another attempt.
+
+-- The columns of a reserve; offers follow, each as draw (or the name of an offer nobody knows), prompt, output, cost,
+-- requests.
+local ID, ITS_MARK, TTL, PATIENCE, KIND, DENIED_UNTIL, INSTEAD_OF = 1, 2, 3, 4, 5, 6, 7
+local DRY_RUN, DECLARED = 1, 2
+-- What was held when the state was lost may be declared for as long as a hold can live.
+local DECLARED_FOR = 3600000
+local denied_now
+
+at_start(function()
+  denied_now = {}
+end)
+
+-- What this attempt was told before, if it was (I6).
+local function repeated(reserve)
+  local hold = hold_of(reserve[ID])
+  if hold then
+    if hold[MARK] == reserve[ITS_MARK] then
+      return { 'held before', hold[OFFER], hold[EXPIRES], hold[VERSION], hold[PLAN], hold[PASSED_OVER],
+        hold[LEASE] }
+    end
+    return { 'refused', 'other contents', reserve[ID] }
+  end
+  if reserve[DENIED_UNTIL] > now then
+    return { 'remembered' }
+  end
+  local known = denied_now[reserve[ID]]
+  return known and known.mark == reserve[ITS_MARK] and { 'denied', known.denials } or nil
+end
+
+local function worth_waiting(reserve, denials)
+  local patience = reserve[PATIENCE]
+  if patience == 0 then
+    return false
+  end
+  for _, refusal in ipairs(denials) do
+    if refusal[9] or (refusal[5] >= 0 and refusal[5] <= patience) then
+      return true
+    end
+  end
+  return false
+end
+
+local function deny(reserve, denials)
+  if reserve[KIND] == DRY_RUN then
+    return { 'denied', denials }
+  end
+  if worth_waiting(reserve, denials) then
+    local soonest = nil
+    for _, refusal in ipairs(denials) do
+      if refusal[5] >= 0 then
+        soonest = min(soonest or refusal[5], refusal[5])
+      end
+    end
+    return { 'waiting', denials, now + (soonest or reserve[PATIENCE]) }
+  end
+  denied_now[reserve[ID]] = { mark = reserve[ITS_MARK], denials = denials }
+  return { 'denied', denials }
+end
+
+local function take(reserve, hold, draw, amounts)
+  local id, legs = reserve[ID], draw.legs
+  tell(reserve[KIND] == DECLARED and 'declare' or 'reserve', id, hold[OFFER], #legs)
+  for _, leg in ipairs(legs) do
+    local amount, cell = amounts[leg.unit], leg.cell
+    if reserve[KIND] == DECLARED and meta.closed_until > now then
+      local known = missing_of(leg.line.id, cell)
+      known.found = known.found + amount
+    end
+    book(leg.line, cell, 0, amount)
+    cell.kept = true
+    tell_move(leg.line, cell, 0, amount)
+  end
+  holds[id], changed_holds[id] = hold, hold
+  await_expiry(id, hold, legs)
+end
+
+local function hold_offer(reserve, fit, denials)
+  local draw, first = fit.draw, fit.first
+  local passed_over, lease = #denials > 0 and denials or 0, draw.lease
+  local expires = now + (lease > 0 and min(reserve[TTL], lease) or reserve[TTL])
+  if reserve[KIND] ~= DRY_RUN then
+    take(reserve, { 'held', reserve[ITS_MARK], draw.offer, draw.plan, request.version, expires, passed_over, '', '', lease,
+      draw.who, now, reserve[first + 1], reserve[first + 2], reserve[first + 3], reserve[first + 4], draw.shape },
+      draw, fit.amounts)
+  end
+  return { 'held', draw.place, expires, passed_over, reserve[KIND] ~= DRY_RUN and lease or 0 }
+end
+
+local function freed_by(moves)
+  local own = {}
+  for _, leg in ipairs(moves.legs) do
+    local left = -(moves.used[leg.unit] + moves.held[leg.unit])
+    if leg.cell and left > 0 then
+      own[leg.line.id] = (own[leg.line.id] or 0) + left
+    end
+  end
+  return own
+end
+
+-- Settle the attempt being replaced and admit its successor in one step. While the successor waits, the old attempt
+-- keeps what it holds, so that no neighbour can take it.
+local function replace(reserve)
+  local answer, ending = ending_of(reserve[INSTEAD_OF])
+  if answer and answer[1] == 'refused' then
+    return answer
+  end
+  local moves = ending and ending.moves or { legs = {} }
+  book_moves(moves, 1)
+  local fit, denials = first_fit(reserve, freed_by(moves), false)
+  if reserve[KIND] == DRY_RUN or (not fit and worth_waiting(reserve, denials)) then
+    book_moves(moves, -1)
+  elseif ending then
+    record(ending)
+  end
+  if not fit then
+    return deny(reserve, denials)
+  end
+  return hold_offer(reserve, fit, denials)
+end
+
+-- What was admitted once, and is declared after a loss, is not asked whether it fits.
+local function reserve_one(reserve)
+  local known = reserve[KIND] ~= DRY_RUN and repeated(reserve) or nil
+  if known then
+    return known
+  elseif reserve[INSTEAD_OF] ~= 0 then
+    return replace(reserve)
+  end
+  local certain = reserve[KIND] == DECLARED and meta.lost_at > 0 and now < meta.lost_at + DECLARED_FOR
+  local fit, denials = first_fit(reserve, nil, certain)
+  if not fit then
+    return deny(reserve, denials)
+  end
+  return hold_offer(reserve, fit, denials)
+end
