@@ -86,12 +86,12 @@ async def test_who_came_first_is_served_first(callers: Callers) -> None:
 
 
 async def test_only_the_deadline_ends_a_wait_with_an_error_that_says_so(callers: Callers) -> None:
-    first = await busy(callers, 3_000)
-    error = await refusal(callers.generate("say: late", use_case="alone", timeout=1.5))
+    first = await busy(callers, 12_000)
+    error = await refusal(callers.generate("say: late", use_case="alone", timeout=4))
     assert (error.reason, error.code) == (Reason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
     assert "s for a turn at ollama/llama3.1:8b; the deadline leaves no time for an answer" in error.message
     body = {"model": "use_case:alone", "messages": [{"role": "user", "content": "say: late"}]}
-    reply = await callers.http.post("/v1/chat/completions", json=body, headers={"x-request-timeout": "1"})
+    reply = await callers.http.post("/v1/chat/completions", json=body, headers={"x-request-timeout": "3"})
     assert reply.status_code == 504
     assert "for a turn at ollama/llama3.1:8b" in reply.json()["error"]["message"]
     assert said((await first).completion) == "0"

@@ -38,7 +38,7 @@ async def test_a_use_case_of_its_own_budget_is_refused_whoever_could_serve(calle
 
 async def test_a_deadline_shorter_than_any_answer_passes_and_the_hold_is_settled(callers: Callers) -> None:
     await callers.simulator.set_latency("openai", first_token_ms=5_000)
-    error = await refusal(callers.generate("tokens: 5", use_case="late", timeout=0.4))
+    error = await refusal(callers.generate("tokens: 5", use_case="late", timeout=1.5))
     assert error.code == "DEADLINE_EXCEEDED"
     await callers.settled()
     spent = await callers.spend("use_case", "outcome")

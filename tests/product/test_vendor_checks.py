@@ -130,7 +130,7 @@ def test_one_vendor_gets_one_short_call_to_its_cheapest_model_that_is_accounted_
     began = time.monotonic()
     done = few.command(group, "check", name)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     (called,) = few.tap.chats
     assert called.vendor == "gemini"
     (line,) = [line for line in done.stdout.splitlines() if line.endswith(": ok")]

@@ -17,4 +17,4 @@ def test_a_collector_that_is_away_holds_up_the_end_of_a_process_for_a_moment_onl
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", SCRIPT], timeout=30, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20

@@ -60,7 +60,7 @@ async def test_silence_ends_the_call_in_time(speaker):
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             await listener.next(0.1)
-        assert 0.09 < time.monotonic() - began < 1.0
+        assert 0.09 < time.monotonic() - began < 5
         await asyncio.wait_for(speaker.left.wait(), 5)
 
 

@@ -1,6 +1,7 @@
 """A local model never refuses: who finds no room waits for a turn, in the order of arrival, until the own deadline."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -93,16 +94,18 @@ async def test_streams_wait_their_turn_too(only_home):
 
 
 async def test_only_the_deadline_ends_a_wait_and_the_error_says_for_what_it_was(only_home):
+    for _ in range(8):
+        only_home.tools.estimator.answered("home/llama", 1.0)  # the rest, for a slow machine to say so in
     gate = occupied(only_home)
     first = await begun(only_home)
     began = asyncio.get_running_loop().time()
-    error = await only_home.failure(timeout=1.0)
+    error = await only_home.failure(timeout=2.0)
     waited = asyncio.get_running_loop().time() - began
     gate.set()
     await first
-    assert 0.7 < waited < 1.0
+    assert 0.7 < waited < 2.0
     assert (error.reason, error.code) == (Reason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
-    assert error.message.startswith("waited 0.8 s for a turn at home/llama")
+    assert re.match(r"waited [01]\.\d s for a turn at home/llama", error.message)
     route = error.detail(router_pb2.RouteFailure).route
     assert (len(route.attempts), route.skipped) == (0, {"budget": 1})
     assert len(only_home.provider("home").calls) == 1
@@ -110,12 +113,12 @@ async def test_only_the_deadline_ends_a_wait_and_the_error_says_for_what_it_was(
 
 async def test_a_wait_leaves_the_time_an_answer_usually_takes(only_home):
     for _ in range(8):
-        only_home.tools.estimator.answered("home/llama", 0.4)
+        only_home.tools.estimator.answered("home/llama", 2.0)
     gate = occupied(only_home)
     first = await begun(only_home)
     began = asyncio.get_running_loop().time()
-    assert (await only_home.failure(timeout=1.2)).reason is Reason.DEADLINE_EXCEEDED
-    assert asyncio.get_running_loop().time() - began < 0.9
+    assert (await only_home.failure(timeout=4.0)).reason is Reason.DEADLINE_EXCEEDED
+    assert asyncio.get_running_loop().time() - began < 3.5
     gate.set()
     await first
 

@@ -41,7 +41,7 @@ def test_a_model_named_alone_is_called_at_its_price(intent, tier):
 async def test_silence_until_the_callers_own_deadline_is_told_as_the_deadline(whole):
     async with house(catalog(vendor("alpha", model("one")))) as running:
         running.provider("alpha").script.extend([hangs()])
-        error = await running.failure(timeout=0.25) if whole else (await running.stream(timeout=0.25)).error
+        error = await running.failure(timeout=0.8) if whole else (await running.stream(timeout=0.8)).error
     assert (error.reason, error.code) == (Reason.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
     failure = error.detail(router_pb2.RouteFailure)
     assert [(attempt.outcome, attempt.reason) for attempt in failure.route.attempts] == [("unknown", "VENDOR_SILENT")]

@@ -395,8 +395,8 @@ async def test_a_provider_service_that_dies_during_a_call_may_have_spent(two, wh
 async def test_a_first_offer_that_hangs_leaves_time_for_the_second(two, whole, deaf):
     script(two, "alpha", hangs(deaf=deaf))
     began = time.monotonic()
-    told = await (two.generate(timeout=2.0) if whole else two.stream(timeout=2.0))
-    assert time.monotonic() - began < 1.6
+    told = await (two.generate(timeout=4.0) if whole else two.stream(timeout=4.0))
+    assert time.monotonic() - began < 3.9
     route = told.route if whole else told.finish.route
     assert outcomes(route) == [(FIRST, "unknown", "VENDOR_SILENT"), (SECOND, "served", "")]
 
@@ -404,7 +404,7 @@ async def test_a_first_offer_that_hangs_leaves_time_for_the_second(two, whole, d
 async def test_silence_that_the_callers_own_deadline_cut_short_is_no_fault_of_the_endpoint():
     async with house(TWO, settings=Settings(failures_in_a_row=1)) as running:
         script(running, "alpha", hangs())
-        await running.generate(timeout=0.4)
+        await running.generate(timeout=1.4)
         assert running.tools.breakers.admits("alpha")
         script(running, "alpha", hangs())
         await running.generate(timeout=3.0)
@@ -414,8 +414,8 @@ async def test_silence_that_the_callers_own_deadline_cut_short_is_no_fault_of_th
 async def test_an_attempt_is_told_how_long_it_may_be_silent(two):
     await two.stream(timeout=5.0)
     target = two.provider("alpha").calls[0].request.target
-    assert round(target.first_token_timeout.ToMicroseconds(), -3) == 300_000
-    assert round(target.idle_timeout.ToMicroseconds(), -3) == 300_000
+    assert round(target.first_token_timeout.ToMicroseconds(), -3) == 1_000_000
+    assert round(target.idle_timeout.ToMicroseconds(), -3) == 1_000_000
     assert target.model == "one"
 
 
@@ -423,7 +423,7 @@ async def test_a_hold_outlives_its_request_a_little_and_never_more_than_an_attem
     await two.generate(timeout=5.0)
     await two.generate(timeout=3600.0)
     short, long = (reserve.ttl.seconds for reserve in two.quota.reserves)
-    assert 33 <= short <= 35
+    assert 30 < short <= 35
     assert long == 40
 
 
@@ -487,7 +487,7 @@ async def test_a_local_model_at_the_end_waits_its_turn():
         assert (await running.failure(timeout=5.0)).reason is Reason.BUDGET_EXHAUSTED
         at_once, patient = running.quota.reserves
         assert not at_once.HasField("patience")
-        assert 4.5 < patient.patience.seconds + patient.patience.nanos / 1e9 < 5.0
+        assert 2.0 < patient.patience.seconds + patient.patience.nanos / 1e9 < 5.0
 
 
 async def test_an_answer_without_usage_is_charged_by_estimate_and_flagged(two):

@@ -111,7 +111,7 @@ async def test_an_end_is_a_clean_close_without_a_finish(sim, stream, vendor):
 @pytest.mark.parametrize("vendor", VENDORS)
 async def test_a_stall_is_silence_on_an_open_connection(sim, stream, vendor):
     await sim.set_faults(vendor, [{"kind": "stall", "after_tokens": 5}])
-    text, error = await stream(vendor, timeout=0.3)
+    text, error = await stream(vendor, timeout=0.6)
     assert isinstance(error, httpx.ReadTimeout)
     assert words(text) == 5
 
@@ -119,7 +119,7 @@ async def test_a_stall_is_silence_on_an_open_connection(sim, stream, vendor):
 @pytest.mark.parametrize("vendor", VENDORS)
 async def test_a_hang_accepts_and_says_nothing(sim, stream, vendor):
     await sim.set_faults(vendor, [{"kind": "hang"}])
-    text, error = await stream(vendor, timeout=0.3)
+    text, error = await stream(vendor, timeout=0.6)
     assert isinstance(error, httpx.ReadTimeout)
     assert text == ""
     assert (await sim.state(vendor))["arrivals"] == 1
