@@ -189,8 +189,10 @@ def _data_policy(demand: Demand, planned: Planned) -> Verdict:
 
 def _capability(demand: Demand, planned: Planned) -> Verdict:
     model = planned.offer.model
-    if model.listed:
-        return None  # nobody knows what it can do; the vendor will say
+    if model.listed:  # what its list says nothing about, the vendor will say
+        missing = demand.needs & model.lacks
+        told = f"{planned.offer.ref} has no {', '.join(sorted(missing))}, says its vendor's list"
+        return ("capability", told) if missing else None
     if model.embeds is not demand.embeds:
         made = "embeddings, not answers" if model.embeds else "answers, not embeddings"
         return "capability", f"{planned.offer.ref} makes {made}"
