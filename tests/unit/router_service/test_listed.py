@@ -113,7 +113,7 @@ async def test_a_price_that_the_list_tells_is_held_against_the_caps(running):
     error = await running.failure(model="hub/maker/new", tier=router_pb2.TIER_ECONOMY)
     assert (error.reason, error.message) == (
         Reason.NO_OFFER,
-        "2.5 USD per 1M blended; the cap of tier economy is 0.4",
+        "2.5 USD per 1M blended; the cap of tier economy is 1",
     )
     assert (await running.generate(model="hub/maker/new", max_cost_nanos=CENT)).completion.usage.cost_nanos == 280_000
     assert "the request allows 1" in (await running.failure(model="hub/maker/new", max_cost_nanos=1)).message
