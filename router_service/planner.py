@@ -66,11 +66,15 @@ class Plan:
     shared: tuple[str, ...] = ()
 
     def why_not_first(self) -> str:
-        """Say why the first choice was left out, or nothing if it was not."""
+        """Say why the first choice was left out, or nothing if it was not.
+
+        Of several keys, one whose plan includes the model knows more than one whose plan does not.
+        """
         first = f"{self.first}"
         if any(planned.offer.model_text == first for planned in self.offers):
             return ""
-        return next((e.detail for e in self.excluded if e.text.partition("#")[0] == first), "")
+        excluded = [e for e in self.excluded if e.text.partition("#")[0] == first]
+        return next((e.detail for e in sorted(excluded, key=lambda e: e.reason == "plan")), "")
 
 
 # A filter returns None, or the reason code and its particulars.
