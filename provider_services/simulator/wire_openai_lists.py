@@ -7,7 +7,7 @@ from typing import Any
 from provider_services.simulator.rows import ModelRow
 
 Listed = dict[str, Any]
-HOST = "hf-inference"
+HOST = "nscale"
 
 
 def _plain(model: ModelRow, owner: str) -> Listed:

@@ -243,7 +243,7 @@ def test_a_router_to_hosts_lists_a_model_once_with_all_of_its_hosts():
     rows = {row["id"]: row for row in wire_openai_lists.listed("providers", models, "router")["data"]}
     assert set(rows) == {"m", "n"}
     assert [(host["provider"], host["pricing"]) for host in rows["m"]["providers"]] == [
-        ("hf-inference", {"input": 1, "output": 2}),
+        ("nscale", {"input": 1, "output": 2}),
         ("fast", {"input": 0.5, "output": 3}),
     ]
     assert "pricing" not in rows["n"]["providers"][0]
