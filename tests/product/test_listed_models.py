@@ -1,4 +1,7 @@
-"""The live lists of vendors: what stands only there may be pinned, at the price that is told there."""
+"""The live lists of vendors: what stands only there may be pinned, at the price that is told there.
+
+The list of a local server is tried where such a server is, in test_local_server.py.
+"""
 
 import json
 from fractions import Fraction
@@ -18,7 +21,6 @@ PRICED = {
 }
 # One whose price varies, and one whose host tells none.
 UNPRICED = [("openrouter", "openrouter/auto"), ("huggingface", "zai-org/GLM-4.7")]
-LOCAL = ("ollama", "qwen3:4b")
 EACH_PRICED = pytest.mark.parametrize(("vendor", "name"), list(PRICED))
 EACH_UNPRICED = pytest.mark.parametrize(("vendor", "name"), UNPRICED)
 NANOS = 10**9
@@ -70,16 +72,6 @@ def test_the_listed_price_is_what_tiers_cap_and_what_a_plan_expects(whole):
     assert "0.7 USD per 1M blended; the cap of tier economy is 0.4" in refused.message
     served = whole.generate(model="openrouter/openai/gpt-4.1-mini", tier=TIERS["standard"])
     assert served.route.model == "openai/gpt-4.1-mini"
-
-
-@pytest.mark.product("P-MODEL-8")
-def test_a_model_that_only_the_local_server_lists_may_be_pinned_and_costs_nothing(whole, catalogue):
-    vendor, name = LOCAL
-    assert name not in catalogue.vendors[vendor].models
-    for cap in ({"tier": TIERS["free"]}, {"max_cost_nanos": 0}, {}):
-        response = whole.generate(model=f"{vendor}/{name}", **cap)
-        assert (response.route.vendor, response.route.model) == LOCAL
-        assert (response.route.total_cost_nanos, response.completion.usage.unpriced) == (0, False)
 
 
 @EACH_UNPRICED
