@@ -88,6 +88,7 @@ class Model:
     `reply_name` is what short replies call it; empty means its id.
 
     `listed` says that no row knows it: it stands in the vendor's own list, and may be pinned behind the vendor's name.
+    Of what it can do, `capabilities` are what that list says and `lacks` what it denies; it may have any other.
     """
 
     id: str
@@ -111,6 +112,7 @@ class Model:
     source: str = ""
     date: str = ""
     listed: bool = False
+    lacks: frozenset[str] = frozenset()
 
     @property
     def embeds(self) -> bool:

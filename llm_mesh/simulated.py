@@ -4,6 +4,7 @@ from typing import Any
 
 from catalog.model import Catalog, Model
 
+USD = 10**9  # nano-dollars
 DIMENSIONS = 1024  # of made-up vectors, where the catalogue does not say how long real ones are
 
 
@@ -26,4 +27,6 @@ def _row(model: Model) -> dict[str, Any]:
         row["context"] = model.context_window
     if model.max_output_tokens:
         row["max_output"] = model.max_output_tokens
+    if model.price is not None:
+        row["price"] = [model.price.input / USD, model.price.output / USD]
     return row | {"reasoning": "reasoning" in model.capabilities}

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from llmmesh.provider.v1.provider_pb2 import DescribeResponse
 
@@ -47,6 +47,7 @@ class Discovery:
         self._models: Sequence[DescribeResponse.DiscoveredModel] = ()
         self._problem = ""
         self._silences = 0
+        self._unread: Mapping[str, str] = {}
         self._asked = float("-inf")
         self._asking = asyncio.Lock()
 
@@ -78,6 +79,7 @@ class Discovery:
             log.warning("no list of models", vendor=self._vendor.id, why=self._problem, local=self._vendor.local)
         elif before and not self._problem:
             log.info("lists its models again", vendor=self._vendor.id)
+        self._tell_of_prices()
         now = int(self._clock.now())
         for model in self._models:
             model.listed_at.FromSeconds(now)
@@ -87,6 +89,14 @@ class Discovery:
         self._silences += 1
         silent = error.reason in (Reason.VENDOR_SILENT, Reason.VENDOR_INCOMPLETE)
         return silent and bool(self._models) and not self._problem and self._silences < SILENCES
+
+    def _tell_of_prices(self) -> None:
+        """Log which prices of the list could not be read, once as long as they are the same."""
+        unread = {model.id: model.price_problem for model in self._models if model.price_problem}
+        if unread and unread != self._unread:
+            model, why = next(iter(unread.items()))
+            log.warning("prices not read", vendor=self._vendor.id, models=len(unread), first=model, why=why)
+        self._unread = unread
 
     @property
     def models(self) -> Sequence[DescribeResponse.DiscoveredModel]:

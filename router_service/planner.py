@@ -66,11 +66,15 @@ class Plan:
     shared: tuple[str, ...] = ()
 
     def why_not_first(self) -> str:
-        """Say why the first choice was left out, or nothing if it was not."""
+        """Say why the first choice was left out, or nothing if it was not.
+
+        Of several keys, one whose plan includes the model knows more than one whose plan does not.
+        """
         first = f"{self.first}"
         if any(planned.offer.model_text == first for planned in self.offers):
             return ""
-        return next((e.detail for e in self.excluded if e.text.partition("#")[0] == first), "")
+        excluded = [e for e in self.excluded if e.text.partition("#")[0] == first]
+        return next((e.detail for e in sorted(excluded, key=lambda e: e.reason == "plan")), "")
 
 
 # A filter returns None, or the reason code and its particulars.
@@ -189,8 +193,10 @@ def _data_policy(demand: Demand, planned: Planned) -> Verdict:
 
 def _capability(demand: Demand, planned: Planned) -> Verdict:
     model = planned.offer.model
-    if model.listed:
-        return None  # nobody knows what it can do; the vendor will say
+    if model.listed:  # what its list says nothing about, the vendor will say
+        missing = demand.needs & model.lacks
+        told = f"{planned.offer.ref} has no {', '.join(sorted(missing))}, says its vendor's list"
+        return ("capability", told) if missing else None
     if model.embeds is not demand.embeds:
         made = "embeddings, not answers" if model.embeds else "answers, not embeddings"
         return "capability", f"{planned.offer.ref} makes {made}"

@@ -58,6 +58,7 @@ class _Connection:
     stub: provider_pb2_grpc.ProviderServiceAsyncStub
     state: VendorState = UNDESCRIBED
     described_at: float | None = None
+    models: Sequence[provider_pb2.DescribeResponse.DiscoveredModel] = ()
     # Several, for replicas answer in turns; a restarted one is new.
     incarnations: deque[str] = field(default_factory=lambda: deque(maxlen=INCARNATIONS))
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -250,12 +251,21 @@ class Vendors:
             return
         connection.described_at = self._clock.now()
         connection.state = vendor_state(connection.vendor, described)
-        found = listed.read(described.models)
-        if found and found != self._lists.get(connection.vendor.id):
-            self._lists = {**self._lists, connection.vendor.id: found}
+        self._note_list(connection, described.models)
         if described.incarnation and described.incarnation not in connection.incarnations:
             connection.incarnations.append(described.incarnation)
             self._renewed(connection.vendor.id, connection.state.slots)
+
+    def _note_list(
+        self, connection: _Connection, models: Sequence[provider_pb2.DescribeResponse.DiscoveredModel]
+    ) -> None:
+        """Keep what a vendor lists; the same list is repeated for minutes, and reading it takes milliseconds."""
+        if not models or models == connection.models:
+            return
+        connection.models = models
+        found = listed.read(models)
+        if found != self._lists.get(connection.vendor.id):
+            self._lists = {**self._lists, connection.vendor.id: found}
 
 
 async def _whole(connection: _Connection, call: grpc.aio.UnaryUnaryCall[Any, WholeT]) -> WholeT:

@@ -166,4 +166,4 @@ class Dialect(Protocol):
         """Write the request that lists the vendor's models, which also tells whether a key is accepted."""
 
     def decode_models(self, reply: HttpReply) -> list[DescribeResponse.DiscoveredModel]:
-        """Read that list; what is not a model is left out."""
+        """Read that list; what is not a model is left out. Raises VendorFault when it is no list."""

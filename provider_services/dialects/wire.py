@@ -73,6 +73,20 @@ def mapping(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
+def rows(body: Json, key: str) -> list[Json]:
+    """Return the objects a list of a vendor holds, whatever else stands among them.
+
+    A list is bare or stands under the key; without the key it is empty. Raises VendorFault VENDOR_SERVER when there is
+    something else.
+    """
+    found = body.get(key) if isinstance(body, dict) else body
+    if found is None and isinstance(body, dict):
+        return []
+    if not isinstance(found, list):
+        raise nonsense("the vendor's list of models has an unknown shape")
+    return [row for row in found if isinstance(row, dict)]
+
+
 def schema(text: str, field: str) -> msgspec.Raw | None:
     """Return a JSON Schema as the caller wrote it, to be embedded as it is; None when it says nothing.
 

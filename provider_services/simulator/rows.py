@@ -34,6 +34,7 @@ class AuthRow(Row, frozen=True):
 class ModelRow(Row, frozen=True):
     """One hosted model; `version` is the dated name the vendor answers with.
 
+    `price` is in US dollars per million tokens, into and out of it, for lists that tell prices.
     Vectors have `dimensions` unless more or fewer are asked for, `most_dimensions` at most.
     A model that reasons does so unless it is told not to; with `when_asked`, only if it is asked to. It heeds any word
     for that, or only the `switch` that is named.
@@ -55,6 +56,7 @@ class ModelRow(Row, frozen=True):
     created: int = 1_750_000_000
     parameters: str = ""
     family: str = ""
+    price: tuple[float, float] | None = None
 
     @property
     def answers_as(self) -> str:

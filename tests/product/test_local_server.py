@@ -107,11 +107,13 @@ def test_it_is_active_as_soon_as_it_answers_and_its_own_models_are_listed(custom
     assert customer.command("models", "--vendor", "local").stdout.count("ollama/") == len(PULLED)
 
 
-@pytest.mark.product("P-OPS-16")
-def test_any_of_its_models_may_be_pinned_whole_and_streamed_for_nothing(customer):
+@pytest.mark.product("P-OPS-16", "P-MODEL-8")
+def test_any_of_its_models_may_be_pinned_whole_and_streamed_for_nothing(customer, catalogue):
+    assert any(model not in catalogue.vendors["ollama"].models for model in PULLED)
     for model in PULLED:
         reply = customer.generate("say: at home", model=f"ollama/{model}", tier=router_pb2.TIER_FREE)
         assert (reply.route.vendor, reply.route.model, reply.route.total_cost_nanos) == ("ollama", model, 0)
+        assert not reply.completion.usage.unpriced
         assert spoken(customer.stream("say: at home", model=f"local/{model}")) == "at home"
     refused = customer.refused(model="ollama/qwen3:400b")
     assert (refused.reason, refused.metadata["closest"].split(", ")[0]) == (Reason.UNKNOWN_MODEL, "ollama/qwen3:4b")

@@ -14,12 +14,11 @@ def encode(subject: Subject) -> HttpRequest:
 
 
 def decode(reply: HttpReply) -> list[DescribeResponse.DiscoveredModel]:
-    """Read the list."""
-    rows = wire.mapping(wire.decode(reply.body)).get("data")
+    """Read the list; raises VendorFault when it is none."""
     return [
         DescribeResponse.DiscoveredModel(
             id=wire.text(row.get("id")), context_window=wire.count(row.get("max_input_tokens"))
         )
-        for row in (rows if isinstance(rows, list) else ())
-        if isinstance(row, dict) and wire.text(row.get("id"))
+        for row in wire.rows(wire.decode(reply.body), "data")
+        if wire.text(row.get("id"))
     ]

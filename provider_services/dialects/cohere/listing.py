@@ -15,11 +15,11 @@ def encode(subject: Subject) -> HttpRequest:
 
 
 def decode(reply: HttpReply) -> list[DescribeResponse.DiscoveredModel]:
-    """Read the list; models for neither chat nor vectors are left out."""
+    """Read the list; models for neither chat nor vectors are left out. Raises VendorFault when it is none."""
     return [
         DescribeResponse.DiscoveredModel(id=row["name"], context_window=wire.count(row.get("context_length")))
-        for row in wire.mapping(wire.decode(reply.body)).get("models") or ()
-        if isinstance(row, dict) and isinstance(row.get("name"), str) and _used(row.get("endpoints"))
+        for row in wire.rows(wire.decode(reply.body), "models")
+        if isinstance(row.get("name"), str) and _used(row.get("endpoints"))
     ]
 
 

@@ -14,12 +14,15 @@ def encode(subject: Subject) -> HttpRequest:
 
 
 def decode(reply: HttpReply) -> list[DescribeResponse.DiscoveredModel]:
-    """Read the list."""
-    rows = wire.mapping(wire.decode(reply.body)).get("models") or ()
+    """Read the list; raises VendorFault when it is none."""
     return [
         DescribeResponse.DiscoveredModel(
             id=wire.text(row.get("name")).removeprefix("models/"), context_window=wire.count(row.get("inputTokenLimit"))
         )
-        for row in rows
-        if isinstance(row, dict) and METHODS & set(row.get("supportedGenerationMethods") or ())
+        for row in wire.rows(wire.decode(reply.body), "models")
+        if _used(row.get("supportedGenerationMethods"))
     ]
+
+
+def _used(methods: object) -> bool:
+    return isinstance(methods, list) and not METHODS.isdisjoint(map(str, methods))

@@ -170,4 +170,5 @@ def test_no_json_crashes_it(value: Any) -> None:
     with contextlib.suppress(VendorFault):
         DIALECT.decode(call(), reply(json.dumps(value)))
     assert DIALECT.classify(Subject("acme"), reply(json.dumps(value), 400)).reason
-    assert DIALECT.decode_models(reply(json.dumps({"data": value}))) is not None
+    with contextlib.suppress(VendorFault):
+        DIALECT.decode_models(reply(json.dumps({"data": value})))

@@ -126,6 +126,14 @@ def test_an_offer_is_left_out_with_its_reason_and_particulars(known, intent, rea
     assert made.why_not_first() == why
 
 
+def test_of_several_keys_one_whose_plan_includes_the_model_says_why_it_was_left_out():
+    plans = {"free": Plan("free", models=("other-*",)), "paid": Plan("paid")}
+    known = catalog(vendor("alpha", model("one", price=None), plans=plans, plan="free"))
+    made = plan(known, states={"alpha": VendorState(slots=(1, 2))}, plans={"alpha": {2: "paid"}})
+    assert reasons(made) == {"alpha/one#1": "plan", "alpha/one#2": "unpriced"}
+    assert made.why_not_first() == "the price of alpha/one is unknown"
+
+
 FITTING = [
     (one(retired_on=TODAY + dt.timedelta(days=1)), {}),
     (catalog(vendor("alpha", model("one"), retired_on=TODAY + dt.timedelta(days=1))), {}),

@@ -6,6 +6,9 @@ import struct
 
 import pytest
 
+from provider_services.simulator import wire_openai_lists
+from provider_services.simulator.rows import ModelRow
+
 GROQ = {"authorization": "Bearer gsk_test_0001"}
 OPENAI = {"authorization": "Bearer sk-test-0002"}
 TOOL = {
@@ -218,3 +221,29 @@ async def test_embeddings_come_as_numbers_or_as_base64_of_them(http):
 async def test_an_unknown_path_is_the_vendors_own_404(http):
     response = await http.post("/openai/v1/chat/compilations", headers=OPENAI)
     assert (response.status_code, response.json()["error"]["type"]) == (404, "invalid_request_error")
+
+
+async def test_a_go_between_lists_what_a_token_costs_and_says_when_that_varies(sim, http):
+    listed = {model["id"]: model for model in (await http.get("/openrouter/api/v1/models")).json()["data"]}
+    mini = listed["openai/gpt-4.1-mini"]
+    assert mini["pricing"] == {"prompt": "0.0000004", "completion": "0.0000016"}
+    assert mini["top_provider"] == {"context_length": 1_047_576, "max_completion_tokens": 32_768}
+    assert "tools" in mini["supported_parameters"]
+    assert "reasoning" not in mini["supported_parameters"]
+    assert listed["openrouter/auto"]["pricing"] == {"prompt": "-1", "completion": "-1"}
+    assert {float(price) for price in listed["qwen/qwen3-coder:free"]["pricing"].values()} == {0}
+
+
+def test_a_router_to_hosts_lists_a_model_once_with_all_of_its_hosts():
+    models = (
+        ModelRow(id="m", price=(1, 2), context=8),
+        ModelRow(id="n"),
+        ModelRow(id="m:fast", price=(0.5, 3)),
+    )
+    rows = {row["id"]: row for row in wire_openai_lists.listed("providers", models, "router")["data"]}
+    assert set(rows) == {"m", "n"}
+    assert [(host["provider"], host["pricing"]) for host in rows["m"]["providers"]] == [
+        ("nscale", {"input": 1, "output": 2}),
+        ("fast", {"input": 0.5, "output": 3}),
+    ]
+    assert "pricing" not in rows["n"]["providers"][0]

@@ -648,13 +648,37 @@ class DescribeResponse(_message.Message):
         ID_FIELD_NUMBER: _builtins.int
         CONTEXT_WINDOW_FIELD_NUMBER: _builtins.int
         LISTED_AT_FIELD_NUMBER: _builtins.int
+        MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+        PRICE_FIELD_NUMBER: _builtins.int
+        PRICE_PROBLEM_FIELD_NUMBER: _builtins.int
+        CAPABILITIES_FIELD_NUMBER: _builtins.int
+        LACKS_FIELD_NUMBER: _builtins.int
+        RETIRED_ON_FIELD_NUMBER: _builtins.int
         id: _builtins.str
         """The vendor's id of it."""
         context_window: _builtins.int
         """Longest prompt in tokens, 0 when unknown."""
+        max_output_tokens: _builtins.int
+        """Longest answer in tokens, 0 when unknown."""
+        price_problem: _builtins.str
+        """What of its price could not be read, for people; empty when all could."""
+        retired_on: _builtins.str
+        """The day it ends or ended, such as "2026-10-23"; empty when the list names none."""
         @_builtins.property
         def listed_at(self) -> _timestamp_pb2.Timestamp:
             """When it was listed."""
+
+        @_builtins.property
+        def price(self) -> Global___DescribeResponse.Price:
+            """What it costs by the list; unset when the list does not say, says that it varies, or cannot be read."""
+
+        @_builtins.property
+        def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """What it can do by the list, in the words of an intent's requirements."""
+
+        @_builtins.property
+        def lacks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """What it cannot do by the list, likewise. Of what is named in neither, the list says nothing."""
 
         def __init__(
             self,
@@ -662,12 +686,110 @@ class DescribeResponse(_message.Message):
             id: _builtins.str = ...,
             context_window: _builtins.int = ...,
             listed_at: _timestamp_pb2.Timestamp | None = ...,
+            max_output_tokens: _builtins.int = ...,
+            price: Global___DescribeResponse.Price | None = ...,
+            price_problem: _builtins.str = ...,
+            capabilities: _abc.Iterable[_builtins.str] | None = ...,
+            lacks: _abc.Iterable[_builtins.str] | None = ...,
+            retired_on: _builtins.str = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["listed_at", b"listed_at"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["listed_at", b"listed_at", "price", b"price"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["context_window", b"context_window", "id", b"id", "listed_at", b"listed_at"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "context_window", b"context_window", "id", b"id", "lacks", b"lacks", "listed_at", b"listed_at", "max_output_tokens", b"max_output_tokens", "price", b"price", "price_problem", b"price_problem", "retired_on", b"retired_on"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Price(_message.Message):
+        """What a listed model costs, in billionths of a US dollar per million tokens."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        INPUT_NANOS_FIELD_NUMBER: _builtins.int
+        OUTPUT_NANOS_FIELD_NUMBER: _builtins.int
+        CACHED_INPUT_NANOS_FIELD_NUMBER: _builtins.int
+        CACHE_WRITE_NANOS_FIELD_NUMBER: _builtins.int
+        REQUEST_NANOS_FIELD_NUMBER: _builtins.int
+        LONG_CONTEXT_FIELD_NUMBER: _builtins.int
+        input_nanos: _builtins.int
+        """A token of the prompt."""
+        output_nanos: _builtins.int
+        """A token of the answer."""
+        cached_input_nanos: _builtins.int
+        """A token of the prompt that is read from the vendor's cache. Unset means like any other."""
+        cache_write_nanos: _builtins.int
+        """A token of the prompt that is written to the vendor's cache, likewise."""
+        request_nanos: _builtins.int
+        """A request, in billionths of a US dollar."""
+        @_builtins.property
+        def long_context(self) -> Global___DescribeResponse.LongContext:
+            """What takes the place of these for longer prompts. Unset means nothing."""
+
+        def __init__(
+            self,
+            *,
+            input_nanos: _builtins.int = ...,
+            output_nanos: _builtins.int = ...,
+            cached_input_nanos: _builtins.int | None = ...,
+            cache_write_nanos: _builtins.int | None = ...,
+            request_nanos: _builtins.int = ...,
+            long_context: Global___DescribeResponse.LongContext | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_write_nanos", b"_cache_write_nanos", "_cached_input_nanos", b"_cached_input_nanos", "cache_write_nanos", b"cache_write_nanos", "cached_input_nanos", b"cached_input_nanos", "long_context", b"long_context"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_write_nanos", b"_cache_write_nanos", "_cached_input_nanos", b"_cached_input_nanos", "cache_write_nanos", b"cache_write_nanos", "cached_input_nanos", b"cached_input_nanos", "input_nanos", b"input_nanos", "long_context", b"long_context", "output_nanos", b"output_nanos", "request_nanos", b"request_nanos"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__cache_write_nanos: _TypeAlias = _typing.Literal["cache_write_nanos"]  # noqa: Y015
+        _WhichOneofArgType__cache_write_nanos: _TypeAlias = _typing.Literal["_cache_write_nanos", b"_cache_write_nanos"]  # noqa: Y015
+        _WhichOneofReturnType__cached_input_nanos: _TypeAlias = _typing.Literal["cached_input_nanos"]  # noqa: Y015
+        _WhichOneofArgType__cached_input_nanos: _TypeAlias = _typing.Literal["_cached_input_nanos", b"_cached_input_nanos"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_nanos) -> _WhichOneofReturnType__cache_write_nanos | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__cached_input_nanos) -> _WhichOneofReturnType__cached_input_nanos | None: ...
+
+    @_typing.final
+    class LongContext(_message.Message):
+        """What a listed model costs once a prompt is long, in the same unit."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ABOVE_FIELD_NUMBER: _builtins.int
+        INPUT_NANOS_FIELD_NUMBER: _builtins.int
+        OUTPUT_NANOS_FIELD_NUMBER: _builtins.int
+        CACHED_INPUT_NANOS_FIELD_NUMBER: _builtins.int
+        CACHE_WRITE_NANOS_FIELD_NUMBER: _builtins.int
+        above: _builtins.int
+        """The longest prompt, in tokens, that does not cost this."""
+        input_nanos: _builtins.int
+        """A token of the prompt."""
+        output_nanos: _builtins.int
+        """A token of the answer."""
+        cached_input_nanos: _builtins.int
+        """A token of the prompt that is read from the vendor's cache. Unset means like any other."""
+        cache_write_nanos: _builtins.int
+        """A token of the prompt that is written to the vendor's cache, likewise."""
+        def __init__(
+            self,
+            *,
+            above: _builtins.int = ...,
+            input_nanos: _builtins.int = ...,
+            output_nanos: _builtins.int = ...,
+            cached_input_nanos: _builtins.int | None = ...,
+            cache_write_nanos: _builtins.int | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_write_nanos", b"_cache_write_nanos", "_cached_input_nanos", b"_cached_input_nanos", "cache_write_nanos", b"cache_write_nanos", "cached_input_nanos", b"cached_input_nanos"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_write_nanos", b"_cache_write_nanos", "_cached_input_nanos", b"_cached_input_nanos", "above", b"above", "cache_write_nanos", b"cache_write_nanos", "cached_input_nanos", b"cached_input_nanos", "input_nanos", b"input_nanos", "output_nanos", b"output_nanos"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__cache_write_nanos: _TypeAlias = _typing.Literal["cache_write_nanos"]  # noqa: Y015
+        _WhichOneofArgType__cache_write_nanos: _TypeAlias = _typing.Literal["_cache_write_nanos", b"_cache_write_nanos"]  # noqa: Y015
+        _WhichOneofReturnType__cached_input_nanos: _TypeAlias = _typing.Literal["cached_input_nanos"]  # noqa: Y015
+        _WhichOneofArgType__cached_input_nanos: _TypeAlias = _typing.Literal["_cached_input_nanos", b"_cached_input_nanos"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_nanos) -> _WhichOneofReturnType__cache_write_nanos | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__cached_input_nanos) -> _WhichOneofReturnType__cached_input_nanos | None: ...
 
     VENDOR_FIELD_NUMBER: _builtins.int
     DIALECT_FIELD_NUMBER: _builtins.int
