@@ -63,7 +63,7 @@ class Discovery:
     def _good_for(self) -> float:
         if self._vendor.local:
             return DEAD if self._problem or self._silences else FRESH
-        return UNLISTED if self._problem else LISTED
+        return UNLISTED if self._problem or self._silences else LISTED
 
     async def _ask(self) -> None:
         line = self._slots.line(self._slots.usable[0])
@@ -72,6 +72,7 @@ class Discovery:
             self._models = await self._attempts.models(line, self._subject, PATIENCE)
             self._problem, self._silences = "", 0
         except MeshError as error:
+            self._silences += 1
             if not self._only_busy(error):
                 self._problem = error.message
         self._asked = self._clock.monotonic()
@@ -85,8 +86,7 @@ class Discovery:
             model.listed_at.FromSeconds(now)
 
     def _only_busy(self, error: MeshError) -> bool:
-        """Tell whether a server that answered a moment ago merely has too much to do: that is no reason to leave it."""
-        self._silences += 1
+        """Tell whether a server that answered a moment ago merely has too much to do: no reason to leave it."""
         silent = error.reason in (Reason.VENDOR_SILENT, Reason.VENDOR_INCOMPLETE)
         return silent and bool(self._models) and not self._problem and self._silences < SILENCES
 

@@ -54,7 +54,7 @@ async def a_desk(**limits: float):
         server = await stack.enter_async_context(GrpcServer("127.0.0.1:0", [quota.register], [fake_quota.NAME]))
         target = f"127.0.0.1:{server.port}"
         channels = [await stack.enter_async_context(open_channel(target)) for _ in range(2)]
-        times = {"grace": 1.0, "silence": 0.5, **limits}
+        times = {"grace": 1.0, "silence": 2.0, **limits}
         client = QuotaClient(*map(quota_pb2_grpc.QuotaServiceStub, channels), **times)
         yield Desk(await stack.enter_async_context(client), quota, server)
 
