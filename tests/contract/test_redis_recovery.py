@@ -2,95 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AsyncExitStack
 
 import pytest
 from fixtures.eventually import eventually
-from fixtures.quota import definitions
 from fixtures.quota_process import certainly
 from fixtures.sentinel import Watched
+from fixtures.shared_ledger import OFFER, Service, a_service, open_ledger, reserve, settle
 from fixtures.valkey import PATIENCE, Server
 from llmmesh.quota.v1 import quota_pb2 as pb
-from llmmesh.quota.v1 import quota_pb2_grpc
-from prometheus_client import CollectorRegistry
 
-from catalog.mesh import load_mesh
-from llm_mesh.ports import free_addresses
-from meshkit.channel import open_channel
 from meshkit.errors import MeshError
 from meshkit.secret import Secret
-from quota_service.app import serve
 from quota_service.stores.redis import store as redis_store
 from quota_service.stores.redis.known import Recovery
-from quota_service.stores.redis.store import RedisStore
 from router_service import quota_client
-from router_service.quota_client import QuotaClient
 
-OFFER = "groq/openai/gpt-oss-120b#1"
-DAY = "groq/default/requests/day"
 LIMIT = 12
-MESH = f"vendors: {{groq: {{limits: {{free: [{{unit: requests, window: day, amount: {LIMIT}}}]}}}}}}\n"
 # Long enough for a busy machine to declare in, short enough to wait for.
 CLOSED = Recovery(short=1_000, long=8_000)
-
-
-@dataclass
-class Service:
-    """A quota service, a router that asks it, and somebody else who does."""
-
-    registry: CollectorRegistry
-    stub: quota_pb2_grpc.QuotaServiceStub
-    router: QuotaClient
-
-    def counted(self, event: str) -> float:
-        return self.registry.get_sample_value("mesh_ledger_events_total", {"event": event}) or 0.0
-
-    @property
-    def recovering(self) -> bool:
-        return self.registry.get_sample_value("mesh_ledger_recovering") == 1.0
-
-    async def levels(self) -> tuple[int, int]:
-        told = await self.stub.GetBudgets(pb.GetBudgetsRequest(prefix="groq"), timeout=PATIENCE)
-        return next((budget.used, budget.held) for budget in told.budgets if budget.id == DAY)
-
-
-def reserve(attempt: str) -> pb.Reserve:
-    made = pb.Reserve(attempt_id=attempt, tenant="team", use_case="quick")
-    made.offers.add(offer=OFFER, input_tokens=10)
-    made.ttl.FromSeconds(600)
-    return made
-
-
-def settle(attempt: str) -> pb.Settle:
-    return pb.Settle(attempt_id=attempt, outcome=pb.OUTCOME_SERVED, amounts=pb.Amounts(requests=1))
-
-
-@asynccontextmanager
-async def a_service(directory: Path, url: Secret) -> AsyncIterator[Service]:
-    file = directory / "mesh.yaml"
-    file.write_text(MESH)
-    address, admin = free_addresses(2)
-    settings = {"MESH_QUOTA_ADDRESS": address, "MESH_QUOTA_ADMIN": admin, "MESH_LEDGER_URL": url.reveal()}
-    mesh, stop, registry = load_mesh(file, settings), asyncio.Event(), CollectorRegistry()
-    serving = asyncio.create_task(serve(mesh, mesh.catalog, stop, registry=registry))
-    async with open_channel(address) as channel, open_channel(address) as other:
-        ready = asyncio.create_task(channel.channel_ready())
-        await asyncio.wait([ready, serving], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        stubs = [quota_pb2_grpc.QuotaServiceStub(each) for each in (channel, other)]
-        async with QuotaClient(*stubs, grace=PATIENCE, silence=5.0) as router:
-            yield Service(registry, stubs[0], router)
-    stop.set()
-    await asyncio.wait_for(serving, PATIENCE)
-
-
-async def open_ledger(url: Secret) -> None:
-    """Make the ledger, and let the seconds go by in which a new one is closed."""
-    store = await RedisStore.open(url, definitions(fingerprint=0), recovery=Recovery(0, 0), silence=PATIENCE)
-    await store.apply([])
-    await store.close()
 
 
 @pytest.fixture
@@ -100,7 +30,7 @@ async def services(tmp_path, monkeypatch, url: Secret) -> AsyncIterator[list[Ser
     monkeypatch.setattr(redis_store, "Recovery", lambda: CLOSED)
     await open_ledger(url)
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(a_service(tmp_path, url)) for _ in range(2)]
+        yield [await stack.enter_async_context(a_service(tmp_path, url, LIMIT)) for _ in range(2)]
 
 
 async def hold(service: Service, *attempts: str) -> None:
