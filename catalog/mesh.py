@@ -27,8 +27,8 @@ from catalog.window import parse_window
 from meshkit.secret import Secret
 from meshkit.yaml_file import ConfigError, Document, read
 
-# How the URL of a ledger's store begins: in the clear, encrypted, on this machine.
-STORES = ("redis://", "rediss://", "unix://")
+# How the URL of a ledger's store begins: in the clear, encrypted, on this machine; for Sentinels who know it likewise.
+STORES = ("redis://", "rediss://", "unix://", "sentinel://", "sentinels://")
 
 __all__ = [
     "Address",

@@ -4,8 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import socket
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,13 +12,13 @@ from pathlib import Path
 import grpc
 import pytest
 from fixtures.clock import ManualClock
+from fixtures.quota_process import RECONNECT, QuotaProcess
 from llmmesh.quota.v1 import quota_pb2 as pb
 from llmmesh.quota.v1 import quota_pb2_grpc
 
 from quota_service.definitions import Definitions
 from quota_service.stores.sqlite import SqliteStore
 
-ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("MESH_CRASH_SEED", "20261120"))
 KILLS = 6
 CALLERS = 12
@@ -36,40 +34,6 @@ vendors:
 budgets:
   - {{subject: tenant/team, unit: tokens, window: month, amount: 100000000}}
 """
-
-
-@dataclass
-class Process:
-    """The service as a process of its own, on a fixed port and a fixed file."""
-
-    directory: Path
-    address: str
-    admin: str
-    running: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        settings = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "gen")]),
-            "MESH_QUOTA_ADDRESS": self.address,
-            "MESH_QUOTA_ADMIN": self.admin,
-            "MESH_LEDGER_PATH": str(self.directory / "ledger.db"),
-        }
-        log = (self.directory / "log").open("a")
-        self.running = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "quota_service", cwd=self.directory, env=settings, stdout=log, stderr=log
-        )
-        log.close()
-
-    def abandon(self) -> None:
-        """Leave no process behind, whatever happened."""
-        if self.running is not None and self.running.returncode is None:
-            self.running.kill()
-
-    async def end(self, number: signal.Signals) -> None:
-        assert self.running is not None
-        self.running.send_signal(number)
-        await asyncio.wait_for(self.running.wait(), 15)
 
 
 @dataclass
@@ -129,21 +93,15 @@ class Load:
         self.held.discard(attempt)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
-async def process(tmp_path: Path) -> AsyncIterator[Process]:
+async def process(tmp_path: Path) -> AsyncIterator[QuotaProcess]:
     (tmp_path / "mesh.yaml").write_text(MESH)
-    made = Process(tmp_path, f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+    made = QuotaProcess(tmp_path)
     yield made
     made.abandon()
 
 
-async def live(process: Process, load: Load, channel: grpc.aio.Channel) -> dict[str, pb.BudgetState]:
+async def live(process: QuotaProcess, load: Load, channel: grpc.aio.Channel) -> dict[str, pb.BudgetState]:
     """Let callers work while the service is killed and started again; return the budgets afterwards."""
     callers = [asyncio.create_task(load.caller()) for _ in range(CALLERS)]
     await asyncio.wait_for(channel.channel_ready(), 30)
@@ -161,8 +119,7 @@ async def live(process: Process, load: Load, channel: grpc.aio.Channel) -> dict[
 
 async def test_a_service_killed_under_load_keeps_every_acknowledged_operation_and_no_other(process, tmp_path):
     await process.start()
-    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
-    async with grpc.aio.insecure_channel(process.address, options=options) as channel:
+    async with grpc.aio.insecure_channel(process.address, options=RECONNECT) as channel:
         load = Load(quota_pb2_grpc.QuotaServiceStub(channel), random.Random(SEED))  # noqa: S311 - a seed to repeat
         budgets = await live(process, load, channel)
     await process.end(signal.SIGTERM)

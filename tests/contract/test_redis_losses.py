@@ -9,7 +9,7 @@ from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
 from fixtures.valkey import FIT, PATIENCE, Server
 
 from meshkit.errors import MeshError
-from quota_service.operations import Cause, Denied, Done, Extend, Held, Refused
+from quota_service.operations import Cause, Denied, Done, Extend, Held, Outcome, Refused
 from quota_service.stores.redis.known import Recovery
 from quota_service.stores.redis.store import RedisStore
 
@@ -24,8 +24,8 @@ RECOVERY = Recovery(short=3_000, long=15_000)
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    made = Server(*getattr(request, "param", FIT))
     yield made
     made.close()
 
@@ -243,6 +243,91 @@ async def test_a_server_killed_and_started_again_keeps_what_it_acknowledged(hous
     assert isinstance(await one(store, reserve("f", GROQ)), Held)
     assert await one(store, settle("d")) == Done()
     assert await store.verify() == []
+
+
+EVERYSEC = ("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction")
+
+
+class Log:
+    """What is on a server's disk: a loss of power takes what came after `synced`."""
+
+    def __init__(self, server: Server) -> None:
+        (self.file,) = (server.directory / "appendonlydir").glob("*.incr.aof")
+        self.server = server
+        self.size = 0
+
+    def synced(self) -> None:
+        """Wait until all so far is on the disk."""
+        with self.server.client() as client:
+            client.set("mark", "here")
+            assert client.execute_command("WAITAOF", 1, 0, int(PATIENCE * 1_000))[0] == 1
+        self.size = self.file.stat().st_size
+
+    def lose_power(self) -> None:
+        """Forget what came since, and start again."""
+        self.server.kill()
+        with self.file.open("r+b") as file:
+            file.truncate(self.size)
+        self.server.start()
+
+
+@pytest.mark.parametrize("server", [EVERYSEC], indirect=True)
+async def test_a_server_that_syncs_every_second_is_not_trusted_after_a_restart_and_nothing_is_counted_twice(house):
+    """It lost nothing; that cannot be known, so routers are asked what they hold."""
+    store, other = await house.opened(), await house.join()
+    await work(store)
+    await other.apply([])
+    await store.apply([settle("d", Outcome.RELEASED)])
+    assert await is_extended(store, "e")
+    before, epoch = await levels(store), store.epoch
+    Log(house.server).synced()
+    house.server.kill()
+    house.server.start()
+    applied = await other.apply([reserve("f", GROQ)])
+    assert (applied.events, applied.recovering) == (("restarted without a certain log",), True)
+    assert isinstance(applied.answers[0], Denied)
+    await store.apply([])
+    assert store.epoch == other.epoch != epoch
+    house.clock.advance(15)
+    assert (await store.apply([])).events == ("reopened",)
+    assert await levels(store) == before
+    assert await store.verify() == []
+
+
+@pytest.mark.parametrize("server", [EVERYSEC], indirect=True)
+async def test_the_second_that_a_loss_of_power_takes_is_noticed_and_told_back(house):
+    store = await house.opened()
+    await store.apply([reserve("a", GROQ), reserve("b", GROQ)])
+    log = Log(house.server)
+    log.synced()
+    await store.apply([reserve("c", GROQ), settle("b")])
+    log.lose_power()
+    assert (await store.apply([])).events == ("older than acknowledged",)
+    assert (await levels(store))[DAY.id] == (1, 2)  # what was settled is; its hold is there again, and lapses
+    assert isinstance(await one(store, reserve("c", GROQ, declared=True)), Held)
+    assert await one(store, settle("c")) == Done()
+    assert (await levels(store))[DAY.id] == (2, 2)
+    assert await store.verify() == []
+
+
+@pytest.mark.parametrize("server", [EVERYSEC], indirect=True)
+async def test_a_loss_nobody_is_left_to_know_of_closes_all_the_same_and_routers_declare_what_they_hold(house):
+    """The quota services are gone too; the epoch tells the routers."""
+    store = await house.opened()
+    await store.apply([])
+    log, epoch = Log(house.server), store.epoch
+    log.synced()
+    await store.apply([reserve("a", GROQ)])
+    log.lose_power()
+    fresh = await house.join()
+    assert fresh.epoch != epoch
+    assert isinstance(await one(fresh, reserve("b", GROQ)), Denied)
+    assert isinstance(await one(fresh, reserve("a", GROQ, declared=True)), Held)
+    assert await is_extended(fresh, "a")
+    house.clock.advance(15)
+    await fresh.apply([])
+    assert (await levels(fresh))[DAY.id] == (0, 1)
+    assert await fresh.verify() == []
 
 
 async def test_a_backup_that_is_older_than_what_was_acknowledged_is_noticed(house, tmp_path):

@@ -112,6 +112,8 @@ def test_an_old_server_is_refused():
         ("unix:///nowhere/socket", "it cannot be reached"),
         ("redis://:hunter2@127.0.0.1:1/0", "it cannot be reached"),
         ("redis://:hunter2@host:port", "is not the URL of a store"),
+        ("sentinel://:hunter2@127.0.0.1:1,127.0.0.1:2/ledger", "no Sentinel that answers knows a primary of that name"),
+        ("sentinel://:hunter2@127.0.0.1:1", "is not the URL of a store: it must name Sentinels and the primary"),
     ],
 )
 async def test_a_store_that_is_not_there_is_said_without_its_password(url, said):

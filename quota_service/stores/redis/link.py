@@ -8,12 +8,12 @@ from typing import Any, Self, cast
 from msgspec import msgpack
 from redis import exceptions
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from meshkit import logs
 from meshkit.errors import StartError
 from meshkit.secret import Secret
+from quota_service.stores.redis.address import Address
 from quota_service.stores.redis.demands import Server, described
 
 log = logs.get("ledger")
@@ -31,6 +31,7 @@ _BY_CLASS: Mapping[type[Exception], str] = {
     exceptions.AuthenticationError: "it refuses the user or password of the URL",
     exceptions.NoPermissionError: "the user may not do what the ledger needs; mend with: ACL SETUSER … ~* &* +@all",
     exceptions.TimeoutError: "it is silent",
+    MasterNotFoundError: "no Sentinel that answers knows a primary of that name",
     exceptions.ConnectionError: "it cannot be reached",
 }
 _BY_WORD: Mapping[str, str] = {
@@ -67,7 +68,10 @@ def meaning(error: BaseException) -> str:
 
 def was_cut(error: BaseException) -> bool:
     """Tell whether the connection broke under a batch: then the same batch is sent once more over another one."""
-    named = (exceptions.BusyLoadingError, exceptions.AuthenticationError, exceptions.TimeoutError)
+    named = (
+        *(exceptions.BusyLoadingError, exceptions.AuthenticationError, exceptions.TimeoutError),
+        MasterNotFoundError,
+    )
     return isinstance(error, exceptions.ConnectionError | ConnectionError) and not isinstance(error, named)
 
 
@@ -75,16 +79,17 @@ class Link:
     """One connection for batches, whose server is known; a few for whoever only reads.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`; may hold a password.
+        url: of a server or of Sentinels (see `Address`); may hold a password.
         prefix: what every key of the ledger begins with.
         silence: seconds a call may stay unanswered.
     """
 
     def __init__(self, url: Secret, prefix: str, silence: float = SILENCE) -> None:
         self.prefix = prefix
-        self._batches = _client(url, silence, single=True)
-        self.readers = _client(url, 10 * silence)
-        self.listeners = _client(url, None)
+        self._address = Address(url, silence)
+        self._batches = self._address.client(silence, single=True)
+        self.readers = self._address.client(10 * silence)
+        self.listeners = self._address.client(None)
         self._name, self._library = library()
         self._server: Server | None = None
 
@@ -114,6 +119,9 @@ class Link:
     async def server(self) -> Server:
         """Return the process batches go to; asked once for each connection, for none outlives its process."""
         if self._server is None:
+            if self._batches.connection is not None:
+                # By itself it would go where it was, without asking Sentinels.
+                await cast("Any", self._batches.connection).connect()
             info = await cast("Any", self._batches.info("everything"))
             try:
                 said = await cast("Any", self._batches.config_get("appendfsync"))
@@ -153,14 +161,4 @@ class Link:
         """Close every connection."""
         for client in (self._batches, self.readers, self.listeners):
             await client.aclose()
-
-
-def _client(url: Secret, silence: float | None, *, single: bool = False) -> Redis:
-    client: Redis = Redis.from_url(
-        url.reveal(),
-        socket_timeout=silence,
-        socket_connect_timeout=silence or SILENCE,
-        retry=Retry(NoBackoff(), 0),
-        single_connection_client=single,
-    )
-    return client
+        await self._address.close()

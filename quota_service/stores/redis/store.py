@@ -128,7 +128,7 @@ class RedisStore:
                 return batch, reply
             if reply is not None and reply["kind"] == "lost":
                 self._heed(reply)
-                self._owes_account = True
+                self._owes_account = reply["misses"]
             elif reply is not None:
                 self._known.tell_time(reply["now"])
         raise self._failed("it is cut off again and again, or its time does not fit our calendars")

@@ -10,7 +10,13 @@ from meshkit.yaml_file import ConfigError
 Mistake = tuple[str, int, str, str, str]  # the text; the line, key, problem and what is allowed
 MISTAKES: list[Mistake] = [
     ("ledger: {store: postgres}", 1, "ledger.store", "`postgres` is not known", "'sqlite' or 'redis'"),
-    ("ledger: {url: 'http://store'}", 1, "ledger.url", "is not the URL of a store", "redis://, rediss://, unix://"),
+    (
+        "ledger: {url: 'http://store'}",
+        1,
+        "ledger.url",
+        "is not the URL of a store",
+        "redis://, rediss://, unix://, sentinel://, sentinels://",
+    ),
     ("adresses: {}", 1, "adresses", "unknown key", "addresses"),
     ("vendors:\n  groqq: {}", 2, "vendors.groqq", "unknown vendor", "groq"),
     ("vendors:\n  groq:\n    plam: free", 3, "vendors.groq.plam", "unknown key", "slots"),

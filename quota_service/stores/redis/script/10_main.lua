@@ -69,7 +69,9 @@ function ASKED.apply()
   end
   if not knows_the_epoch() then
     write_everything()
-    return standing_reply('lost')
+    local reply = standing_reply('lost')
+    reply.misses = misses()
+    return reply
   end
   local others, reserves = decide()
   write_everything()

@@ -18,6 +18,7 @@ local function state_is_lost(why)
   end
   note('epoch', request.fresh)
   note('lost_at', now)
+  note('lost_batches', meta.batches)
   close_for(request.long, why)
 end
 
@@ -37,6 +38,7 @@ local function check_epoch()
   elseif request.epoch ~= '' and request.epoch ~= meta.epoch and request.epoch ~= meta.previous then
     note('previous', request.epoch)
     note('lost_at', now)
+    note('lost_batches', 0)
     close_for(request.long, 'another ledger')
   elseif request.epoch == meta.epoch and request.seen > meta.batches then
     state_is_lost('older than acknowledged')
@@ -53,6 +55,12 @@ end
 -- levels that are too low would be lost among what is told back.
 local function knows_the_epoch()
   return request.epoch == '' or request.epoch == meta.epoch
+end
+
+-- Does the asker know of anything that is missing? What is kept is the beginning of what happened, so that who has been
+-- acknowledged no more batches than there were knows of nothing else.
+local function misses()
+  return request.epoch ~= meta.previous or request.seen > meta.lost_batches
 end
 
 -- Definitions carry one version, and who has older ones is told so (I14).
