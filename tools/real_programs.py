@@ -122,6 +122,18 @@ def beside_ours(requirements: str, name: str) -> Callable[[], str]:
     return install
 
 
+def installed(package: str) -> Callable[[], str]:
+    """Install a Debian package into the system, where we may: it needs libraries beside itself."""
+
+    def install() -> str:
+        if os.geteuid() != 0 or not shutil.which("apt-get"):
+            return f"not installed (Debian, Ubuntu: apt install {package})"
+        command = ("apt-get", "install", "--yes", "--no-install-recommends", package)
+        return "" if not _run(*command) else (_run("apt-get", "update") or _run(*command))
+
+    return install
+
+
 def _not_ours(hint: str) -> Callable[[], str]:
     return lambda: hint
 
@@ -140,6 +152,7 @@ PROGRAMS = (
     Program("promtool", "checks the scrape configuration", unpacked("prometheus", "prometheus", "promtool")),
     Program("sdk-python", "has the types of the vendors' own clients", python_with("sdks.txt", "sdk-python")),
     Program("fuzz-python", "has the fuzzer of the nightly proofs", beside_ours("fuzz.txt", "fuzz-python")),
+    Program("strace", "watches what the ledger writes before it answers", installed("strace")),
     Program("buf", "lints protos and compares them with the last tag", from_npm("buf")),
     Program(
         "kubectl", "builds the overlays", _not_ours("in no package list here; https://kubernetes.io/docs/tasks/tools/")
