@@ -112,6 +112,12 @@ def moves_of(hold: Hold, ending: rules.Ending) -> list[Move]:
     ]
 
 
+def book(moves: Sequence[Move]) -> None:
+    """Move the levels."""
+    for leg, used, held in moves:
+        leg.cell.book(used, held)
+
+
 def freed_by(moves: Sequence[Move], now: int) -> dict[str, int]:
     """Return how much room moves make on each budget in the windows of now."""
     freed: dict[str, int] = {}

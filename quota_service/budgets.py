@@ -1,7 +1,7 @@
 """Says what a budget is and how its id reads: `subject/unit/window`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from catalog.window import Window
 from quota_service.windows import GUARD
@@ -14,7 +14,8 @@ PAYERS = ("tenant/", "use_case/")
 class Budget:
     """A limit on a unit in a window, for one subject.
 
-    `index` is the unit's place in UNITS; `guard` is not 0 where a vendor's clock decides (I9).
+    `index` is the unit's place in UNITS; `guard` is not 0 where a vendor's clock decides (I9). `declared` is the
+    limit of the configuration, which an override may have replaced.
     """
 
     id: str
@@ -26,6 +27,11 @@ class Budget:
     index: int
     guard: int
     payer: bool
+    declared: int
+
+    def overruled(self, limit: int) -> "Budget":
+        """Return the same budget with another limit."""
+        return replace(self, limit=limit)
 
 
 def budget(subject: str, unit: str, window: Window, limit: int, *, hard: bool = True) -> Budget:
@@ -33,7 +39,7 @@ def budget(subject: str, unit: str, window: Window, limit: int, *, hard: bool = 
     payer = subject.startswith(PAYERS)
     guard = GUARD if window.kind == "calendar" and not payer else 0
     budget_id = f"{subject}/{unit}/{window.label}"
-    return Budget(budget_id, subject, unit, window, limit, hard, UNITS.index(unit), guard, payer)
+    return Budget(budget_id, subject, unit, window, limit, hard, UNITS.index(unit), guard, payer, limit)
 
 
 def tightest(budgets: Iterable[Budget]) -> tuple[Budget, ...]:

@@ -4,9 +4,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from quota_service.definitions import Definitions
 from quota_service.holds import Hold, State
 from quota_service.levels import Cell
 from quota_service.operations import Amounts, Outcome
+from quota_service.overrides import Change
 from quota_service.windows import utc_day
 
 
@@ -58,7 +60,8 @@ class Changes:
 
     `holds` are new, extended or ended; `legs` are those of them whose legs are new or changed. `freed` names budgets
     that have more room than before; `overage` sums, by unit, what was charged beyond what was held; `late` counts
-    settles of lapsed holds.
+    settles of lapsed holds. `overriding` are the changes of limits asked for, `definitions` those that count from now
+    on, when they are others than before.
     """
 
     now: int
@@ -74,8 +77,12 @@ class Changes:
     overage: Counter[str] = field(default_factory=Counter)
     lapsed: int = 0
     late: int = 0
+    overriding: list[Change] = field(default_factory=list)
+    definitions: Definitions | None = None
 
     @property
     def empty(self) -> bool:
         """Tell whether there is nothing to write."""
+        if self.definitions is not None:
+            return False
         return not (self.cells or self.dropped or self.holds or self.forgotten or self.closures or self.journal)

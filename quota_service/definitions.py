@@ -1,22 +1,27 @@
 """Expands a tenant, a use case and an offer into the budgets they draw on, under one version number (I14)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from quota_service.budgets import Budget, Terms, tightest
+from quota_service.overrides import NONE, Change, Overrides, changed, unexpired
+from quota_service.windows import FOREVER
 
 Expand = Callable[[str], Terms | None]
 KNOWN_OFFERS = 8_192
 
 
 class Definitions:
-    """Budgets as declared.
+    """Budgets as declared, and the limits that overrule them.
 
     Args:
         fingerprint: differs whenever anything below does; a store turns it into a version that grows.
         expand: finds the terms of an offer, None when nobody knows it.
         payers: budgets of `tenant/<t>`, `use_case/<u>` and `tenant/<t>/use_case/<u>`, by subject.
         declared: the offers whose budgets are listed even before they are used.
+        version: grows with every change of any of this.
+        overrides: the limits that count instead of declared ones.
     """
 
     def __init__(
@@ -25,18 +30,40 @@ class Definitions:
         expand: Expand,
         payers: Mapping[str, tuple[Budget, ...]],
         declared: Iterable[str] = (),
+        *,
         version: int = 1,
+        overrides: Overrides = NONE,
     ) -> None:
         self.fingerprint = fingerprint
         self.version = version
-        self.terms: Expand = lru_cache(KNOWN_OFFERS)(expand)
+        self.overrides = overrides
+        self.expire_at = min((override.until for override in overrides.values()), default=FOREVER)
+        self.terms: Expand = lru_cache(KNOWN_OFFERS)(self._terms if overrides else expand)
         self._expand = expand
-        self._payers = payers
+        self._declared_payers = payers
+        self._payers = {subject: self._overruled(rows) for subject, rows in payers.items()} if overrides else payers
         self._declared = tuple(declared)
 
-    def numbered(self, version: int) -> "Definitions":
-        """Return the same definitions under another version."""
-        return Definitions(self.fingerprint, self._expand, self._payers, self._declared, version)
+    def numbered(self, version: int, overrides: Overrides | None = None) -> "Definitions":
+        """Return the same definitions under another version, perhaps with other overrides."""
+        overrides = self.overrides if overrides is None else overrides
+        return Definitions(
+            self.fingerprint, self._expand, self._declared_payers, self._declared, version=version, overrides=overrides
+        )
+
+    def as_of(self, now: int) -> "Definitions":
+        """Return the definitions without what has expired: the same when nothing has, else the next version."""
+        if now < self.expire_at:
+            return self
+        return self.numbered(self.version + 1, unexpired(self.overrides, now))
+
+    def _terms(self, offer: str) -> Terms | None:
+        terms = self._expand(offer)
+        return None if terms is None else replace(terms, budgets=self._overruled(terms.budgets))
+
+    def _overruled(self, budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
+        known = self.overrides
+        return tuple(budget.overruled(known[budget.id].limit) if budget.id in known else budget for budget in budgets)
 
     def payer_budgets(self, tenant: str, use_case: str) -> tuple[Budget, ...]:
         """Return the budgets of who pays and what for."""
@@ -56,3 +83,8 @@ class Definitions:
             terms = self.terms(offer)
             budgets += () if terms is None else terms.budgets
         return sorted(tightest(budgets), key=lambda budget: budget.id)
+
+
+def overruled(definitions: Definitions, changes: Sequence[Change], now: int) -> Definitions:
+    """Return the next version, after these changes of limits."""
+    return definitions.numbered(definitions.version + 1, changed(definitions.overrides, changes, now))

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 from quota_service import rules
-from quota_service.admission import Books, Fit, Lines, Move, first_fit, freed_by, moves_of
+from quota_service.admission import Books, Fit, Lines, Move, book, first_fit, freed_by, moves_of
 from quota_service.changes import Changes, Entry, spent
-from quota_service.definitions import Definitions
+from quota_service.definitions import Definitions, overruled
 from quota_service.holds import Hold, Leg, State, fingerprint
 from quota_service.levels import Cell
 from quota_service.memory import EndedHolds, RecentDenials, Retention
-from quota_service.observing import close, observe_figures, open_again
+from quota_service.observing import close, observe_figures, open_again, open_due
 from quota_service.operations import (
     DONE,
     LEASE,
@@ -24,10 +24,14 @@ from quota_service.operations import (
     Outcome,
     Refused,
     Release,
+    RemoveOverride,
     Reserve,
+    SetOverride,
     Settle,
     Waiting,
 )
+from quota_service.overrides import Change, differing, note
+from quota_service.windows import FOREVER
 
 # Ended holds forgotten with each batch, so that forgetting keeps pace and no batch is long.
 FORGET_AT_LEAST = 64
@@ -60,6 +64,8 @@ class Ledger:
             Release: self._release,
             Extend: self._extend,
             Observe: self._observe,
+            SetOverride: self._override,
+            RemoveOverride: self._override,
         }
 
     def restore(
@@ -86,13 +92,15 @@ class Ledger:
 
     @property
     def next_expiry(self) -> int | None:
-        """Return when the next hold may lapse."""
-        return self._expiries[0][0] if self._expiries else None
+        """Return when the next hold may lapse or override expire."""
+        soonest = min(self._expiries[0][0] if self._expiries else FOREVER, self.definitions.expire_at)
+        return None if soonest == FOREVER else soonest
 
     def apply(self, operations: Sequence[Operation], now: int) -> tuple[list[Answer], Changes]:
         """Do a batch: settles, releases, extensions and observations, then reserves in their order."""
         self.now = now = max(now, self.now)
         changes = self._changes = Changes(now)
+        self._define(self.definitions.as_of(now))
         self._lapse_due()
         self._denied.forget(now)
         answers: dict[int, Answer] = {}
@@ -105,6 +113,8 @@ class Ledger:
         for attempt_id in self._ended.outlived(now, FORGET_AT_LEAST + 2 * len(operations)):
             self._forget(self.holds.pop(attempt_id))
         self._collect_dropped()
+        if changes.overriding:
+            self._define(overruled(self.definitions, changes.overriding, now))
         return [answers[place] for place in range(len(operations))], changes
 
     def _reserve(self, reserve: Reserve) -> Answer:
@@ -128,12 +138,12 @@ class Ledger:
         if isinstance(ending, Refused):
             return ending
         moves = [] if old is None or isinstance(ending, Done) else moves_of(old, ending)
-        _book(moves)
+        book(moves)
         own = freed_by(moves, self.now)
         fit, denials = first_fit(reserve, self._books, self.now, own)
         waits = fit is None and self._waits(reserve, Denied(tuple(denials)))
         if reserve.dry_run or waits:
-            _book([Move(move.leg, -move.used, -move.held) for move in moves])
+            book([Move(move.leg, -move.used, -move.held) for move in moves])
         elif old is not None and not isinstance(ending, Done):
             self._record_ending(old, ending, moves)
         if fit is None:
@@ -201,7 +211,7 @@ class Ledger:
         if hold is None or isinstance(ending, Done | Refused):
             return ending if isinstance(ending, Done | Refused) else DONE
         moves = moves_of(hold, ending)
-        _book(moves)
+        book(moves)
         self._record_ending(hold, ending, moves)
         return Done(corrected=ending.state == State.CORRECTED)
 
@@ -227,6 +237,18 @@ class Ledger:
             open_again(self.closures, terms, observe, self._changes)
         observe_figures(self.lines, terms, observe, self._changes)
         return DONE
+
+    def _override(self, change: Change) -> Answer:
+        self._changes.overriding.append(change)
+        self._changes.journal.append(Entry(self.now, "override", "", note(change), ()))
+        return DONE
+
+    def _define(self, definitions: Definitions) -> None:
+        """Decide by other definitions from now on; who waits for what they change is to be tried again."""
+        if definitions is not self.definitions:
+            self._changes.freed |= differing(self.definitions.overrides, definitions.overrides)
+            self._books = self._books._replace(definitions=definitions)
+            self.definitions = self._changes.definitions = definitions
 
     def _record_ending(self, hold: Hold, ending: rules.Ending, moves: Sequence[Move]) -> None:
         """Write down an ending whose moves are booked: the hold, its legs, the journal, what was spent."""
@@ -268,12 +290,10 @@ class Ledger:
             if hold is not None and hold.state == State.HELD and hold.expires <= self.now:
                 ending = rules.lapse(hold)
                 moves = moves_of(hold, ending)
-                _book(moves)
+                book(moves)
                 self._record_ending(hold, ending, moves)
                 self._changes.lapsed += 1
-        for subject in [name for name, closure in self.closures.items() if closure.until <= self.now]:
-            del self.closures[subject]
-            self._changes.closures[subject] = rules.NEVER_CLOSED
+        open_due(self.closures, self._changes)
 
     def _forget(self, hold: Hold) -> None:
         changes = self._changes
@@ -297,8 +317,3 @@ class Ledger:
         self.lines.outdated.clear()
         for cell in changes.cells:
             cell.stored = True
-
-
-def _book(moves: Sequence[Move]) -> None:
-    for leg, used, held in moves:
-        leg.cell.book(used, held)

@@ -34,6 +34,13 @@ def open_again(closures: dict[str, Closure], terms: Terms, observe: Observe, cha
             changes.journal.append(Entry(changes.now, "open", "", f"{name} {observe.reason}", ()))
 
 
+def open_due(closures: dict[str, Closure], changes: Changes) -> None:
+    """Open what was closed until now."""
+    for subject in [name for name, closure in closures.items() if closure.until <= changes.now]:
+        del closures[subject]
+        changes.closures[subject] = NEVER_CLOSED
+
+
 def observe_figures(lines: Lines, terms: Terms, observe: Observe, changes: Changes) -> None:
     """Compare the vendor's own count with ours."""
     for budget in figured(terms, observe):
@@ -54,7 +61,7 @@ def figured(terms: Terms, observe: Observe) -> list[Budget]:
 
 def _compare(line: Line, budget: Budget, observe: Observe, changes: Changes) -> None:
     cell = line.current[0]
-    limit = budget.limit if observe.limit is None else observe.limit
+    limit = budget.declared if observe.limit is None else observe.limit
     if observe.remaining is not None:
         _count_others(line, cell, max(0, limit - observe.remaining), changes)
     lower = observe.limit is not None and observe.limit < budget.limit

@@ -114,6 +114,24 @@ class Reserve(Struct, frozen=True):
         return replace(self, patience=patience)
 
 
+class SetOverride(Struct, frozen=True):
+    """Counts another limit than the declared one for a budget, from the next batch on, until a moment (0: for ever)."""
+
+    budget: str
+    limit: int
+    author: str
+    reason: str
+    until: int = 0
+
+
+class RemoveOverride(Struct, frozen=True):
+    """Counts the declared limit again, from the next batch on."""
+
+    budget: str
+    author: str
+    reason: str
+
+
 class Denial(Struct, frozen=True):
     """Why one offer had no room; `by_holds` says that it would fit if every hold ended unspent."""
 
@@ -169,5 +187,5 @@ class Refused(Struct, frozen=True):
 DONE = Done()
 ALREADY = Done(already=True)
 
-Operation = Reserve | Settle | Release | Extend | Observe
+Operation = Reserve | Settle | Release | Extend | Observe | SetOverride | RemoveOverride
 Answer = Held | Denied | Waiting | Done | Refused

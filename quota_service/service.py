@@ -8,13 +8,18 @@ import grpc
 from llmmesh.quota.v1 import quota_pb2 as pb
 from llmmesh.quota.v1 import quota_pb2_grpc
 
+from meshkit import logs
 from meshkit.errors import invalid
-from quota_service.border import answer_to, operations_of, timestamp
-from quota_service.spend import COLUMNS, SpendLine, SpendQuery
-from quota_service.standing import BudgetStanding
+from quota_service import views
+from quota_service.border import answer_to, operations_of
+from quota_service.overrides import Change, note
+from quota_service.overruling import remove_override, set_override
+from quota_service.spend import COLUMNS, SpendQuery
+from quota_service.standing import Standing
 from quota_service.stores.protocol import Store
 from quota_service.writer import Writer
 
+log = logs.get("ledger")
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["QuotaService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -38,22 +43,40 @@ class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
 
     async def GetBudgets(self, request: pb.GetBudgetsRequest, context: Context) -> pb.GetBudgetsResponse:
         """List budgets as they stand."""
-        standing = await self._store.standing(request.prefix)
-        return pb.GetBudgetsResponse(
-            budgets=[_budget(budget) for budget in standing.budgets],
-            closures=[
-                pb.Closure(subject=subject, until=timestamp(closure.until), reason=closure.reason)
-                for subject, closure in sorted(standing.closures.items())
-            ],
-            version=standing.version,
-            now=timestamp(standing.now),
-            open_holds=standing.open_holds,
-        )
+        return views.budgets(await self._store.standing(request.prefix))
 
     async def QuerySpend(self, request: pb.QuerySpendRequest, context: Context) -> pb.QuerySpendResponse:
         """Sum what was spent."""
         lines = await self._store.spend(_query(request))
-        return pb.QuerySpendResponse(rows=[_spend_row(line) for line in lines])
+        return pb.QuerySpendResponse(rows=[views.spend_row(line) for line in lines])
+
+    async def SetOverride(self, request: pb.SetOverrideRequest, context: Context) -> pb.SetOverrideResponse:
+        """Count another limit."""
+        operation = set_override(request, await self._store.standing())
+        standing = await self._overrule(operation)
+        return pb.SetOverrideResponse(budget=_one(standing, request.budget), version=standing.version)
+
+    async def RemoveOverride(self, request: pb.RemoveOverrideRequest, context: Context) -> pb.RemoveOverrideResponse:
+        """Count the declared limit again."""
+        operation = remove_override(request, await self._store.standing())
+        standing = await self._overrule(operation)
+        return pb.RemoveOverrideResponse(budget=_one(standing, request.budget), version=standing.version)
+
+    async def _overrule(self, operation: Change) -> Standing:
+        await self._writer.submit([operation])
+        log.warning("overruled", what=note(operation))
+        return await self._store.standing()
+
+    async def Verify(self, request: pb.VerifyRequest, context: Context) -> pb.VerifyResponse:
+        """Recompute every level."""
+        differences = await self._store.verify()
+        for difference in differences:
+            log.error("wrong", what=difference)
+        return views.verified(differences, await self._store.standing())
+
+
+def _one(standing: Standing, budget_id: str) -> pb.BudgetState | None:
+    return next((views.budget(row) for row in standing.budgets if row.budget.id == budget_id), None)
 
 
 def _query(request: pb.QuerySpendRequest) -> SpendQuery:
@@ -76,33 +99,3 @@ def _day(text: str, field: str) -> str:
     except ValueError:
         raise invalid(field, f"`{text}` is not a day; allowed: YYYY-MM-DD") from None
     return text
-
-
-def _budget(standing: BudgetStanding) -> pb.BudgetState:
-    budget = standing.budget
-    return pb.BudgetState(
-        id=budget.id,
-        subject=budget.subject,
-        unit=budget.unit,
-        window=budget.window.label,
-        limit=standing.limit,
-        used=standing.used,
-        held=standing.held,
-        external=standing.external,
-        left=standing.left,
-        resets_at=None if standing.resets_at is None else timestamp(standing.resets_at),
-        hard=budget.hard,
-    )
-
-
-def _spend_row(line: SpendLine) -> pb.SpendRow:
-    amounts = line.amounts
-    return pb.SpendRow(
-        **line.group,
-        attempts=line.attempts,
-        requests=amounts.requests,
-        input_tokens=amounts.input_tokens,
-        output_tokens=amounts.output_tokens,
-        cost_nanos=amounts.cost_nanos,
-        assumed=line.assumed,
-    )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from quota_service.budgets import Budget
 from quota_service.ledger import Ledger
+from quota_service.overrides import Overrides, starting
 from quota_service.rules import Closure
 from quota_service.windows import FOREVER
 
@@ -23,18 +24,20 @@ class BudgetStanding:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All budgets whose subject matched, what vendors closed, and the ledger's moment."""
+    """All budgets whose subject matched, what vendors closed, which limits are overruled, and the ledger's moment."""
 
     budgets: tuple[BudgetStanding, ...]
     closures: dict[str, Closure]
     version: int
     now: int
     open_holds: int
+    overrides: Overrides
 
 
 def standing(ledger: Ledger, now: int, prefix: str = "") -> Standing:
-    """Return how the declared budgets stand, by id; the limit is the configured one, `left` heeds the vendor's."""
-    budgets = [budget for budget in ledger.definitions.budgets() if budget.subject.startswith(prefix)]
+    """Return how the declared budgets stand, by id; the limit is ours, `left` heeds the vendor's."""
+    definitions = ledger.definitions.as_of(now)
+    budgets = [budget for budget in definitions.budgets() if budget.subject.startswith(prefix)]
     return Standing(
         budgets=tuple(_one(ledger, budget, now) for budget in budgets),
         closures={
@@ -42,9 +45,10 @@ def standing(ledger: Ledger, now: int, prefix: str = "") -> Standing:
             for subject, closure in ledger.closures.items()
             if subject.startswith(prefix) and closure.until > now
         },
-        version=ledger.definitions.version,
+        version=definitions.version,
         now=now,
         open_holds=ledger.open_holds,
+        overrides=starting(definitions.overrides, prefix),
     )
 
 

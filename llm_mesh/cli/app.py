@@ -3,6 +3,7 @@
 import typer
 
 from llm_mesh.cli import bench, catalog, chat, conformance, demo, explain, group, models, serve, status, up
+from llm_mesh.cli.ledger.group import ledger
 
 app = typer.Typer(
     name="llm-mesh",
@@ -23,6 +24,7 @@ app.command()(models.models)
 app.command()(demo.demo)
 app.command()(conformance.conformance)
 app.add_typer(bench.app, name="bench")
+app.add_typer(ledger, name="ledger")
 app.add_typer(serve.app, name="serve")
 app.add_typer(catalog.app, name="catalog")
 

@@ -20,6 +20,7 @@ from meshkit.errors import StartError
 from quota_service.changes import Changes
 from quota_service.holds import Hold
 from quota_service.levels import Cell
+from quota_service.overrides import Override, Overrides
 from quota_service.rules import Closure
 from quota_service.spend import COLUMNS, SpendLine, SpendQuery, line
 from quota_service.stores import rows, schema
@@ -39,12 +40,14 @@ class JournalRetention:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The state as it was stored: cells by start, holds by end."""
+    """The state as it was stored: cells by start, holds by end; the version is that of the definitions."""
 
     cells: list[Cell]
     holds: list[Hold]
     closures: dict[str, Closure]
     last_clock: int
+    version: int
+    overrides: Overrides
 
 
 class Database:
@@ -118,7 +121,11 @@ class Database:
         legs = rows.legs_of(run(schema.LEGS), {(cell.budget, cell.start): cell for cell in cells})
         holds = [rows.hold_of(row, legs.get(row[0], [])) for row in run(schema.HOLDS)]
         closures = {subject: Closure(until, reason) for subject, until, reason in run(schema.CLOSURES)}
-        return Stored(cells, holds, closures, int(self.meta()["last_clock"]))
+        overrides = {budget: Override(*told) for budget, *told in run(schema.OVERRIDES)}
+        meta = self.meta()
+        return Stored(
+            cells, holds, closures, int(meta["last_clock"]), int(meta.get("definitions_version", "1")), overrides
+        )
 
     def write(self, changes: Changes) -> None:
         """Write what a batch changed in one transaction; when this returns it is on the disk (I7)."""
@@ -133,6 +140,7 @@ class Database:
             many(schema.LEG_DELETE, gone)
             many(schema.SPEND_ADD, rows.spend_rows(changes))
             self._write_closures(changes)
+            self._write_definitions(changes)
             seq = self._append(changes)
             self._connection.execute(schema.META_WRITE, ("last_clock", str(changes.now)))
             self._trim(changes.now, seq)
@@ -144,6 +152,13 @@ class Database:
                 self._connection.execute(schema.CLOSURE_UPSERT, (subject, until, reason))
             else:
                 self._connection.execute(schema.CLOSURE_DELETE, (subject,))
+
+    def _write_definitions(self, changes: Changes) -> None:
+        if (definitions := changes.definitions) is not None:
+            self._connection.execute(schema.META_WRITE, ("definitions_version", str(definitions.version)))
+            self._connection.execute(schema.OVERRIDES_CLEAR)
+            told = [(budget, *override) for budget, override in definitions.overrides.items()]
+            self._connection.executemany(schema.OVERRIDE_INSERT, told)
 
     def _append(self, changes: Changes) -> int:
         """Append to the journal and return its last number."""

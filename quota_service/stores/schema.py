@@ -1,6 +1,6 @@
 """The tables of the SQLite store; strict, and keyed by what the ledger looks up."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 TABLES = """
 -- One key of one budget's window. `forgotten` is what holds no longer kept had settled here, `base_*` what journal
@@ -46,10 +46,24 @@ CREATE TABLE journal (
     note TEXT NOT NULL, moves TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Limits that count instead of declared ones; `until` is the end of time when they do so for ever.
+CREATE TABLE override (
+    budget TEXT NOT NULL PRIMARY KEY, amount INTEGER NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL,
+    made INTEGER NOT NULL, until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 # What makes tables of each version those of the next.
-UPGRADES = {1: "ALTER TABLE hold ADD COLUMN requests INTEGER NOT NULL DEFAULT 1"}
+UPGRADES = {
+    1: "ALTER TABLE hold ADD COLUMN requests INTEGER NOT NULL DEFAULT 1",
+    2: """
+CREATE TABLE override (
+    budget TEXT NOT NULL PRIMARY KEY, amount INTEGER NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL,
+    made INTEGER NOT NULL, until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID
+""",
+}
 
 WINDOW_UPSERT = """
 INSERT INTO budget_window (budget, start, end, counts_until, used, held, external, vendor_limit, forgotten)
@@ -92,6 +106,10 @@ WHERE (attempts OR requests OR input_tokens OR output_tokens OR cost_nanos OR as
 CLOSURE_UPSERT = "INSERT OR REPLACE INTO closure VALUES (?, ?, ?)"
 CLOSURE_DELETE = "DELETE FROM closure WHERE subject = ?"
 CLOSURES = "SELECT subject, until, reason FROM closure"
+
+OVERRIDE_INSERT = "INSERT INTO override VALUES (?, ?, ?, ?, ?, ?)"
+OVERRIDES_CLEAR = "DELETE FROM override"
+OVERRIDES = "SELECT budget, amount, author, reason, made, until FROM override"
 
 JOURNAL_APPEND = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
 JOURNAL_END = "SELECT COALESCE(MAX(seq), 0) FROM journal"

@@ -61,14 +61,13 @@ class SqliteStore:
             StartError: the file is in use, no ledger, or too new.
         """
         database = Database(path, journal)
-        return cls(
-            database, definitions.numbered(database.number(definitions.fingerprint)), LedgerClock(clock), retention
-        )
+        database.number(definitions.fingerprint)
+        return cls(database, definitions, LedgerClock(clock), retention)
 
     def _read_back(self) -> Ledger:
         stored = self._database.load()
         self._clock.not_before(stored.last_clock)
-        ledger = Ledger(self._definitions, self._retention)
+        ledger = Ledger(self._definitions.numbered(stored.version, stored.overrides), self._retention)
         ledger.restore(stored.last_clock, stored.cells, stored.holds, stored.closures)
         return ledger
 
@@ -85,7 +84,7 @@ class SqliteStore:
     @property
     def version(self) -> int:
         """Return the version of the definitions."""
-        return self._definitions.version
+        return self._ledger.definitions.version
 
     def listen(self, heard: Heard | None) -> None:
         """Do nothing: no other process has the file."""

@@ -9,13 +9,27 @@ from fixtures.clock import ManualClock
 from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
 from fixtures.valkey import PATIENCE, fresh_prefix, shared
 
-from quota_service.operations import Amounts, Denied, Done, Extend, Held, Observe, Outcome, Refused, Release
+from quota_service.operations import (
+    Amounts,
+    Denied,
+    Done,
+    Extend,
+    Held,
+    Observe,
+    Outcome,
+    Refused,
+    Release,
+    RemoveOverride,
+    SetOverride,
+)
+from quota_service.overrides import Override
 from quota_service.spend import SpendQuery
 from quota_service.stores.memory import MemoryStore
 from quota_service.stores.protocol import Store
 from quota_service.stores.redis.known import Recovery
 from quota_service.stores.redis.store import RedisStore
 from quota_service.stores.sqlite import SqliteStore
+from quota_service.windows import FOREVER
 
 GROQ, LOCAL = "groq/m#1", "local/x#1"
 DAY = limit("groq/default", "requests", 10)
@@ -206,3 +220,47 @@ async def test_a_thousand_operations_in_batches_keep_every_level_right(store):
         await store.apply([*operations, *ends])
         await asyncio.sleep(0)
     assert await store.verify() == []
+
+
+async def test_an_override_counts_from_the_next_batch_and_undoes_no_hold(store):
+    """I1, I14."""
+    (held,) = (await store.apply([reserve("a", GROQ)])).answers
+    less = SetOverride(DAY.id, 1, "ann", "an incident")
+    answers = (await store.apply([less, reserve("b", GROQ)])).answers
+    assert answers[0] == Done()
+    assert (answers[1].offer, answers[1].version) == (GROQ, held.version)
+    assert await budget(store, DAY.id) == (0, 2, 0, 0)
+    (denied,) = (await store.apply([reserve("c", GROQ)])).answers
+    assert (denied.denials[0].budget, denied.denials[0].limit) == (DAY.id, 1)
+    await store.apply([Release("a"), Release("b")])
+    (again,) = (await store.apply([reserve("d", GROQ)])).answers
+    assert again.version == store.version == held.version + 1
+    standing = await store.standing("groq")
+    (row,) = [row for row in standing.budgets if row.budget.id == DAY.id]
+    assert (row.limit, row.budget.declared, row.left) == (1, 10, 0)
+    assert standing.overrides == {DAY.id: Override(1, "ann", "an incident", NOON, FOREVER)}
+    assert (await store.standing("tenant/")).overrides == {}
+
+
+async def test_an_override_ends_by_its_expiry_or_by_hand_and_who_waits_is_told(store, clock):
+    soon = NOON + 30_000
+    applied = await store.apply([SetOverride(DAY.id, 0, "ann", "a try", soon), SetOverride(TEAM.id, 0, "bob", "broke")])
+    assert applied.freed == {DAY.id, TEAM.id}
+    assert isinstance((await store.apply([reserve("a", GROQ)])).answers[0], Denied)
+    await store.apply([RemoveOverride(TEAM.id, "bob", "paid")])
+    assert isinstance((await store.apply([reserve("b", GROQ)])).answers[0], Denied)
+    before = store.version
+    clock.advance(30)
+    standing = await store.standing()
+    assert (standing.overrides, await budget(store, DAY.id)) == ({}, (0, 0, 0, 10))
+    applied = await store.apply([reserve("c", GROQ)])
+    assert (applied.freed, store.version, applied.answers[0].version) == ({DAY.id}, before + 1, before + 1)
+
+
+async def test_an_override_in_the_place_of_another_is_one(store):
+    await store.apply([SetOverride(DAY.id, 0, "ann", "a try", NOON + 30_000)])
+    await store.apply([SetOverride(DAY.id, 20, "bob", "more is bought")])
+    assert await budget(store, DAY.id) == (0, 0, 0, 20)
+    assert (await store.standing()).overrides == {DAY.id: Override(20, "bob", "more is bought", NOON, FOREVER)}
+    await store.apply([RemoveOverride(DAY.id, "ann", "no more"), RemoveOverride(TEAM.id, "ann", "there is none")])
+    assert await budget(store, DAY.id) == (0, 0, 0, 10)

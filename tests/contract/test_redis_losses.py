@@ -9,9 +9,21 @@ from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
 from fixtures.valkey import FIT, PATIENCE, Server
 
 from meshkit.errors import MeshError
-from quota_service.operations import Cause, Denied, Done, Extend, Held, Outcome, Refused
+from quota_service.operations import (
+    Cause,
+    Denied,
+    Done,
+    Extend,
+    Held,
+    Outcome,
+    Refused,
+    RemoveOverride,
+    SetOverride,
+)
+from quota_service.overrides import Override
 from quota_service.stores.redis.known import Recovery
 from quota_service.stores.redis.store import RedisStore
+from quota_service.windows import FOREVER
 
 GROQ, LOCAL = "groq/m#1", "local/x#1"
 DAY = limit("groq/default", "requests", 10)
@@ -375,3 +387,50 @@ async def test_a_process_with_older_definitions_refuses_until_it_is_started_agai
         await store.apply([reserve("a", GROQ)])
     assert store.problem is not None
     assert (await other.apply([])).answers == []
+
+
+async def test_every_process_counts_by_the_overrides_of_any(house):
+    """I14: who has older ones takes them over, and whoever starts finds them."""
+    store, other = await house.opened(), await house.join()
+    assert await one(store, SetOverride(DAY.id, 1, "ann", "a try")) == Done()
+    ends = NOON + 3_000
+    assert (await other.standing()).overrides == {DAY.id: Override(1, "ann", "a try", ends, FOREVER)}
+    assert (await one(other, reserve("a", GROQ))).version == store.version == other.version == 2
+    assert (await one(other, reserve("b", GROQ))).denials[0].budget == DAY.id
+    late = await house.join()
+    assert (await one(late, reserve("c", GROQ))).denials[0].limit == 1
+    assert await one(late, RemoveOverride(DAY.id, "bob", "done")) == Done()
+    applied = await store.apply([reserve("d", GROQ)])
+    assert isinstance(applied.answers[0], Held)
+    assert DAY.id in applied.freed
+    assert {each.version for each in (store, late)} == {3}
+
+
+async def test_an_override_that_expires_is_gone_for_every_process_at_once(house):
+    store, other = await house.opened(), await house.join()
+    await one(store, SetOverride(DAY.id, 0, "ann", "a try", NOON + 60_000))
+    assert isinstance(await one(other, reserve("a", GROQ)), Denied)
+    house.clock.advance(60)
+    assert isinstance(await one(other, reserve("b", GROQ)), Held)
+    assert isinstance(await one(store, reserve("c", GROQ)), Held)
+    assert (store.version, other.version) == (3, 3)
+    assert (await store.standing()).overrides == {}
+
+
+async def test_after_a_flush_overrides_are_told_back(house):
+    store = await house.opened()
+    await one(store, SetOverride(DAY.id, 2, "ann", "a try"))
+    house.server.client().flushall()
+    await store.apply([])
+    late = await house.join()
+    assert (await late.standing()).overrides == (await store.standing()).overrides
+    assert list((await late.standing()).overrides) == [DAY.id]
+
+
+async def test_a_process_with_other_definitions_is_refused_whatever_overrides_there_are(house):
+    old = await house.opened()
+    changed = definitions(terms(GROQ, DAY), fingerprint=2)
+    newer = await house.join(changed)
+    await one(newer, SetOverride(DAY.id, 1, "ann", "a try"))
+    with pytest.raises(MeshError, match="another process has version 3 of the definitions, this one 1: restart it"):
+        await old.apply([])

@@ -10,6 +10,7 @@ from meshkit.clock import Clock, SystemClock
 from quota_service.definitions import Definitions
 from quota_service.memory import Retention
 from quota_service.operations import LEASE
+from quota_service.overrides import Override
 from quota_service.stores.redis.demands import Server
 from quota_service.stores.redis.rows import Batch, encode
 from quota_service.stores.redis.witness import Told
@@ -77,6 +78,7 @@ class Known:
                 "run_id": "" if server is None else server.run_id,
                 "sure": server is not None and server.certain,
                 "version": self.definitions.version,
+                "overrides": self.definitions.overrides,
                 "budgets": () if batch is None else batch.budgets,
                 "draws": () if batch is None else batch.draws,
                 "others": () if batch is None else batch.others,
@@ -90,10 +92,19 @@ class Known:
         self.tell_time(reply["now"])
         self.epoch, self._seen, self._told = reply["epoch"], reply["batches"], reply["now"]
         self.next_expiry = reply["next_expiry"]
+        self.adopt(reply)
         events = tuple(reply["events"])
         for event in events:
             log.warning("ledger_state", why=event, epoch=self.epoch, closed_ms=reply["closed_for"])
         return events
+
+    def adopt(self, reply: dict[str, Any]) -> bool:
+        """Take over the overrides of a store that has another version of the same definitions (I14)."""
+        if "overrides" not in reply or reply["definitions"] != str(self.definitions.fingerprint):
+            return False
+        overrides = {budget: Override(*told) for budget, told in dict(reply["overrides"]).items()}
+        self.definitions = self.definitions.numbered(reply["version"], overrides)
+        return True
 
     def tell_time(self, now: int) -> None:
         """Take in the store's time."""

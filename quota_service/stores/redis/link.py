@@ -19,7 +19,7 @@ from quota_service.stores.redis.demands import Server, described
 log = logs.get("ledger")
 SILENCE = 1.0
 PARTS = (
-    *("1_meta", "2_epoch", "3_lines", "4_holds", "5_closures"),
+    *("1_meta", "2_epoch", "3_lines", "4_holds", "5_closures", "5_overrides"),
     *("6_admission", "7_reserve", "8_upkeep", "9_writing", "10_main"),
 )
 FAILURES = (exceptions.RedisError, OSError, TimeoutError)

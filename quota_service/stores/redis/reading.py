@@ -8,6 +8,7 @@ from msgspec import json, msgpack
 from quota_service.budgets import Budget
 from quota_service.changes import SpendDelta, SpendKey
 from quota_service.operations import Amounts
+from quota_service.overrides import starting
 from quota_service.rules import Closure
 from quota_service.spend import SpendLine, SpendQuery, SpendTable
 from quota_service.standing import BudgetStanding, Standing
@@ -22,20 +23,24 @@ BUDGETS_AT_ONCE = 500
 
 async def standing(link: Link, known: Known, rows: BudgetRows, prefix: str) -> Standing:
     """Return how the budgets stand whose subjects start with this."""
-    budgets = [budget for budget in known.definitions.budgets() if budget.subject.startswith(prefix)]
+    definitions = known.definitions.as_of(known.guess())
+    budgets = [budget for budget in definitions.budgets() if budget.subject.startswith(prefix)]
     found: list[BudgetStanding] = []
     reply: dict[str, Any] = {}
     for first in range(0, max(1, len(budgets)), BUDGETS_AT_ONCE):
         some = budgets[first : first + BUDGETS_AT_ONCE]
         reply = await _look(link, known, rows, some)
+        if known.adopt(reply):
+            return await standing(link, known, rows, prefix)
         found += [_one(budget, level) for budget, level in zip(some, reply["levels"], strict=True)]
     closures = {subject: Closure(*said) for subject, said in dict(reply["closures"]).items()}
     return Standing(
         budgets=tuple(found),
         closures={subject: closure for subject, closure in closures.items() if subject.startswith(prefix)},
-        version=known.definitions.version,
+        version=definitions.version,
         now=reply["now"],
         open_holds=reply["open"],
+        overrides=starting(definitions.overrides, prefix),
     )
 
 

@@ -11,9 +11,21 @@ from quota_service.definitions import Definitions
 from quota_service.holds import fingerprint, settlement
 from quota_service.memory import RecentDenials
 from quota_service.observing import SCOPES, figured
-from quota_service.operations import Answer, Extend, Observe, Operation, Outcome, Release, Reserve, Settle
+from quota_service.operations import (
+    Answer,
+    Extend,
+    Observe,
+    Operation,
+    Outcome,
+    Release,
+    RemoveOverride,
+    Reserve,
+    SetOverride,
+    Settle,
+)
+from quota_service.overrides import note
 from quota_service.rules import unknown_offer
-from quota_service.windows import SECOND, cell_length, sliding_guard, span_at
+from quota_service.windows import FOREVER, SECOND, cell_length, sliding_guard, span_at
 
 Row = list[Any]
 encode = msgpack.Encoder().encode
@@ -106,6 +118,11 @@ class Batch:
                 return ["extend", operation.attempt_id, operation.ttl]
             case Observe():
                 return self._observe(operation)
+            case SetOverride():
+                told = (operation.limit, operation.author, operation.reason, operation.until or FOREVER)
+                return ["override", operation.budget, *told, note(operation)]
+            case RemoveOverride():
+                return ["override", operation.budget, -1, operation.author, operation.reason, 0, note(operation)]
         raise AssertionError(operation)
 
     def _observe(self, observe: Observe) -> Row:
@@ -113,11 +130,13 @@ class Batch:
         assert terms is not None  # noqa: S101 - refused in `add`
         subject = dict(zip(SCOPES, terms.subjects(), strict=True))[observe.scope]
         models = f"{subject}/" if observe.scope == "account" else ""
-        places = [self.budget(budget) for budget in figured(terms, observe)]
+        budgets = figured(terms, observe)
+        places = [self.budget(budget) for budget in budgets]
+        declared = [budget.declared for budget in budgets]
         limit = -1 if observe.limit is None else observe.limit
         remaining = -1 if observe.remaining is None else observe.remaining
         closing: Row = ["observe", subject, observe.closed_for, models, observe.opened, observe.reason]
-        return [*closing, places, limit, remaining]
+        return [*closing, places, declared, limit, remaining]
 
     def _reserve(self, reserve: Reserve) -> Row:
         mark = 0 if reserve.dry_run else fingerprint(reserve)

@@ -12,6 +12,7 @@ from meshkit.secret import Secret
 from quota_service.definitions import Definitions
 from quota_service.memory import RecentDenials, Retention
 from quota_service.operations import Answer, Denied, Operation, Reserve
+from quota_service.overrides import differing
 from quota_service.spend import SpendLine, SpendQuery
 from quota_service.standing import Standing
 from quota_service.stores.protocol import Applied, Heard
@@ -109,16 +110,18 @@ class RedisStore:
             MeshError: QUOTA_UNAVAILABLE; what became of the batch is unknown, repeat it with the same ids (I13).
         """
         async with self._lock:
+            overrides = self._known.definitions.overrides
             batch, reply = await self._decided(operations)
             self._heed(reply)
-            applied = self._applied(operations, batch, reply)
+            freed = differing(overrides, self._known.definitions.overrides).union(reply["freed"])
+            applied = self._applied(operations, batch, reply | {"freed": freed})
             self._befell.clear()
             self._denied.forget(reply["now"])
             return applied
 
     async def _decided(self, operations: Sequence[Operation]) -> tuple[Batch, dict[str, Any]]:
-        """Send a batch until it is decided: again after a cut, a loss, and calendars that do not reach."""
-        for _ in range(4):
+        """Send a batch until it is decided: again after a cut, a loss, with other overrides, calendars that reach."""
+        for _ in range(6):
             if self._owes_account:
                 await self._restate()
             batch = Batch(self._known.definitions, self._rows, self._denied, self._known.guess())
@@ -147,7 +150,7 @@ class RedisStore:
             if was_cut(error):
                 return None
             raise self._failed(meaning(error)) from error
-        if reply["kind"] == "stale":
+        if reply["kind"] == "stale" and not self._known.adopt(reply):
             ours, theirs = self.version, reply["version"]
             raise self._failed(f"another process has version {theirs} of the definitions, this one {ours}: restart it")
         return reply
@@ -173,6 +176,8 @@ class RedisStore:
         """Tell a store that has lost its state the levels this process has seen; all once more when it failed (I19)."""
         for part in list(self._witness.account(self._known.now)):
             reply = await self._run(None, part)
+            if reply is not None and reply["kind"] == "stale":
+                reply = await self._run(None, part)
             if reply is None:
                 raise self._failed("it was cut off")
             self._heed(reply)
@@ -186,7 +191,7 @@ class RedisStore:
             if not isinstance(place, int):
                 answers.append(place)
             elif isinstance(operation, Reserve):
-                answer = reserve_answer(reply["reserves"][place], batch.draws, self.version)
+                answer = reserve_answer(reply["reserves"][place], batch.draws, batch.definitions.version)
                 answers.append(self._told(operation, int(batch.reserves[place][1], 16), answer, reply["now"]))
             else:
                 answers.append(other_answer(reply["others"][place]))

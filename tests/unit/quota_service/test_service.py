@@ -1,19 +1,17 @@
 """The quota service over real sockets."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import httpx
 import pytest
+from fixtures.quota_house import GROQ, LOCAL, World, reserve, running, settle
 from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from llmmesh.quota.v1 import quota_pb2 as pb
-from llmmesh.quota.v1 import quota_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from catalog.mesh import load_mesh
@@ -22,75 +20,11 @@ from meshkit.status import from_rpc_error
 from quota_service.app import serve
 from quota_service.service import SERVICE_NAME
 
-MESH = """
-vendors:
-  groq:
-    limits:
-      free:
-        - {unit: requests, window: day, amount: 10}
-        - {unit: concurrency, window: now, amount: 1000}
-  ollama: {limits: {local: []}}
-budgets:
-  - {subject: tenant/team, unit: usd, window: month, amount: 20}
-"""
-GROQ, LOCAL = "groq/openai/gpt-oss-120b#1", "ollama/any:1b#1"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@dataclass
-class World:
-    stub: quota_pb2_grpc.QuotaServiceStub
-    channel: grpc.aio.Channel
-    address: str
-    admin: str
-    stop: asyncio.Event
-    serving: asyncio.Task
-
-    async def apply(self, *operations: pb.Operation) -> list[pb.Answer]:
-        return list((await self.stub.Apply(pb.ApplyRequest(operations=operations), timeout=10)).answers)
-
-    async def budget(self, budget_id: str) -> pb.BudgetState:
-        told = await self.stub.GetBudgets(pb.GetBudgetsRequest(), timeout=10)
-        return next(budget for budget in told.budgets if budget.id == budget_id)
-
-
-@asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[World]:
-    file = directory / "mesh.yaml"
-    file.write_text(MESH)
-    address, admin = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    settings = {"MESH_QUOTA_ADDRESS": address, "MESH_QUOTA_ADMIN": admin, "MESH_LEDGER_PATH": str(directory / "l.db")}
-    mesh = load_mesh(file, settings)
-    stop = asyncio.Event()
-    serving = asyncio.create_task(serve(mesh, mesh.catalog, stop, registry=CollectorRegistry()))
-    async with grpc.aio.insecure_channel(address) as channel:
-        ready = asyncio.create_task(channel.channel_ready())
-        await asyncio.wait([ready, serving], timeout=10, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        yield World(quota_pb2_grpc.QuotaServiceStub(channel), channel, address, admin, stop, serving)
-    stop.set()
-    await asyncio.wait_for(serving, 10)
-
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with running(tmp_path) as made:
         yield made
-
-
-def reserve(attempt: str, *offers: str, **more) -> pb.Operation:
-    amounts = [pb.OfferAmounts(offer=offer, input_tokens=200, output_tokens=300, cost_nanos=1000) for offer in offers]
-    return pb.Operation(reserve=pb.Reserve(attempt_id=attempt, tenant="team", use_case="quick", offers=amounts, **more))
-
-
-def settle(attempt: str) -> pb.Operation:
-    amounts = pb.Amounts(requests=1, input_tokens=200, output_tokens=100, cost_nanos=600)
-    return pb.Operation(settle=pb.Settle(attempt_id=attempt, outcome=pb.OUTCOME_SERVED, amounts=amounts))
 
 
 async def test_fifty_concurrent_callers_with_ten_left_hold_exactly_ten_and_forty_pass_on(world):
@@ -209,3 +143,88 @@ async def test_a_second_service_on_the_same_ledger_does_not_start(tmp_path):
         )
         with pytest.raises(StartError, match="in use by process"):
             await serve(mesh, mesh.catalog, asyncio.Event(), registry=CollectorRegistry())
+
+
+DAY, MONTH = "groq/default/requests/day", "tenant/team/nanodollars/month"
+
+
+def override(budget: str = DAY, limit: int | None = 1, author: str = "ann", reason: str = "a try", **more):
+    return pb.SetOverrideRequest(budget=budget, limit=limit, author=author, reason=reason, **more)
+
+
+async def test_an_override_counts_at_once_is_listed_beside_what_is_declared_and_can_be_removed(world):
+    await world.apply(reserve("a", GROQ))
+    told = await world.stub.SetOverride(override(), timeout=10)
+    assert (told.budget.id, told.budget.limit, told.budget.declared_limit, told.budget.held) == (DAY, 1, 10, 1)
+    (answer,) = await world.apply(reserve("b", GROQ))
+    assert (answer.denied.denials[0].budget, answer.denied.denials[0].limit) == (DAY, 1)
+    listed = await world.stub.GetBudgets(pb.GetBudgetsRequest(), timeout=10)
+    (found,) = listed.overrides
+    assert (found.budget, found.limit, found.author, found.reason) == (DAY, 1, "ann", "a try")
+    assert not found.HasField("expires_at")
+    assert listed.version == told.version
+    removal = pb.RemoveOverrideRequest(budget=DAY, author="bob", reason="done")
+    removed = await world.stub.RemoveOverride(removal, timeout=10)
+    assert (removed.budget.limit, removed.version) == (10, told.version + 1)
+    (answer,) = await world.apply(reserve("c", GROQ))
+    assert (answer.held.offer, answer.held.version) == (GROQ, removed.version)
+
+
+async def test_a_raised_limit_wakes_who_waits(world):
+    await world.apply(*(reserve(f"a{n}", GROQ) for n in range(10)))
+    patient = asyncio.create_task(world.apply(reserve("patient", GROQ, patience=Duration(seconds=60))))
+    await waiting(world, 1)
+    await world.stub.SetOverride(override(limit=11), timeout=10)
+    assert (await patient)[0].held.offer == GROQ
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "said"),
+    [
+        ({"budget": "groq/default/requests/dya"}, "budget", "no such budget; allowed: the ids of GetBudgets; perhaps"),
+        ({"limit": None}, "limit", "missing; allowed: 0 or more"),
+        ({"limit": -1}, "limit", "-1; allowed: 0 to"),
+        ({"author": " "}, "author", "missing; allowed: 1 to 200 characters"),
+        ({"reason": ""}, "reason", "missing; allowed: 1 to 500 characters"),
+        ({"reason": "x" * 501}, "reason", "501 characters; allowed: 1 to 500 characters"),
+        ({"expires_at": datetime.now(UTC) - timedelta(hours=1)}, "expires_at", "in the past by the ledger's clock"),
+    ],
+)
+async def test_an_override_that_makes_no_sense_is_refused_and_changes_nothing(world, wrong, field, said):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await world.stub.SetOverride(override(**wrong), timeout=10)
+    error = from_rpc_error(caught.value)
+    assert error.code == "INVALID_ARGUMENT"
+    (violation,) = error.fields
+    assert violation.field == field
+    assert said in violation.description
+    listed = await world.stub.GetBudgets(pb.GetBudgetsRequest(), timeout=10)
+    assert (list(listed.overrides), listed.version) == ([], 1)
+
+
+async def test_removing_an_override_that_is_not_there_is_refused(world):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await world.stub.RemoveOverride(pb.RemoveOverrideRequest(budget=DAY, author="a", reason="b"), timeout=10)
+    assert from_rpc_error(caught.value).fields[0].description == f"`{DAY}`: has no override"
+
+
+async def test_overrides_and_the_version_survive_a_restart(tmp_path):
+    async with running(tmp_path) as world:
+        told = await world.stub.SetOverride(override(limit=0), timeout=10)
+    async with running(tmp_path) as world:
+        listed = await world.stub.GetBudgets(pb.GetBudgetsRequest(), timeout=10)
+        assert [(each.budget, each.author) for each in listed.overrides] == [(DAY, "ann")]
+        assert listed.version == told.version
+        (answer,) = await world.apply(reserve("a", GROQ))
+        assert answer.denied.denials[0].budget == DAY
+
+
+async def test_verify_finds_a_right_ledger_right_and_shows_what_vendors_count_beyond_us(world):
+    await world.apply(reserve("a", GROQ), reserve("b", GROQ))
+    said = pb.Observe(offer=GROQ, scope="account", unit="requests", window="day", limit=10, remaining=5)
+    await world.apply(settle("a"), pb.Operation(observe=said))
+    found = await world.stub.Verify(pb.VerifyRequest(), timeout=10)
+    assert list(found.differences) == []
+    assert [(drift.budget, drift.used, drift.external) for drift in found.drifts] == [(DAY, 1, 3)]
+    assert found.open_holds == 1
+    assert found.budgets > 2

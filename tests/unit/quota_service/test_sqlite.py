@@ -120,6 +120,7 @@ async def test_a_ledger_of_the_first_version_goes_on_where_it_was(path, clock):
     await store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("ALTER TABLE hold DROP COLUMN requests")
+        connection.execute("DROP TABLE override")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
 
@@ -261,7 +262,7 @@ class RestartingMachine(LedgerMachine):
 
     def read_back(self) -> Ledger:
         stored = self.database.load()
-        ledger = Ledger(DEFINITIONS, FOREVER)
+        ledger = Ledger(DEFINITIONS.numbered(stored.version, stored.overrides), FOREVER)
         ledger.restore(stored.last_clock, stored.cells, stored.holds, stored.closures)
         return ledger
 

@@ -750,6 +750,7 @@ class GetBudgetsResponse(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     NOW_FIELD_NUMBER: _builtins.int
     OPEN_HOLDS_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of the definitions."""
     open_holds: _builtins.int
@@ -766,6 +767,10 @@ class GetBudgetsResponse(_message.Message):
     def now(self) -> _timestamp_pb2.Timestamp:
         """The ledger's clock."""
 
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___Override]:
+        """Limits that count instead of declared ones, by budget; also of budgets that are no longer declared."""
+
     def __init__(
         self,
         *,
@@ -774,10 +779,11 @@ class GetBudgetsResponse(_message.Message):
         version: _builtins.int = ...,
         now: _timestamp_pb2.Timestamp | None = ...,
         open_holds: _builtins.int = ...,
+        overrides: _abc.Iterable[Global___Override] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["now", b"now"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "closures", b"closures", "now", b"now", "open_holds", b"open_holds", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "closures", b"closures", "now", b"now", "open_holds", b"open_holds", "overrides", b"overrides", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -800,6 +806,7 @@ class BudgetState(_message.Message):
     LEFT_FIELD_NUMBER: _builtins.int
     RESETS_AT_FIELD_NUMBER: _builtins.int
     HARD_FIELD_NUMBER: _builtins.int
+    DECLARED_LIMIT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id: subject, unit and window."""
     subject: _builtins.str
@@ -809,7 +816,7 @@ class BudgetState(_message.Message):
     window: _builtins.str
     """"minute", "hour", "day", "month", "once", "now" (concurrency) or a rolling length such as "rolling:86400s"."""
     limit: _builtins.int
-    """The limit."""
+    """The limit that counts."""
     used: _builtins.int
     """Settled in the current window."""
     held: _builtins.int
@@ -820,6 +827,8 @@ class BudgetState(_message.Message):
     """limit - used - held - external, never below zero."""
     hard: _builtins.bool
     """Denies on estimates; a soft budget denies only once it is used up."""
+    declared_limit: _builtins.int
+    """The limit of the configuration, which an override may have replaced."""
     @_builtins.property
     def resets_at(self) -> _timestamp_pb2.Timestamp:
         """When the window ends; unset for windows that slide or never end."""
@@ -838,14 +847,284 @@ class BudgetState(_message.Message):
         left: _builtins.int = ...,
         resets_at: _timestamp_pb2.Timestamp | None = ...,
         hard: _builtins.bool = ...,
+        declared_limit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resets_at", b"resets_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["external", b"external", "hard", b"hard", "held", b"held", "id", b"id", "left", b"left", "limit", b"limit", "resets_at", b"resets_at", "subject", b"subject", "unit", b"unit", "used", b"used", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["declared_limit", b"declared_limit", "external", b"external", "hard", b"hard", "held", b"held", "id", b"id", "left", b"left", "limit", b"limit", "resets_at", b"resets_at", "subject", b"subject", "unit", b"unit", "used", b"used", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BudgetState: _TypeAlias = BudgetState  # noqa: Y015
+
+@_typing.final
+class Override(_message.Message):
+    """A limit that counts instead of the declared one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MADE_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    budget: _builtins.str
+    """The budget's id."""
+    limit: _builtins.int
+    """The limit."""
+    author: _builtins.str
+    """Who set it."""
+    reason: _builtins.str
+    """Why."""
+    @_builtins.property
+    def made_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when, by the ledger's clock."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Until when; unset for ever."""
+
+    def __init__(
+        self,
+        *,
+        budget: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        author: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        made_at: _timestamp_pb2.Timestamp | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "made_at", b"made_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "budget", b"budget", "expires_at", b"expires_at", "limit", b"limit", "made_at", b"made_at", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Override: _TypeAlias = Override  # noqa: Y015
+
+@_typing.final
+class SetOverrideRequest(_message.Message):
+    """Sets an override, in the place of one that the budget may have."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    budget: _builtins.str
+    """The budget's id, one of GetBudgets. Required."""
+    limit: _builtins.int
+    """The limit. Required; zero blocks the budget."""
+    author: _builtins.str
+    """Who sets it. Required, at most 200 characters."""
+    reason: _builtins.str
+    """Why. Required, at most 500 characters."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Until when, by the ledger's clock; unset for ever."""
+
+    def __init__(
+        self,
+        *,
+        budget: _builtins.str = ...,
+        limit: _builtins.int | None = ...,
+        author: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "expires_at", b"expires_at", "limit", b"limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "author", b"author", "budget", b"budget", "expires_at", b"expires_at", "limit", b"limit", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+
+Global___SetOverrideRequest: _TypeAlias = SetOverrideRequest  # noqa: Y015
+
+@_typing.final
+class SetOverrideResponse(_message.Message):
+    """An override was set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version of the definitions since."""
+    @_builtins.property
+    def budget(self) -> Global___BudgetState:
+        """The budget as it stands now."""
+
+    def __init__(
+        self,
+        *,
+        budget: Global___BudgetState | None = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOverrideResponse: _TypeAlias = SetOverrideResponse  # noqa: Y015
+
+@_typing.final
+class RemoveOverrideRequest(_message.Message):
+    """Removes an override."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    budget: _builtins.str
+    """The budget's id, one of GetBudgets' overrides. Required."""
+    author: _builtins.str
+    """Who removes it. Required, at most 200 characters."""
+    reason: _builtins.str
+    """Why. Required, at most 500 characters."""
+    def __init__(
+        self,
+        *,
+        budget: _builtins.str = ...,
+        author: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "budget", b"budget", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveOverrideRequest: _TypeAlias = RemoveOverrideRequest  # noqa: Y015
+
+@_typing.final
+class RemoveOverrideResponse(_message.Message):
+    """An override was removed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version of the definitions since."""
+    @_builtins.property
+    def budget(self) -> Global___BudgetState:
+        """The budget as it stands now; unset when it is no longer declared."""
+
+    def __init__(
+        self,
+        *,
+        budget: Global___BudgetState | None = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveOverrideResponse: _TypeAlias = RemoveOverrideResponse  # noqa: Y015
+
+@_typing.final
+class VerifyRequest(_message.Message):
+    """Asks whether the ledger is right."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyRequest: _TypeAlias = VerifyRequest  # noqa: Y015
+
+@_typing.final
+class VerifyResponse(_message.Message):
+    """What a recomputation found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    DRIFTS_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    OPEN_HOLDS_FIELD_NUMBER: _builtins.int
+    NOW_FIELD_NUMBER: _builtins.int
+    budgets: _builtins.int
+    """Declared budgets that were looked at."""
+    open_holds: _builtins.int
+    """Holds that are open."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A sentence for each level that is not what is behind it; none when the ledger is right."""
+
+    @_builtins.property
+    def drifts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Drift]:
+        """Budgets of which a vendor counts more than we know of."""
+
+    @_builtins.property
+    def now(self) -> _timestamp_pb2.Timestamp:
+        """The ledger's clock."""
+
+    def __init__(
+        self,
+        *,
+        differences: _abc.Iterable[_builtins.str] | None = ...,
+        drifts: _abc.Iterable[Global___Drift] | None = ...,
+        budgets: _builtins.int = ...,
+        open_holds: _builtins.int = ...,
+        now: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["now", b"now"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "differences", b"differences", "drifts", b"drifts", "now", b"now", "open_holds", b"open_holds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyResponse: _TypeAlias = VerifyResponse  # noqa: Y015
+
+@_typing.final
+class Drift(_message.Message):
+    """What a vendor counts of a budget beyond us, as observed: somebody else used it. Not an error of the ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    EXTERNAL_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    budget: _builtins.str
+    """The budget's id."""
+    external: _builtins.int
+    """Used by others in the current window."""
+    used: _builtins.int
+    """Used by us in the current window."""
+    unit: _builtins.str
+    """The unit: "requests", "tokens" or "nanodollars"."""
+    def __init__(
+        self,
+        *,
+        budget: _builtins.str = ...,
+        external: _builtins.int = ...,
+        used: _builtins.int = ...,
+        unit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "external", b"external", "unit", b"unit", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Drift: _TypeAlias = Drift  # noqa: Y015
 
 @_typing.final
 class Closure(_message.Message):

@@ -50,6 +50,21 @@ class QuotaServiceStub:
                 request_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.QuerySpendRequest.SerializeToString,
                 response_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.QuerySpendResponse.FromString,
                 _registered_method=True)
+        self.SetOverride = channel.unary_unary(
+                '/llmmesh.quota.v1.QuotaService/SetOverride',
+                request_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.SetOverrideRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.SetOverrideResponse.FromString,
+                _registered_method=True)
+        self.RemoveOverride = channel.unary_unary(
+                '/llmmesh.quota.v1.QuotaService/RemoveOverride',
+                request_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.RemoveOverrideRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.RemoveOverrideResponse.FromString,
+                _registered_method=True)
+        self.Verify = channel.unary_unary(
+                '/llmmesh.quota.v1.QuotaService/Verify',
+                request_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyResponse.FromString,
+                _registered_method=True)
 
 
 class QuotaServiceServicer:
@@ -78,6 +93,27 @@ class QuotaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetOverride(self, request, context):
+        """Counts another limit than the declared one for a budget, for a while. Undoes no hold: a lower limit only blocks new ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveOverride(self, request, context):
+        """Counts the declared limit again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Verify(self, request, context):
+        """Recomputes what is used and held from what is behind it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QuotaServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +131,21 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     servicer.QuerySpend,
                     request_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.QuerySpendRequest.FromString,
                     response_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.QuerySpendResponse.SerializeToString,
+            ),
+            'SetOverride': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOverride,
+                    request_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.SetOverrideRequest.FromString,
+                    response_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.SetOverrideResponse.SerializeToString,
+            ),
+            'RemoveOverride': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveOverride,
+                    request_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.RemoveOverrideRequest.FromString,
+                    response_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.RemoveOverrideResponse.SerializeToString,
+            ),
+            'Verify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Verify,
+                    request_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyRequest.FromString,
+                    response_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +230,87 @@ class QuotaService:
             '/llmmesh.quota.v1.QuotaService/QuerySpend',
             llmmesh_dot_quota_dot_v1_dot_quota__pb2.QuerySpendRequest.SerializeToString,
             llmmesh_dot_quota_dot_v1_dot_quota__pb2.QuerySpendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOverride(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmmesh.quota.v1.QuotaService/SetOverride',
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.SetOverrideRequest.SerializeToString,
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.SetOverrideResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveOverride(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmmesh.quota.v1.QuotaService/RemoveOverride',
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.RemoveOverrideRequest.SerializeToString,
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.RemoveOverrideResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Verify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmmesh.quota.v1.QuotaService/Verify',
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyRequest.SerializeToString,
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,12 @@ class QuotaServiceStub:
     """Lists budgets with what is used, held and left."""
     QuerySpend: _grpc.UnaryUnaryMultiCallable[_quota_pb2.QuerySpendRequest, _quota_pb2.QuerySpendResponse]
     """Sums what was spent."""
+    SetOverride: _grpc.UnaryUnaryMultiCallable[_quota_pb2.SetOverrideRequest, _quota_pb2.SetOverrideResponse]
+    """Counts another limit than the declared one for a budget, for a while. Undoes no hold: a lower limit only blocks new ones."""
+    RemoveOverride: _grpc.UnaryUnaryMultiCallable[_quota_pb2.RemoveOverrideRequest, _quota_pb2.RemoveOverrideResponse]
+    """Counts the declared limit again."""
+    Verify: _grpc.UnaryUnaryMultiCallable[_quota_pb2.VerifyRequest, _quota_pb2.VerifyResponse]
+    """Recomputes what is used and held from what is behind it."""
 
 @_typing.type_check_only
 class QuotaServiceAsyncStub(QuotaServiceStub):
@@ -55,6 +61,12 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     """Lists budgets with what is used, held and left."""
     QuerySpend: _aio.UnaryUnaryMultiCallable[_quota_pb2.QuerySpendRequest, _quota_pb2.QuerySpendResponse]  # type: ignore[assignment]
     """Sums what was spent."""
+    SetOverride: _aio.UnaryUnaryMultiCallable[_quota_pb2.SetOverrideRequest, _quota_pb2.SetOverrideResponse]  # type: ignore[assignment]
+    """Counts another limit than the declared one for a budget, for a while. Undoes no hold: a lower limit only blocks new ones."""
+    RemoveOverride: _aio.UnaryUnaryMultiCallable[_quota_pb2.RemoveOverrideRequest, _quota_pb2.RemoveOverrideResponse]  # type: ignore[assignment]
+    """Counts the declared limit again."""
+    Verify: _aio.UnaryUnaryMultiCallable[_quota_pb2.VerifyRequest, _quota_pb2.VerifyResponse]  # type: ignore[assignment]
+    """Recomputes what is used and held from what is behind it."""
 
 class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
     """The ledger. Alone knows limits; callers name subjects and amounts, never budgets."""
@@ -84,5 +96,29 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quota_pb2.QuerySpendResponse, _abc.Awaitable[_quota_pb2.QuerySpendResponse]]:
         """Sums what was spent."""
+
+    @_abc_1.abstractmethod
+    def SetOverride(
+        self,
+        request: _quota_pb2.SetOverrideRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_pb2.SetOverrideResponse, _abc.Awaitable[_quota_pb2.SetOverrideResponse]]:
+        """Counts another limit than the declared one for a budget, for a while. Undoes no hold: a lower limit only blocks new ones."""
+
+    @_abc_1.abstractmethod
+    def RemoveOverride(
+        self,
+        request: _quota_pb2.RemoveOverrideRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_pb2.RemoveOverrideResponse, _abc.Awaitable[_quota_pb2.RemoveOverrideResponse]]:
+        """Counts the declared limit again."""
+
+    @_abc_1.abstractmethod
+    def Verify(
+        self,
+        request: _quota_pb2.VerifyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_pb2.VerifyResponse, _abc.Awaitable[_quota_pb2.VerifyResponse]]:
+        """Recomputes what is used and held from what is behind it."""
 
 def add_QuotaServiceServicer_to_server(servicer: QuotaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

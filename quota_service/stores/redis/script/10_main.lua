@@ -1,7 +1,7 @@
 -- The four things that can be asked: begin (number the definitions), apply, look and dump.
 
 local LAPSES = 256 -- at most in one batch
-local VERBS = { settle = settle, extend = extend, observe = observe }
+local VERBS = { settle = settle, extend = extend, observe = observe, override = override }
 local ASKED = {}
 
 local function ids_of(due)
@@ -10,7 +10,7 @@ local function ids_of(due)
     ids[#ids + 1] = id
   end
   for _, operation in ipairs(request.others) do
-    if operation[1] ~= 'observe' then
+    if operation[1] == 'settle' or operation[1] == 'extend' then
       ids[#ids + 1] = operation[2]
     end
   end
@@ -58,13 +58,19 @@ end
 
 local function standing_reply(kind)
   local soonest = call('ZRANGE', prefix .. 'open', 0, 0, 'WITHSCORES')
-  return { kind = kind, now = now, epoch = meta.epoch, version = meta.version, batches = meta.batches, events = events,
-    closed_for = max(0, meta.closed_until - now), next_expiry = soonest[2] and tonumber(soonest[2]) or -1 }
+  local others = request.version ~= meta.version and read_overrides() or nil
+  return { kind = kind, now = now, epoch = meta.epoch, version = meta.version, definitions = meta.definitions,
+    overrides = others, batches = meta.batches, events = events, closed_for = max(0, meta.closed_until - now),
+    next_expiry = soonest[2] and tonumber(soonest[2]) or -1 }
 end
 
 function ASKED.apply()
   check_epoch()
+  expire_overrides()
   if not check_version() then
+    if overrides_changed then
+      write_everything()
+    end
     return standing_reply('stale')
   end
   if not knows_the_epoch() then

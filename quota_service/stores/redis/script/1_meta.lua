@@ -22,8 +22,8 @@ end
 
 -- What is noted about the whole ledger. `count` numbers journal lines, `batches` the batches that wrote.
 local FIELDS = { 'clock', 'wall', 'batches', 'count', 'closed_until', 'lost_at', 'version', 'ended_count', 'lapsed_count', 'lost_batches',
-  'epoch', 'previous', 'run_id', 'repl_id', 'definitions' }
-local NUMBERS = 10
+  'overridden_until', 'epoch', 'previous', 'run_id', 'repl_id', 'definitions' }
+local NUMBERS = 11
 local meta, meta_changes
 
 local function read_meta()

@@ -62,12 +62,3 @@ end
 local function misses()
   return request.epoch ~= meta.previous or request.seen > meta.lost_batches
 end
-
--- Definitions carry one version, and who has older ones is told so (I14).
-local function check_version()
-  if request.version > meta.version then
-    note('version', request.version)
-    note('definitions', request.definitions)
-  end
-  return request.version == meta.version
-end

@@ -41,11 +41,12 @@ local function open_again(subject, models, reason)
   end
 end
 
--- Raise `external` to what the vendor counts beyond us; it never falls within its window.
-local function compare(budget, told_limit, remaining)
+-- Raise `external` to what the vendor counts beyond us; it never falls within its window. Without a word about the limit
+-- it is the declared one, whatever overrules it here.
+local function compare(budget, declared, told_limit, remaining)
   local line, cell, level = budget.line, budget.current[1], budget.weighed[1]
   if remaining >= 0 then
-    local limit = told_limit >= 0 and told_limit or budget.limit
+    local limit = told_limit >= 0 and told_limit or declared
     local excess = max(0, limit - remaining) - taken(level)
     if excess > 0 then
       cell.external = cell.external + excess
@@ -63,15 +64,15 @@ local function compare(budget, told_limit, remaining)
 end
 
 local function observe(operation)
-  local _, subject, closed_for, opened_models, opens, reason, places, told_limit, remaining = unpack(operation)
+  local _, subject, closed_for, opened_models, opens, reason, places, declared, told_limit, remaining = unpack(operation)
   if closed_for > 0 then
     close(subject, closed_for, reason)
   end
   if opens then
     open_again(subject, opened_models, reason)
   end
-  for _, place in ipairs(places) do
-    compare(budget_at(place), told_limit, remaining)
+  for number, place in ipairs(places) do
+    compare(budget_at(place), declared[number], told_limit, remaining)
   end
   return { 'done', false, false }
 end

@@ -183,6 +183,7 @@ local function write_everything()
   write_memory()
   write_spend()
   write_closures()
+  write_overrides()
   write_journal()
   for key, known in pairs(missing) do
     call('HSET', prefix .. 'missing', key, pack(known))

@@ -1,0 +1,1 @@
+"""`llm-mesh ledger`: the operations of the quota service."""
