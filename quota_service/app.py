@@ -16,13 +16,14 @@ from meshkit.errors import StartError
 from meshkit.server import GrpcServer
 from quota_service.definitions import Definitions
 from quota_service.expansion import definitions_of
+from quota_service.forecast import Paces
 from quota_service.glance import Glance
 from quota_service.metrics import BudgetCollector, Metrics
 from quota_service.service import SERVICE_NAME, QuotaService
 from quota_service.standing import Standing
-from quota_service.stores.protocol import Store
 from quota_service.stores.redis.store import RedisStore
 from quota_service.stores.sqlite import SqliteStore
+from quota_service.thresholds import Thresholds
 from quota_service.writer import Writer
 
 log = logs.get("quota")
@@ -44,8 +45,10 @@ async def serve(
     clock = clock or SystemClock()
     metrics = Metrics(registry)
     async with AsyncExitStack() as stack:
-        store, look = await _open(mesh, definitions_of(catalog, mesh), clock, stack)
-        collector = BudgetCollector(look)
+        store = await _open(mesh, definitions_of(catalog, mesh), clock, stack)
+        paces = Paces()
+        glance = await stack.enter_async_context(Glance(store, (paces.take, _warning(metrics))))
+        collector = BudgetCollector(store.look if isinstance(store, SqliteStore) else glance.look)
         registry.register(collector)
         stack.callback(registry.unregister, collector)
 
@@ -53,31 +56,45 @@ async def serve(
             await server.set_serving(serving)
 
         writer = Writer(store, clock, metrics, tell_health)
-        server = GrpcServer(mesh.quota.listen, [QuotaService(store, writer).register], [SERVICE_NAME])
+        service = QuotaService(store, writer, paces)
+        server = GrpcServer(mesh.quota.listen, [service.register], [SERVICE_NAME])
         writing = asyncio.create_task(writer.run(), name="writer")
         stack.push_async_callback(_finish, writer, writing)
         await stack.enter_async_context(server)
         stack.callback(writer.close)  # before the server drains: who is parked is told to come back, not cut off
+        stack.callback(service.close)
         await stack.enter_async_context(AdminServer(mesh.quota_admin, lambda: store.problem, registry))
         log.info("serving", address=mesh.quota.listen, port=server.port, version=store.version)
         process.settle()
         await _until(stop, writing)
 
 
-async def _open(
-    mesh: Mesh, definitions: Definitions, clock: Clock, stack: AsyncExitStack
-) -> tuple[Store, Callable[[], Standing]]:
-    """Open the store the configuration names, and say how to look at it in passing."""
+async def _open(mesh: Mesh, definitions: Definitions, clock: Clock, stack: AsyncExitStack) -> SqliteStore | RedisStore:
+    """Open the store the configuration names."""
     ledger = mesh.ledger
     if ledger.store == "sqlite":
         embedded = SqliteStore.open(Path(ledger.path), definitions, clock)
         stack.push_async_callback(embedded.close)
-        return embedded, embedded.look
+        return embedded
     if ledger.url is None:
         raise StartError("ledger.store is redis, and there is no ledger.url: set MESH_LEDGER_URL")
     shared = await RedisStore.open(ledger.url, definitions, prefix=ledger.prefix)
     stack.push_async_callback(shared.close)
-    return shared, (await stack.enter_async_context(Glance(shared))).look
+    return shared
+
+
+def _warning(metrics: Metrics) -> Callable[[Standing], None]:
+    """Return what warns of budgets that are nearly used up, in the log and as a metric."""
+    thresholds = Thresholds()
+
+    def warn(standing: Standing) -> None:
+        for crossing in thresholds.crossed(standing):
+            row = crossing.row
+            metrics.warned(crossing)
+            used = {"used": row.used, "external": row.external, "limit": row.limit}
+            log.warning("budget_used", budget=row.budget.id, percent=crossing.percent, **used)
+
+    return warn
 
 
 async def _until(stop: asyncio.Event, writing: asyncio.Task[None]) -> None:

@@ -1,6 +1,7 @@
-"""Looks at the budgets of a store every few seconds, for whoever cannot wait: scrapes of Prometheus."""
+"""Looks at the budgets every few seconds, for whoever cannot wait or wants to notice: scrapes, forecasts, warnings."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -13,14 +14,21 @@ EVERY = 5.0
 
 
 class Glance:
-    """How the budgets stood a moment ago; what it was last while the store is silent."""
+    """How the budgets stood a moment ago; what it was last while the store is silent.
 
-    def __init__(self, store: Store, every: float = EVERY) -> None:
+    Args:
+        store: where to look.
+        tell: who is told of each look.
+        every: seconds between two looks.
+    """
+
+    def __init__(self, store: Store, tell: Sequence[Callable[[Standing], None]] = (), every: float = EVERY) -> None:
         self._store = store
+        self._tell = tell
         self._every = every
 
     async def __aenter__(self) -> Self:
-        self._seen = await self._store.standing()
+        await self._see()
         self._looking = asyncio.create_task(self._keep_looking(), name="glance")
         return self
 
@@ -33,8 +41,13 @@ class Glance:
         """Return how the budgets stood."""
         return self._seen
 
+    async def _see(self) -> None:
+        self._seen = await self._store.standing()
+        for tell in self._tell:
+            tell(self._seen)
+
     async def _keep_looking(self) -> None:
         while True:
             await asyncio.sleep(self._every)
             with suppress(MeshError):
-                self._seen = await self._store.standing()
+                await self._see()

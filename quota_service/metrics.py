@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from quota_service.operations import Answer, Denied, Held, Operation, Refused, Reserve
 from quota_service.standing import Standing
 from quota_service.stores.protocol import Applied
+from quota_service.thresholds import Crossing
 
 LABELS = ("subject", "unit", "window")
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -39,6 +40,9 @@ class Metrics:
             registry=registry,
         )
 
+        self._warnings = Counter(
+            "mesh_quota_warnings", "So much of a budget was used.", [*LABELS, "percent"], registry=registry
+        )
         self._events = Counter(
             "mesh_ledger_events", "What befell the ledger's store: losses, restarts.", ["event"], registry=registry
         )
@@ -60,6 +64,11 @@ class Metrics:
         self._recovering.set(applied.recovering)
         for unit, amount in applied.overage.items():
             self._overage.labels(unit).inc(amount)
+
+    def warned(self, crossing: Crossing) -> None:
+        """Count that a budget has reached a threshold."""
+        budget = crossing.row.budget
+        self._warnings.labels(budget.subject, budget.unit, budget.window.label, str(crossing.percent)).inc()
 
     def waiting(self, callers: int) -> None:
         """Tell how many callers wait for room."""

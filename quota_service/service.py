@@ -1,6 +1,9 @@
 """The gRPC face of the ledger: reads requests, hands them to the writer, writes answers."""
 
+import asyncio
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,29 +15,39 @@ from meshkit import logs
 from meshkit.errors import invalid
 from quota_service import views
 from quota_service.border import answer_to, operations_of
+from quota_service.forecast import Paces, forecasts
 from quota_service.overrides import Change, note
 from quota_service.overruling import remove_override, set_override
 from quota_service.spend import COLUMNS, SpendQuery
 from quota_service.standing import Standing
 from quota_service.stores.protocol import Store
+from quota_service.watching import Lookout, Watch, watch
 from quota_service.writer import Writer
 
 log = logs.get("ledger")
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["QuotaService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
+SHORTEST_WATCH, LONGEST_WATCH = 0.1, 60.0
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
     """Serves the quota contract from a store."""
 
-    def __init__(self, store: Store, writer: Writer) -> None:
+    def __init__(self, store: Store, writer: Writer, paces: Paces) -> None:
         self._store = store
         self._writer = writer
+        self._paces = paces
+        self._lookout = Lookout(store)
+        self._closed = asyncio.Event()
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add this service to a server."""
         quota_pb2_grpc.add_QuotaServiceServicer_to_server(self, server)
+
+    def close(self) -> None:
+        """End the streams of who watches."""
+        self._closed.set()
 
     async def Apply(self, request: pb.ApplyRequest, context: Context) -> pb.ApplyResponse:
         """Apply a batch."""
@@ -44,6 +57,19 @@ class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
     async def GetBudgets(self, request: pb.GetBudgetsRequest, context: Context) -> pb.GetBudgetsResponse:
         """List budgets as they stand."""
         return views.budgets(await self._store.standing(request.prefix))
+
+    async def WatchBudgets(
+        self, request: pb.WatchBudgetsRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchBudgetsResponse]:
+        """Stream budgets and what changes of them."""
+        async with aclosing(watch(self._lookout, _watch(request), self._closed)) as standings:
+            async for standing in standings:
+                yield views.watched(standing)
+
+    async def Forecast(self, request: pb.ForecastRequest, context: Context) -> pb.ForecastResponse:
+        """Say which budgets will be used up."""
+        standing = await self._store.standing(request.prefix)
+        return views.foreseen(forecasts(standing, self._paces), standing.now)
 
     async def QuerySpend(self, request: pb.QuerySpendRequest, context: Context) -> pb.QuerySpendResponse:
         """Sum what was spent."""
@@ -77,6 +103,13 @@ class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
 
 def _one(standing: Standing, budget_id: str) -> pb.BudgetState | None:
     return next((views.budget(row) for row in standing.budgets if row.budget.id == budget_id), None)
+
+
+def _watch(request: pb.WatchBudgetsRequest) -> Watch:
+    every = request.every.ToMilliseconds() / 1_000 if request.HasField("every") else 1.0
+    if not SHORTEST_WATCH <= every <= LONGEST_WATCH:
+        raise invalid("every", f"{every:g} s; allowed: {SHORTEST_WATCH:g} to {LONGEST_WATCH:g} s")
+    return Watch(request.prefix, every)
 
 
 def _query(request: pb.QuerySpendRequest) -> SpendQuery:

@@ -3,10 +3,13 @@
 from llmmesh.quota.v1 import quota_pb2 as pb
 
 from quota_service.border import timestamp
+from quota_service.forecast import Forecast, Outlook
 from quota_service.overrides import Override
 from quota_service.spend import SpendLine
 from quota_service.standing import BudgetStanding, Standing
-from quota_service.windows import FOREVER
+from quota_service.windows import FOREVER, HOUR
+
+_OUTLOOKS = {outlook: pb.BudgetForecast.Outlook.Value(f"OUTLOOK_{outlook.name}") for outlook in Outlook}
 
 
 def budgets(standing: Standing) -> pb.GetBudgetsResponse:
@@ -21,6 +24,35 @@ def budgets(standing: Standing) -> pb.GetBudgetsResponse:
         now=timestamp(standing.now),
         open_holds=standing.open_holds,
         overrides=[override(*told) for told in sorted(standing.overrides.items())],
+    )
+
+
+def watched(standing: Standing) -> pb.WatchBudgetsResponse:
+    """Return what a watcher is told: the budgets of a standing, and the rest of it whole."""
+    whole = budgets(standing)
+    return pb.WatchBudgetsResponse(
+        budgets=whole.budgets,
+        closures=whole.closures,
+        version=whole.version,
+        now=whole.now,
+        open_holds=whole.open_holds,
+        overrides=whole.overrides,
+    )
+
+
+def foreseen(forecasts: list[Forecast], now: int) -> pb.ForecastResponse:
+    """Return how budgets will fare."""
+    return pb.ForecastResponse(budgets=[_forecast(each) for each in forecasts], now=timestamp(now))
+
+
+def _forecast(told: Forecast) -> pb.BudgetForecast:
+    return pb.BudgetForecast(
+        budget=told.budget.id,
+        outlook=_OUTLOOKS[told.outlook],
+        exhausted_at=None if told.exhausted_at is None else timestamp(told.exhausted_at),
+        per_hour=told.pace * HOUR,
+        recent_per_hour=None if told.recent is None else told.recent * HOUR,
+        window_per_hour=None if told.average is None else told.average * HOUR,
     )
 
 

@@ -1,5 +1,7 @@
 """`llm-mesh ledger` against a real quota service."""
 
+import asyncio
+import io
 import json
 import sqlite3
 from collections.abc import AsyncIterator
@@ -7,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import typer
-from fixtures.quota_house import GROQ, World, reserve, running
+from fixtures.eventually import eventually
+from fixtures.quota_house import GROQ, World, reserve, running, settle
 from llmmesh.quota.v1 import quota_pb2 as pb
+from rich.console import Console
 from typer.testing import CliRunner
 
 from llm_mesh.cli.app import app
-from llm_mesh.cli.ledger import override, verify
+from llm_mesh.cli.ledger import override, top, verify
 from llm_mesh.cli.ledger.override import Wish
 from llm_mesh.cli.outcome import Exit, UnreachableError
 from llm_mesh.ports import free_addresses
@@ -136,8 +140,58 @@ def test_wrong_words_end_with_status_2(words: list[str], said: str) -> None:
     assert said in done.output
 
 
-@pytest.mark.parametrize("command", ["verify", "override", "override set", "override list", "override remove"])
+@pytest.mark.parametrize("command", ["verify", "top", "override", "override set", "override list", "override remove"])
 def test_every_command_has_help(command: str) -> None:
     done = CliRunner().invoke(app, ["ledger", *command.split(), "--help"])
     assert done.exit_code == 0
     assert "Usage:" in done.output
+
+
+async def test_top_once_shows_the_fullest_budgets_first_and_what_becomes_of_them(world: World, capsys: Capture) -> None:
+    await world.apply(*(reserve(f"a{n}", GROQ) for n in range(10)))
+    await world.apply(*(settle(f"a{n}") for n in range(9)))
+    await override.overrule(MONTH, Wish(limit="10"), world.address, as_json=False)
+    capsys.readouterr()
+    assert await top.show(top.Wish(), world.address, as_json=False) is Exit.DONE
+    head, first, *rest = capsys.readouterr().out.splitlines()
+    assert head.split() == ["budget", "limit", "used", "held", "others", "left", "%", "resets", "forecast"]
+    assert first.split()[:7] == [DAY, "10", "9", "1", "0", "0", "100"]
+    assert first.rstrip().endswith("used up")
+    assert any(MONTH in line and "$10 (declared $20)" in line for line in rest)
+    assert "1 open hold" in rest[-1]
+    assert await top.show(top.Wish("tenant/", everything=True), world.address, as_json=True) is Exit.DONE
+    (month,) = json.loads(capsys.readouterr().out)["budgets"]
+    assert (month["id"], month["declared_limit"]) == (MONTH, 20_000_000_000)
+    assert month["forecast"]["outlook"] in {"lasts", "resets_first", "runs_out"}
+
+
+async def test_top_changes_while_it_is_watched_and_ends_when_the_service_does(tmp_path: Path) -> None:
+    told = io.StringIO()
+    async with running(tmp_path) as world:
+        console = Console(file=told, force_terminal=True, width=200)
+        watching = asyncio.create_task(top.live(top.Wish("groq", every=0.1), world.address, console))
+        await eventually(lambda: "0 open holds" in told.getvalue())
+        await world.apply(reserve("a", GROQ))
+        await eventually(lambda: DAY in told.getvalue() and "1 open hold" in told.getvalue())
+    with pytest.raises(UnreachableError, match=r"the quota service at .* has stopped"):
+        await watching
+
+
+async def test_top_as_json_is_a_line_for_each_change(tmp_path: Path, capsys: Capture) -> None:
+    async with running(tmp_path) as world:
+        watching = asyncio.create_task(top.lines(top.Wish("groq/default", every=0.1), world.address))
+        seen: list[str] = []
+        await eventually(lambda: seen.extend(capsys.readouterr().out.splitlines()) or len(seen) >= 1)
+        await world.apply(reserve("a", GROQ))
+        await eventually(lambda: seen.extend(capsys.readouterr().out.splitlines()) or len(seen) >= 2)
+    with pytest.raises(UnreachableError, match="has stopped"):
+        await watching
+    first, second = (json.loads(line) for line in seen[:2])
+    assert DAY in [budget["id"] for budget in first["budgets"]]
+    assert {budget["id"]: budget["held"] for budget in second["budgets"]}[DAY] == 1
+
+
+def test_top_without_a_terminal_prints_once_and_says_that_nobody_is_there() -> None:
+    done = CliRunner().invoke(app, ["ledger", "top", "--quota", free_addresses(1)[0]])
+    assert done.exit_code == Exit.UNREACHABLE
+    assert "cannot reach the quota service" in done.output

@@ -228,3 +228,50 @@ async def test_verify_finds_a_right_ledger_right_and_shows_what_vendors_count_be
     assert [(drift.budget, drift.used, drift.external) for drift in found.drifts] == [(DAY, 1, 3)]
     assert found.open_holds == 1
     assert found.budgets > 2
+
+
+async def test_a_watch_streams_what_changes_and_ends_well_when_the_service_stops(tmp_path):
+    async with running(tmp_path) as world:
+        request = pb.WatchBudgetsRequest(prefix="groq", every=Duration(nanos=100_000_000))
+        watching = world.stub.WatchBudgets(request, timeout=60)
+        first = await watching.read()
+        assert DAY in [budget.id for budget in first.budgets]
+        assert MONTH not in [budget.id for budget in first.budgets]
+        await world.apply(reserve("a", GROQ))
+        changed = await watching.read()
+        assert {budget.id: budget.held for budget in changed.budgets}[DAY] == 1
+        world.stop.set()
+        assert await watching.read() == grpc.aio.EOF
+        assert await watching.code() is grpc.StatusCode.OK
+
+
+async def test_a_watch_that_would_look_too_often_is_refused(world):
+    watching = world.stub.WatchBudgets(pb.WatchBudgetsRequest(every=Duration(nanos=1_000)), timeout=10)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await watching.read()
+    (violation,) = from_rpc_error(caught.value).fields
+    assert (violation.field, violation.description) == ("every", "0 s; allowed: 0.1 to 60 s")
+
+
+async def test_the_forecast_of_a_budget_that_is_used_up_says_so(world):
+    (nothing,) = (await world.stub.Forecast(pb.ForecastRequest(prefix="groq/default"), timeout=10)).budgets
+    assert (nothing.budget, nothing.outlook) == (DAY, pb.BudgetForecast.OUTLOOK_LASTS)
+    await world.apply(*(reserve(f"a{n}", GROQ) for n in range(10)))
+    await world.apply(*(settle(f"a{n}") for n in range(10)))
+    (told,) = (await world.stub.Forecast(pb.ForecastRequest(prefix="groq/default"), timeout=10)).budgets
+    assert told.outlook == pb.BudgetForecast.OUTLOOK_USED_UP
+    assert told.per_hour == told.window_per_hour > 0
+    assert not told.HasField("recent_per_hour")
+
+
+async def test_half_of_a_budget_used_is_a_warning(tmp_path, capsys):
+    """The second service looks when it starts, so that the test need not wait for the next look of the first."""
+    async with running(tmp_path) as world:
+        await world.apply(*(reserve(f"a{n}", GROQ) for n in range(6)))
+        await world.apply(*(settle(f"a{n}") for n in range(6)))
+    async with running(tmp_path) as world, httpx.AsyncClient(base_url=f"http://{world.admin}") as admin:
+        text = (await admin.get("/metrics")).text
+    labels = 'subject="groq/default",unit="requests",window="day"'
+    assert f'mesh_quota_warnings_total{{percent="50",{labels}}} 1.0' in text
+    assert 'percent="80"' not in text
+    assert f'"event":"budget_used","budget":"{DAY}","percent":50,"used":6' in capsys.readouterr().err

@@ -858,6 +858,218 @@ class BudgetState(_message.Message):
 Global___BudgetState: _TypeAlias = BudgetState  # noqa: Y015
 
 @_typing.final
+class WatchBudgetsRequest(_message.Message):
+    """Asks to be told of budgets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFIX_FIELD_NUMBER: _builtins.int
+    EVERY_FIELD_NUMBER: _builtins.int
+    prefix: _builtins.str
+    """Only budgets whose subject starts with this, such as "groq" or "tenant/"."""
+    @_builtins.property
+    def every(self) -> _duration_pb2.Duration:
+        """The shortest time between two messages. Unset means 1 s; allowed: 100 ms to 60 s."""
+
+    def __init__(
+        self,
+        *,
+        prefix: _builtins.str = ...,
+        every: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["every", b"every"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["every", b"every", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchBudgetsRequest: _TypeAlias = WatchBudgetsRequest  # noqa: Y015
+
+@_typing.final
+class WatchBudgetsResponse(_message.Message):
+    """What has changed since the message before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    CLOSURES_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    NOW_FIELD_NUMBER: _builtins.int
+    OPEN_HOLDS_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Version of the definitions."""
+    open_holds: _builtins.int
+    """Holds that are open."""
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetState]:
+        """The budgets that have changed, by id; in the first message all."""
+
+    @_builtins.property
+    def closures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Closure]:
+        """All subjects a vendor closed."""
+
+    @_builtins.property
+    def now(self) -> _timestamp_pb2.Timestamp:
+        """The ledger's clock."""
+
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___Override]:
+        """All limits that count instead of declared ones."""
+
+    def __init__(
+        self,
+        *,
+        budgets: _abc.Iterable[Global___BudgetState] | None = ...,
+        closures: _abc.Iterable[Global___Closure] | None = ...,
+        version: _builtins.int = ...,
+        now: _timestamp_pb2.Timestamp | None = ...,
+        open_holds: _builtins.int = ...,
+        overrides: _abc.Iterable[Global___Override] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["now", b"now"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "closures", b"closures", "now", b"now", "open_holds", b"open_holds", "overrides", b"overrides", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchBudgetsResponse: _TypeAlias = WatchBudgetsResponse  # noqa: Y015
+
+@_typing.final
+class ForecastRequest(_message.Message):
+    """Asks for a forecast."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFIX_FIELD_NUMBER: _builtins.int
+    prefix: _builtins.str
+    """Only budgets whose subject starts with this, such as "groq" or "tenant/"."""
+    def __init__(
+        self,
+        *,
+        prefix: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastRequest: _TypeAlias = ForecastRequest  # noqa: Y015
+
+@_typing.final
+class ForecastResponse(_message.Message):
+    """How budgets will fare if the present pace goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    NOW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetForecast]:
+        """By id. Windows shorter than an hour and concurrency are rates, and have no forecast."""
+
+    @_builtins.property
+    def now(self) -> _timestamp_pb2.Timestamp:
+        """The ledger's clock."""
+
+    def __init__(
+        self,
+        *,
+        budgets: _abc.Iterable[Global___BudgetForecast] | None = ...,
+        now: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["now", b"now"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "now", b"now"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastResponse: _TypeAlias = ForecastResponse  # noqa: Y015
+
+@_typing.final
+class BudgetForecast(_message.Message):
+    """How one budget will fare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outlook:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutlookEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[BudgetForecast._Outlook.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTLOOK_UNSPECIFIED: BudgetForecast._Outlook.ValueType  # 0
+        """Never sent."""
+        OUTLOOK_LASTS: BudgetForecast._Outlook.ValueType  # 1
+        """It is not used up at this pace."""
+        OUTLOOK_RESETS_FIRST: BudgetForecast._Outlook.ValueType  # 2
+        """It would be used up, but its window resets first."""
+        OUTLOOK_RUNS_OUT: BudgetForecast._Outlook.ValueType  # 3
+        """It is used up before its window resets."""
+        OUTLOOK_USED_UP: BudgetForecast._Outlook.ValueType  # 4
+        """Nothing is left of it now."""
+
+    class Outlook(_Outlook, metaclass=_OutlookEnumTypeWrapper):
+        """What will become of a budget."""
+
+    OUTLOOK_UNSPECIFIED: BudgetForecast.Outlook.ValueType  # 0
+    """Never sent."""
+    OUTLOOK_LASTS: BudgetForecast.Outlook.ValueType  # 1
+    """It is not used up at this pace."""
+    OUTLOOK_RESETS_FIRST: BudgetForecast.Outlook.ValueType  # 2
+    """It would be used up, but its window resets first."""
+    OUTLOOK_RUNS_OUT: BudgetForecast.Outlook.ValueType  # 3
+    """It is used up before its window resets."""
+    OUTLOOK_USED_UP: BudgetForecast.Outlook.ValueType  # 4
+    """Nothing is left of it now."""
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    OUTLOOK_FIELD_NUMBER: _builtins.int
+    EXHAUSTED_AT_FIELD_NUMBER: _builtins.int
+    PER_HOUR_FIELD_NUMBER: _builtins.int
+    RECENT_PER_HOUR_FIELD_NUMBER: _builtins.int
+    WINDOW_PER_HOUR_FIELD_NUMBER: _builtins.int
+    budget: _builtins.str
+    """The budget's id."""
+    outlook: Global___BudgetForecast.Outlook.ValueType
+    """What will become of it."""
+    per_hour: _builtins.float
+    """The pace it was reckoned with, per hour: the faster of the two below."""
+    recent_per_hour: _builtins.float
+    """The pace of the last minutes, at most ten; unset in the first minute of the service."""
+    window_per_hour: _builtins.float
+    """The average pace of the current window; unset for windows that never end."""
+    @_builtins.property
+    def exhausted_at(self) -> _timestamp_pb2.Timestamp:
+        """When it will be used up; only with OUTLOOK_RUNS_OUT."""
+
+    def __init__(
+        self,
+        *,
+        budget: _builtins.str = ...,
+        outlook: Global___BudgetForecast.Outlook.ValueType = ...,
+        exhausted_at: _timestamp_pb2.Timestamp | None = ...,
+        per_hour: _builtins.float = ...,
+        recent_per_hour: _builtins.float | None = ...,
+        window_per_hour: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recent_per_hour", b"_recent_per_hour", "_window_per_hour", b"_window_per_hour", "exhausted_at", b"exhausted_at", "recent_per_hour", b"recent_per_hour", "window_per_hour", b"window_per_hour"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recent_per_hour", b"_recent_per_hour", "_window_per_hour", b"_window_per_hour", "budget", b"budget", "exhausted_at", b"exhausted_at", "outlook", b"outlook", "per_hour", b"per_hour", "recent_per_hour", b"recent_per_hour", "window_per_hour", b"window_per_hour"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__recent_per_hour: _TypeAlias = _typing.Literal["recent_per_hour"]  # noqa: Y015
+    _WhichOneofArgType__recent_per_hour: _TypeAlias = _typing.Literal["_recent_per_hour", b"_recent_per_hour"]  # noqa: Y015
+    _WhichOneofReturnType__window_per_hour: _TypeAlias = _typing.Literal["window_per_hour"]  # noqa: Y015
+    _WhichOneofArgType__window_per_hour: _TypeAlias = _typing.Literal["_window_per_hour", b"_window_per_hour"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recent_per_hour) -> _WhichOneofReturnType__recent_per_hour | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__window_per_hour) -> _WhichOneofReturnType__window_per_hour | None: ...
+
+Global___BudgetForecast: _TypeAlias = BudgetForecast  # noqa: Y015
+
+@_typing.final
 class Override(_message.Message):
     """A limit that counts instead of the declared one."""
 

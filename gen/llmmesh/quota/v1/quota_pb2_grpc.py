@@ -45,6 +45,16 @@ class QuotaServiceStub:
                 request_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.GetBudgetsRequest.SerializeToString,
                 response_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.GetBudgetsResponse.FromString,
                 _registered_method=True)
+        self.WatchBudgets = channel.unary_stream(
+                '/llmmesh.quota.v1.QuotaService/WatchBudgets',
+                request_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.WatchBudgetsRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.WatchBudgetsResponse.FromString,
+                _registered_method=True)
+        self.Forecast = channel.unary_unary(
+                '/llmmesh.quota.v1.QuotaService/Forecast',
+                request_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.ForecastRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.ForecastResponse.FromString,
+                _registered_method=True)
         self.QuerySpend = channel.unary_unary(
                 '/llmmesh.quota.v1.QuotaService/QuerySpend',
                 request_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.QuerySpendRequest.SerializeToString,
@@ -81,6 +91,21 @@ class QuotaServiceServicer:
 
     def GetBudgets(self, request, context):
         """Lists budgets with what is used, held and left.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchBudgets(self, request, context):
+        """Streams budgets: as they stand at once, then what has changed, at most so often. Lasts until the caller's deadline, or until the
+        service stops, which ends it with OK. Who reads slowly gets fewer messages, each with the latest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Forecast(self, request, context):
+        """Says how fast budgets are used, and which will be used up before they reset if that goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,6 +151,16 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     servicer.GetBudgets,
                     request_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.GetBudgetsRequest.FromString,
                     response_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.GetBudgetsResponse.SerializeToString,
+            ),
+            'WatchBudgets': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchBudgets,
+                    request_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.WatchBudgetsRequest.FromString,
+                    response_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.WatchBudgetsResponse.SerializeToString,
+            ),
+            'Forecast': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forecast,
+                    request_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.ForecastRequest.FromString,
+                    response_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.ForecastResponse.SerializeToString,
             ),
             'QuerySpend': grpc.unary_unary_rpc_method_handler(
                     servicer.QuerySpend,
@@ -203,6 +238,60 @@ class QuotaService:
             '/llmmesh.quota.v1.QuotaService/GetBudgets',
             llmmesh_dot_quota_dot_v1_dot_quota__pb2.GetBudgetsRequest.SerializeToString,
             llmmesh_dot_quota_dot_v1_dot_quota__pb2.GetBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchBudgets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/llmmesh.quota.v1.QuotaService/WatchBudgets',
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.WatchBudgetsRequest.SerializeToString,
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.WatchBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forecast(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmmesh.quota.v1.QuotaService/Forecast',
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.ForecastRequest.SerializeToString,
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.ForecastResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,12 @@ class QuotaServiceStub:
     """
     GetBudgets: _grpc.UnaryUnaryMultiCallable[_quota_pb2.GetBudgetsRequest, _quota_pb2.GetBudgetsResponse]
     """Lists budgets with what is used, held and left."""
+    WatchBudgets: _grpc.UnaryStreamMultiCallable[_quota_pb2.WatchBudgetsRequest, _quota_pb2.WatchBudgetsResponse]
+    """Streams budgets: as they stand at once, then what has changed, at most so often. Lasts until the caller's deadline, or until the
+    service stops, which ends it with OK. Who reads slowly gets fewer messages, each with the latest.
+    """
+    Forecast: _grpc.UnaryUnaryMultiCallable[_quota_pb2.ForecastRequest, _quota_pb2.ForecastResponse]
+    """Says how fast budgets are used, and which will be used up before they reset if that goes on."""
     QuerySpend: _grpc.UnaryUnaryMultiCallable[_quota_pb2.QuerySpendRequest, _quota_pb2.QuerySpendResponse]
     """Sums what was spent."""
     SetOverride: _grpc.UnaryUnaryMultiCallable[_quota_pb2.SetOverrideRequest, _quota_pb2.SetOverrideResponse]
@@ -59,6 +65,12 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     """
     GetBudgets: _aio.UnaryUnaryMultiCallable[_quota_pb2.GetBudgetsRequest, _quota_pb2.GetBudgetsResponse]  # type: ignore[assignment]
     """Lists budgets with what is used, held and left."""
+    WatchBudgets: _aio.UnaryStreamMultiCallable[_quota_pb2.WatchBudgetsRequest, _quota_pb2.WatchBudgetsResponse]  # type: ignore[assignment]
+    """Streams budgets: as they stand at once, then what has changed, at most so often. Lasts until the caller's deadline, or until the
+    service stops, which ends it with OK. Who reads slowly gets fewer messages, each with the latest.
+    """
+    Forecast: _aio.UnaryUnaryMultiCallable[_quota_pb2.ForecastRequest, _quota_pb2.ForecastResponse]  # type: ignore[assignment]
+    """Says how fast budgets are used, and which will be used up before they reset if that goes on."""
     QuerySpend: _aio.UnaryUnaryMultiCallable[_quota_pb2.QuerySpendRequest, _quota_pb2.QuerySpendResponse]  # type: ignore[assignment]
     """Sums what was spent."""
     SetOverride: _aio.UnaryUnaryMultiCallable[_quota_pb2.SetOverrideRequest, _quota_pb2.SetOverrideResponse]  # type: ignore[assignment]
@@ -88,6 +100,24 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quota_pb2.GetBudgetsResponse, _abc.Awaitable[_quota_pb2.GetBudgetsResponse]]:
         """Lists budgets with what is used, held and left."""
+
+    @_abc_1.abstractmethod
+    def WatchBudgets(
+        self,
+        request: _quota_pb2.WatchBudgetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_quota_pb2.WatchBudgetsResponse], _abc.AsyncIterator[_quota_pb2.WatchBudgetsResponse]]:
+        """Streams budgets: as they stand at once, then what has changed, at most so often. Lasts until the caller's deadline, or until the
+        service stops, which ends it with OK. Who reads slowly gets fewer messages, each with the latest.
+        """
+
+    @_abc_1.abstractmethod
+    def Forecast(
+        self,
+        request: _quota_pb2.ForecastRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_pb2.ForecastResponse, _abc.Awaitable[_quota_pb2.ForecastResponse]]:
+        """Says how fast budgets are used, and which will be used up before they reset if that goes on."""
 
     @_abc_1.abstractmethod
     def QuerySpend(
