@@ -95,7 +95,7 @@ def _ledger(row: LedgerRow, document: Document) -> Ledger:
     if row.url is not None and not row.url.startswith(STORES):
         raise document.error(("ledger", "url"), "is not the URL of a store", ", ".join(STORES))
     store = row.store or ("sqlite" if row.url is None else "redis")
-    return Ledger(store, row.path, None if row.url is None else Secret(row.url), row.prefix)
+    return Ledger(store, row.path, None if row.url is None else Secret(row.url), row.prefix, row.spend_days)
 
 
 def catalog_place(path: Path | None, env: Mapping[str, str]) -> Path | None:

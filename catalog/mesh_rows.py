@@ -210,6 +210,7 @@ class LedgerRow(StrictModel):
     path: Text = "var/ledger.db"
     url: Text | None = None
     prefix: Text = "llm-mesh:"
+    spend_days: Annotated[int, Field(ge=1, le=36_500)] = 400
 
 
 class MeshFile(StrictModel):

@@ -95,12 +95,16 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Where the ledger is: in the file `path`, or in the store at `url`, whose keys all begin with `prefix`."""
+    """Where the ledger is: in the file `path`, or in the store at `url`, whose keys all begin with `prefix`.
+
+    Spend is kept for `spend_days`.
+    """
 
     store: Literal["sqlite", "redis"]
     path: str
     url: Secret | None = None
     prefix: str = ""
+    spend_days: int = 400
 
 
 @dataclass(frozen=True)

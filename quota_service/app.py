@@ -20,6 +20,7 @@ from quota_service.forecast import Paces
 from quota_service.glance import Glance
 from quota_service.metrics import BudgetCollector, Metrics
 from quota_service.service import SERVICE_NAME, QuotaService
+from quota_service.spend import SpendRetention
 from quota_service.standing import Standing
 from quota_service.stores.redis.store import RedisStore
 from quota_service.stores.sqlite import SqliteStore
@@ -71,14 +72,14 @@ async def serve(
 
 async def _open(mesh: Mesh, definitions: Definitions, clock: Clock, stack: AsyncExitStack) -> SqliteStore | RedisStore:
     """Open the store the configuration names."""
-    ledger = mesh.ledger
+    ledger, spending = mesh.ledger, SpendRetention(mesh.ledger.spend_days)
     if ledger.store == "sqlite":
-        embedded = SqliteStore.open(Path(ledger.path), definitions, clock)
+        embedded = SqliteStore.open(Path(ledger.path), definitions, clock, spending=spending)
         stack.push_async_callback(embedded.close)
         return embedded
     if ledger.url is None:
         raise StartError("ledger.store is redis, and there is no ledger.url: set MESH_LEDGER_URL")
-    shared = await RedisStore.open(ledger.url, definitions, prefix=ledger.prefix)
+    shared = await RedisStore.open(ledger.url, definitions, prefix=ledger.prefix, spending=spending)
     stack.push_async_callback(shared.close)
     return shared
 

@@ -7,6 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from llmmesh.quota.v1 import quota_pb2 as pb
 
+from catalog import caller_labels
 from meshkit.errors import invalid
 from quota_service.observing import SCOPES
 from quota_service.operations import (
@@ -28,6 +29,7 @@ from quota_service.operations import (
     Reserve,
     Settle,
 )
+from quota_service.spend import labels_text
 
 MOST_OPERATIONS = 512
 MOST_OFFERS = 8
@@ -110,7 +112,10 @@ def _settle(said: pb.Settle, where: str) -> Settle:
         _amount(told.output_tokens, f"{where}.amounts.output_tokens"),
         _amount(told.cost_nanos, f"{where}.amounts.cost_nanos"),
     )
-    return Settle(_name(said.attempt_id, f"{where}.attempt_id"), outcome, amounts, said.unpriced)
+    for name, allowed in caller_labels.faults(said.labels):
+        raise invalid(f"{where}.labels.{name}" if name else f"{where}.labels", allowed)
+    labels = labels_text(said.labels)
+    return Settle(_name(said.attempt_id, f"{where}.attempt_id"), outcome, amounts, said.unpriced, labels)
 
 
 def _release(said: pb.Release, where: str) -> Release:

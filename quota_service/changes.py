@@ -22,6 +22,7 @@ class SpendKey(NamedTuple):
     model: str
     plan: str
     outcome: str
+    labels: str = ""
 
 
 class SpendDelta(NamedTuple):
@@ -33,12 +34,12 @@ class SpendDelta(NamedTuple):
     assumed: int
 
 
-def spent(hold: Hold, sign: int) -> tuple[SpendDelta, ...]:
+def spent(hold: Hold, sign: int, labels: str = "") -> tuple[SpendDelta, ...]:
     """Return what an ended hold adds to the spend of the day it was made on, or takes back (I8)."""
     if hold.outcome is None or hold.outcome == Outcome.RELEASED:
         return ()
     day = utc_day(hold.created)
-    key = SpendKey(day, hold.tenant, hold.use_case, hold.vendor, hold.model, hold.plan, hold.outcome)
+    key = SpendKey(day, hold.tenant, hold.use_case, hold.vendor, hold.model, hold.plan, hold.outcome, labels)
     told = hold.charged
     amounts = Amounts(sign * told.requests, sign * told.input_tokens, sign * told.output_tokens, sign * told.cost_nanos)
     return (SpendDelta(key, sign, amounts, sign if hold.state == State.LAPSED else 0),)

@@ -267,10 +267,10 @@ class Ledger:
                 changes.freed.add(leg.cell.budget)
             if leg.used > leg.held:
                 changes.overage[leg.unit] += leg.used - leg.held
-        hold.state, hold.outcome, hold.charged, hold.settlement, hold.unpriced = ending
+        hold.state, hold.outcome, hold.charged, hold.settlement, hold.unpriced, labels = ending
         if not corrected:
             self._ended.add(hold)
-        changes.spend += spent(hold, 1)
+        changes.spend += spent(hold, 1, labels)
         changes.holds[hold.attempt_id] = changes.legs[hold.attempt_id] = hold
         told = tuple((leg.cell.budget, leg.cell.start, used, held) for leg, used, held in moves)
         changes.journal.append(Entry(self.now, ending.state, hold.attempt_id, ending.outcome, told))

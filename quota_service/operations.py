@@ -58,12 +58,13 @@ class OfferAmounts(Struct, frozen=True, gc=False):
 
 
 class Settle(Struct, frozen=True):
-    """Ends a hold with what was really spent."""
+    """Ends a hold with what was really spent; `labels` are the caller's, as one text (spend.labels_text)."""
 
     attempt_id: str
     outcome: Outcome
     amounts: Amounts = NOTHING
     unpriced: bool = False
+    labels: str = ""
 
 
 class Release(Struct, frozen=True):

@@ -22,13 +22,14 @@ from quota_service.windows import FOREVER, SECOND
 
 
 class Ending(NamedTuple):
-    """How a hold ends: its new state and what is charged."""
+    """How a hold ends: its new state and what is charged; under which labels it is summed."""
 
     state: State
     outcome: Outcome
     charged: Amounts
     settlement: int = 0
     unpriced: bool = False
+    labels: str = ""
 
 
 class Closure(NamedTuple):
@@ -180,7 +181,7 @@ def end(hold: Hold | None, settle: Settle) -> Ending | Done | Refused:
         return ALREADY
     else:
         return ended_otherwise(hold.attempt_id, hold.outcome or "")
-    return Ending(state, settle.outcome, charge(hold, settle), token, settle.unpriced)
+    return Ending(state, settle.outcome, charge(hold, settle), token, settle.unpriced, settle.labels)
 
 
 def lapse(hold: Hold) -> Ending:

@@ -11,6 +11,7 @@ import grpc
 from llmmesh.quota.v1 import quota_pb2 as pb
 from llmmesh.quota.v1 import quota_pb2_grpc
 
+from catalog import caller_labels
 from meshkit import logs
 from meshkit.errors import invalid
 from quota_service import views
@@ -18,7 +19,7 @@ from quota_service.border import answer_to, operations_of
 from quota_service.forecast import Paces, forecasts
 from quota_service.overrides import Change, note
 from quota_service.overruling import remove_override, set_override
-from quota_service.spend import COLUMNS, SpendQuery
+from quota_service.spend import COLUMNS, LABEL, SpendQuery
 from quota_service.standing import Standing
 from quota_service.stores.protocol import Store
 from quota_service.watching import Lookout, Watch, watch
@@ -114,8 +115,9 @@ def _watch(request: pb.WatchBudgetsRequest) -> Watch:
 
 def _query(request: pb.QuerySpendRequest) -> SpendQuery:
     for place, column in enumerate(request.group_by):
-        if column not in COLUMNS:
-            raise invalid(f"group_by[{place}]", f"`{column}`; allowed: {', '.join(COLUMNS)}")
+        label = column.removeprefix(LABEL) if column.startswith(LABEL) else ""
+        if column not in COLUMNS and not caller_labels.KEY.fullmatch(label):
+            raise invalid(f"group_by[{place}]", f"`{column}`; allowed: {', '.join(COLUMNS)}, {LABEL}<name>")
     if len(set(request.group_by)) < len(request.group_by):
         raise invalid("group_by", "a column is named twice")
     first, last = _day(request.from_day, "from_day"), _day(request.to_day, "to_day")

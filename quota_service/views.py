@@ -5,7 +5,7 @@ from llmmesh.quota.v1 import quota_pb2 as pb
 from quota_service.border import timestamp
 from quota_service.forecast import Forecast, Outlook
 from quota_service.overrides import Override
-from quota_service.spend import SpendLine
+from quota_service.spend import LABEL, SpendLine
 from quota_service.standing import BudgetStanding, Standing
 from quota_service.windows import FOREVER, HOUR
 
@@ -105,8 +105,10 @@ def verified(differences: list[str], standing: Standing) -> pb.VerifyResponse:
 def spend_row(line: SpendLine) -> pb.SpendRow:
     """Return one group of spend."""
     amounts = line.amounts
+    labels = {name.removeprefix(LABEL): value for name, value in line.group.items() if name.startswith(LABEL)}
     return pb.SpendRow(
-        **line.group,
+        **{name: value for name, value in line.group.items() if not name.startswith(LABEL)},
+        labels=labels,
         attempts=line.attempts,
         requests=amounts.requests,
         input_tokens=amounts.input_tokens,

@@ -40,6 +40,7 @@ class Attempt:
     committed: bool = False
     probe: bool = False
     lease: float = 0.0
+    labels: tuple[tuple[str, str], ...] = ()
     received_bytes: int = 0
     outcome: str = ""
     reason: str = ""
@@ -89,8 +90,13 @@ class Attempt:
             output_tokens=self.usage.output_tokens,
             cost_nanos=self.usage.cost_nanos,
         )
-        outcome = OUTCOMES[self.outcome]
-        return quota_pb2.Settle(attempt_id=self.id, outcome=outcome, amounts=amounts, unpriced=self.usage.unpriced)
+        return quota_pb2.Settle(
+            attempt_id=self.id,
+            outcome=OUTCOMES[self.outcome],
+            amounts=amounts,
+            unpriced=self.usage.unpriced,
+            labels=dict(self.labels),
+        )
 
     def _requests(self) -> int:
         """Count the call against the vendor's quota, unless it was not sent or was an error that is not counted."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from llmmesh.router.v1 import router_pb2
 
+from catalog import caller_labels
 from catalog.model import Catalog, ModelRef, UseCase, Vendor
 from meshkit.errors import FieldViolation, MeshError, Reason, invalid
 from router_service.prompt_facts import PromptFacts
@@ -60,6 +61,7 @@ class Demand:
     max_cost: int | None
     facts: PromptFacts
     conversation: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
     notices: tuple[str, ...] = ()
 
     @property
@@ -110,6 +112,7 @@ def read(
         max_cost=_max_cost(intent),
         facts=facts,
         conversation=intent.conversation_id,
+        labels=_labels(intent),
         notices=tuple(notices),
     )
 
@@ -137,6 +140,12 @@ def _refuse_unknown_words(intent: router_pb2.Intent) -> None:
 
 def _is_named(model: str) -> bool:
     return model.casefold() not in ("", "auto")
+
+
+def _labels(intent: router_pb2.Intent) -> tuple[tuple[str, str], ...]:
+    for key, allowed in caller_labels.faults(intent.labels):
+        raise invalid(f"intent.labels.{key}" if key else "intent.labels", allowed)
+    return tuple(sorted(intent.labels.items()))
 
 
 def _max_cost(intent: router_pb2.Intent) -> int | None:

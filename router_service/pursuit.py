@@ -132,6 +132,7 @@ class Pursuit:
                 continue
             self._journey.passed_over(answer.passed_over)
             attempt = Attempt(attempt_id, self._left.held(batch, answer.offer), self._tools.clock.monotonic())
+            attempt.labels = self._journey.demand.labels
             attempt.lease = durations.to_seconds(answer.lease)
             self._journey.begin(attempt)
             return attempt

@@ -11,8 +11,9 @@ from llmmesh.router.v1 import router_pb2
 from rich.console import Console
 from rich.text import Text
 
-from llm_mesh.cli import options, outcome, output, session, spend, vendors
+from llm_mesh.cli import options, outcome, output, session, vendors
 from llm_mesh.cli.explain import room
+from llm_mesh.cli.ledger import spend
 from llm_mesh.cli.outcome import Exit, UnreachableError
 from meshkit.errors import MeshError
 

@@ -9,7 +9,8 @@ import grpc
 from llmmesh.router.v1 import router_pb2
 
 from catalog.offers import OfferId
-from llm_mesh.cli import options, outcome, output, route, spend
+from llm_mesh.cli import options, outcome, output, route
+from llm_mesh.cli.ledger import spend
 from llm_mesh.cli.outcome import Exit
 from llm_mesh.cli.stage import QUOTA, TIER, USE_CASE, Stage, stage
 from llm_mesh.cli.transcript import Transcript

@@ -22,8 +22,9 @@ from quota_service.holds import Hold
 from quota_service.levels import Cell
 from quota_service.overrides import Override, Overrides
 from quota_service.rules import Closure
-from quota_service.spend import COLUMNS, SpendLine, SpendQuery, line
+from quota_service.spend import LABEL_DAYS, LabelSets, SpendLine, SpendQuery, SpendRetention, summed
 from quota_service.stores import rows, schema
+from quota_service.windows import DAY, utc_day
 
 log = logs.get("ledger")
 MINUTE = 60_000
@@ -56,13 +57,17 @@ class Database:
     Args:
         path: the file; made when missing.
         retention: bounds of the journal.
+        spending: bounds of spend.
 
     Raises:
         StartError: another process has the ledger, the file is no ledger, or it was written by a newer version.
     """
 
-    def __init__(self, path: Path, retention: JournalRetention | None = None) -> None:
+    def __init__(
+        self, path: Path, retention: JournalRetention | None = None, spending: SpendRetention | None = None
+    ) -> None:
         self._retention = retention or JournalRetention()
+        self._spending = spending or SpendRetention()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _Lock(path.with_name(path.name + ".lock"))
         try:
@@ -72,6 +77,7 @@ class Database:
             self._lock.close()
             raise StartError(f"cannot open the ledger {path}: {error}") from error
         self._seq = 0
+        self._labels = LabelSets(self._spending.labels)
         self._trimmed_at = 0
         log.info("opened", path=str(path), sqlite=sqlite3.sqlite_version, epoch=self.meta()["epoch"])
 
@@ -94,7 +100,8 @@ class Database:
         """Make the tables of an older version ours."""
         with self._transaction():
             for older in range(version, schema.SCHEMA_VERSION):
-                self._connection.execute(schema.UPGRADES[older])
+                for statement in schema.UPGRADES[older].split(";\n"):
+                    self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}")
         log.info("upgraded", from_schema=version, to_schema=schema.SCHEMA_VERSION)
 
@@ -116,16 +123,16 @@ class Database:
     def load(self) -> Stored:
         """Read everything the ledger keeps, and where the journal ends."""
         self._seq = self._one(schema.JOURNAL_END)
-        run = self._connection.execute
+        run, meta = self._connection.execute, self.meta()
+        last_clock = int(meta["last_clock"])
+        recent = utc_day(max(0, last_clock - LABEL_DAYS * DAY))
+        self._labels = LabelSets(self._spending.labels, run(schema.LABELS, (recent,)))
         cells = [rows.cell_of(row) for row in run(schema.WINDOWS)]
         legs = rows.legs_of(run(schema.LEGS), {(cell.budget, cell.start): cell for cell in cells})
         holds = [rows.hold_of(row, legs.get(row[0], [])) for row in run(schema.HOLDS)]
         closures = {subject: Closure(until, reason) for subject, until, reason in run(schema.CLOSURES)}
         overrides = {budget: Override(*told) for budget, *told in run(schema.OVERRIDES)}
-        meta = self.meta()
-        return Stored(
-            cells, holds, closures, int(meta["last_clock"]), int(meta.get("definitions_version", "1")), overrides
-        )
+        return Stored(cells, holds, closures, last_clock, int(meta.get("definitions_version", "1")), overrides)
 
     def write(self, changes: Changes) -> None:
         """Write what a batch changed in one transaction; when this returns it is on the disk (I7)."""
@@ -138,7 +145,7 @@ class Database:
             many(schema.WINDOW_DELETE, [(cell.budget, cell.start) for cell in changes.dropped])
             many(schema.HOLD_DELETE, gone)
             many(schema.LEG_DELETE, gone)
-            many(schema.SPEND_ADD, rows.spend_rows(changes))
+            many(schema.SPEND_ADD, rows.spend_rows(changes, self._labels))
             self._write_closures(changes)
             self._write_definitions(changes)
             seq = self._append(changes)
@@ -167,7 +174,7 @@ class Database:
         return self._seq + len(changes.journal)
 
     def _trim(self, now: int, last: int) -> None:
-        """Once a minute let go of old journal lines; what they moved is folded into the windows."""
+        """Once a minute let go of old spend and journal lines; what these moved is folded into the windows."""
         if now < self._trimmed_at + MINUTE:
             return
         keep = self._retention
@@ -176,18 +183,20 @@ class Database:
         if cut is not None:
             self._connection.execute(schema.JOURNAL_FOLD, (cut,))
             self._connection.execute(schema.JOURNAL_TRIM, (cut,))
+        self._connection.execute(schema.SPEND_TRIM, (utc_day(now - (self._spending.days - 1) * DAY),))
         self._trimmed_at = now
 
     def spend(self, query: SpendQuery) -> list[SpendLine]:
         """Sum what was spent."""
-        columns = tuple(column for column in query.group_by if column in COLUMNS)
-        names = ", ".join(columns)
+        names = ", ".join(query.stored_columns)
         text = schema.SPEND_SUMS.format(
-            group=names + "," if names else "", grouping=f"GROUP BY {names} ORDER BY {names}" if names else ""
+            group=names + "," if names else "", grouping=f"GROUP BY {names}" if names else ""
         )
         bounds = {"from_day": query.from_day, "to_day": query.to_day, "tenant": query.tenant}
         found = self._connection.execute(text, bounds).fetchall()
-        return [line(columns, row[: len(columns)], row[len(columns) :]) for row in found if row[-1] is not None]
+        columns = query.stored_columns
+        rows = ((dict(zip(columns, row, strict=False)), row[len(columns) :]) for row in found if row[-1] is not None)
+        return summed(rows, query.group_by)
 
     def audit(self) -> list[str]:
         """Recompute every window from the journal, and again from the holds; return where they differ (I2)."""

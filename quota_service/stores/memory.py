@@ -8,7 +8,7 @@ from quota_service.definitions import Definitions
 from quota_service.ledger import Ledger
 from quota_service.memory import Retention
 from quota_service.operations import Operation
-from quota_service.spend import SpendLine, SpendQuery, SpendTable
+from quota_service.spend import LabelSets, SpendLine, SpendQuery, SpendRetention, SpendTable
 from quota_service.standing import Standing, standing
 from quota_service.stores.protocol import Applied, Heard
 from quota_service.verify import discrepancies
@@ -17,10 +17,17 @@ from quota_service.verify import discrepancies
 class MemoryStore:
     """The ledger alone."""
 
-    def __init__(self, definitions: Definitions, clock: Clock, retention: Retention | None = None) -> None:
+    def __init__(
+        self,
+        definitions: Definitions,
+        clock: Clock,
+        retention: Retention | None = None,
+        spending: SpendRetention | None = None,
+    ) -> None:
         self._ledger = Ledger(definitions, retention)
         self._clock = LedgerClock(clock)
         self._spend = SpendTable()
+        self._labels = LabelSets((spending or SpendRetention()).labels)
 
     @property
     def problem(self) -> str | None:
@@ -48,7 +55,7 @@ class MemoryStore:
     async def apply(self, operations: Sequence[Operation]) -> Applied:
         """Do a batch."""
         answers, changes = self._ledger.apply(operations, self._clock.now())
-        self._spend.add(changes.spend)
+        self._spend.add(delta._replace(key=self._labels.bounded(delta.key)) for delta in changes.spend)
         freed = frozenset(changes.freed)
         return Applied(answers, changes.now, freed, changes.lapsed, changes.late, changes.overage)
 

@@ -11,7 +11,7 @@ from quota_service.changes import Changes, Entry
 from quota_service.holds import Hold, Leg, State
 from quota_service.levels import Cell
 from quota_service.operations import Amounts, Denial, OfferAmounts, Outcome
-from quota_service.spend import figures
+from quota_service.spend import LabelSets, figures
 from quota_service.windows import Span
 
 Row = tuple[Any, ...]
@@ -101,10 +101,10 @@ def legs_of(rows: Iterable[Row], cells: Mapping[tuple[str, int], Cell]) -> Mappi
     return legs
 
 
-def spend_rows(changes: Changes) -> Iterator[Row]:
+def spend_rows(changes: Changes, labels: LabelSets) -> Iterator[Row]:
     """Return what a batch adds to the spend table."""
     for key, attempts, amounts, assumed in changes.spend:
-        yield *key, attempts, *figures(amounts), assumed
+        yield *labels.bounded(key), attempts, *figures(amounts), assumed
 
 
 def journal_row(seq: int, entry: Entry) -> Row:

@@ -30,10 +30,10 @@ CREATE TABLE leg (
 
 CREATE TABLE spend (
     day TEXT NOT NULL, tenant TEXT NOT NULL, use_case TEXT NOT NULL, vendor TEXT NOT NULL, model TEXT NOT NULL,
-    plan TEXT NOT NULL, outcome TEXT NOT NULL, attempts INTEGER NOT NULL, requests INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost_nanos INTEGER NOT NULL,
-    assumed INTEGER NOT NULL,
-    PRIMARY KEY (day, tenant, use_case, vendor, model, plan, outcome)
+    plan TEXT NOT NULL, outcome TEXT NOT NULL, labels TEXT NOT NULL, attempts INTEGER NOT NULL,
+    requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    cost_nanos INTEGER NOT NULL, assumed INTEGER NOT NULL,
+    PRIMARY KEY (day, tenant, use_case, vendor, model, plan, outcome, labels)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE closure (
@@ -61,7 +61,18 @@ UPGRADES = {
 CREATE TABLE override (
     budget TEXT NOT NULL PRIMARY KEY, amount INTEGER NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL,
     made INTEGER NOT NULL, until INTEGER NOT NULL
-) STRICT, WITHOUT ROWID
+) STRICT, WITHOUT ROWID;
+ALTER TABLE spend RENAME TO spend_before;
+CREATE TABLE spend (
+    day TEXT NOT NULL, tenant TEXT NOT NULL, use_case TEXT NOT NULL, vendor TEXT NOT NULL, model TEXT NOT NULL,
+    plan TEXT NOT NULL, outcome TEXT NOT NULL, labels TEXT NOT NULL, attempts INTEGER NOT NULL,
+    requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    cost_nanos INTEGER NOT NULL, assumed INTEGER NOT NULL,
+    PRIMARY KEY (day, tenant, use_case, vendor, model, plan, outcome, labels)
+) STRICT, WITHOUT ROWID;
+INSERT INTO spend SELECT day, tenant, use_case, vendor, model, plan, outcome, '', attempts, requests, input_tokens,
+    output_tokens, cost_nanos, assumed FROM spend_before;
+DROP TABLE spend_before
 """,
 }
 
@@ -88,12 +99,11 @@ LEG_DELETE = "DELETE FROM leg WHERE attempt_id = ?"
 LEGS = "SELECT attempt_id, budget, start, held, used FROM leg ORDER BY attempt_id, number"
 
 SPEND_ADD = """
-INSERT INTO spend VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO spend VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET attempts = attempts + excluded.attempts, requests = requests + excluded.requests,
     input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,
     cost_nanos = cost_nanos + excluded.cost_nanos, assumed = assumed + excluded.assumed
 """
-# A row that corrections have emptied is no row;.
 SPEND_SUMS = """
 SELECT {group} SUM(attempts), SUM(requests), SUM(input_tokens), SUM(output_tokens), SUM(cost_nanos), SUM(assumed)
 FROM spend
@@ -102,6 +112,8 @@ WHERE (attempts OR requests OR input_tokens OR output_tokens OR cost_nanos OR as
     AND (:tenant = '' OR tenant = :tenant)
 {grouping}
 """
+SPEND_TRIM = "DELETE FROM spend WHERE day < ?"
+LABELS = "SELECT DISTINCT day, labels FROM spend WHERE day >= ? AND labels <> ''"
 
 CLOSURE_UPSERT = "INSERT OR REPLACE INTO closure VALUES (?, ?, ?)"
 CLOSURE_DELETE = "DELETE FROM closure WHERE subject = ?"

@@ -16,7 +16,7 @@ from quota_service.definitions import Definitions
 from quota_service.ledger import Ledger
 from quota_service.memory import Retention
 from quota_service.operations import Operation
-from quota_service.spend import SpendLine, SpendQuery
+from quota_service.spend import SpendLine, SpendQuery, SpendRetention
 from quota_service.standing import Standing, standing
 from quota_service.stores.database import Database, JournalRetention
 from quota_service.stores.protocol import Applied, Heard
@@ -54,13 +54,14 @@ class SqliteStore:
         *,
         retention: Retention | None = None,
         journal: JournalRetention | None = None,
+        spending: SpendRetention | None = None,
     ) -> Self:
         """Open or make the file and read its state.
 
         Raises:
             StartError: the file is in use, no ledger, or too new.
         """
-        database = Database(path, journal)
+        database = Database(path, journal, spending)
         database.number(definitions.fingerprint)
         return cls(database, definitions, LedgerClock(clock), retention)
 

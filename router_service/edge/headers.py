@@ -4,6 +4,7 @@ import math
 import secrets
 from collections.abc import Mapping
 
+from catalog import caller_labels
 from meshkit.errors import invalid
 
 REQUEST_ID = "x-request-id"
@@ -12,6 +13,7 @@ COST = "x-llm-mesh-cost-usd"
 USE_CASE = "x-llm-mesh-use-case"
 TIER = "x-llm-mesh-tier"
 STREAM_GUARANTEE = "x-llm-mesh-stream-guarantee"
+LABELS = "x-llm-mesh-labels"
 TIMEOUTS = ("x-request-timeout", "x-stainless-timeout")
 READ_TIMEOUT = "x-stainless-read-timeout"
 LONGEST_ID = 100
@@ -38,6 +40,23 @@ def request_id(headers: Mapping[str, str]) -> str:
 def new_request_id() -> str:
     """Make up a request id."""
     return f"req-{secrets.token_hex(12)}"
+
+
+def labels(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of a request: `team=search, project=x`.
+
+    Raises:
+        MeshError: INVALID_REQUEST when a word is no pair, a name comes twice, or a label is not allowed.
+    """
+    found: dict[str, str] = {}
+    for word in filter(None, (word.strip() for word in headers.get(LABELS, "").split(","))):
+        name, equals, value = (part.strip() for part in word.partition("="))
+        if not equals or name in found:
+            raise invalid(LABELS, "must be name=value, separated by commas, each name once")
+        found[name] = value
+    for name, allowed in caller_labels.faults(found):
+        raise invalid(LABELS, f"`{name}`: {allowed}" if name else allowed)
+    return found
 
 
 def deadline(headers: Mapping[str, str], default: float) -> float:

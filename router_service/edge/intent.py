@@ -47,6 +47,7 @@ def _from_headers(intent: router_pb2.Intent, headers: Mapping[str, str]) -> None
     intent.use_case = headers.get(header.USE_CASE, "")
     if header.TIER in headers:
         intent.tier = meaning(header.TIER, headers[header.TIER], TIERS)
+    intent.labels.update(header.labels(headers))
     if header.STREAM_GUARANTEE in headers:
         guarantee = headers[header.STREAM_GUARANTEE]
         intent.stream_guarantee = meaning(header.STREAM_GUARANTEE, guarantee, STREAM_GUARANTEES)

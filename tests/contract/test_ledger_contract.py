@@ -23,7 +23,7 @@ from quota_service.operations import (
     SetOverride,
 )
 from quota_service.overrides import Override
-from quota_service.spend import SpendQuery
+from quota_service.spend import LABEL, SpendQuery, SpendRetention, labels_text
 from quota_service.stores.memory import MemoryStore
 from quota_service.stores.protocol import Store
 from quota_service.stores.redis.known import Recovery
@@ -37,19 +37,27 @@ TOKENS = limit("groq/default", "tokens", 100_000, "minute")
 TEAM = limit("tenant/team", "nanodollars", 1_000_000, "month")
 DEFINITIONS = definitions(terms(GROQ, DAY, TOKENS, plan="paid"), terms(LOCAL, plan="local"), payers=(TEAM,))
 
+SPENDING = SpendRetention(days=3, labels=4)
+
 
 async def _memory(_path: Path, clock: ManualClock) -> Store:
-    return MemoryStore(DEFINITIONS, clock)
+    return MemoryStore(DEFINITIONS, clock, spending=SPENDING)
 
 
 async def _sqlite(path: Path, clock: ManualClock) -> Store:
-    return SqliteStore.open(path / "ledger.db", DEFINITIONS, clock)
+    return SqliteStore.open(path / "ledger.db", DEFINITIONS, clock, spending=SPENDING)
 
 
 async def _redis(_path: Path, clock: ManualClock) -> Store:
     at_once = Recovery(short=0, long=0)
     return await RedisStore.open(
-        shared().url, DEFINITIONS, prefix=fresh_prefix(), recovery=at_once, clock=clock, silence=PATIENCE
+        shared().url,
+        DEFINITIONS,
+        prefix=fresh_prefix(),
+        recovery=at_once,
+        spending=SPENDING,
+        clock=clock,
+        silence=PATIENCE,
     )
 
 
@@ -264,3 +272,50 @@ async def test_an_override_in_the_place_of_another_is_one(store):
     assert (await store.standing()).overrides == {DAY.id: Override(20, "bob", "more is bought", NOON, FOREVER)}
     await store.apply([RemoveOverride(DAY.id, "ann", "no more"), RemoveOverride(TEAM.id, "ann", "there is none")])
     assert await budget(store, DAY.id) == (0, 0, 0, 10)
+
+
+def labelled(attempt: str, **labels: str):
+    return settle(attempt, cost=10, labels=labels_text(labels))
+
+
+async def sums(store: Store, *group_by: str) -> list[tuple]:
+    lines = await store.spend(SpendQuery(group_by=group_by))
+    return [(*line.group.values(), line.attempts, line.amounts.cost_nanos) for line in lines]
+
+
+async def test_spend_is_summed_by_the_labels_of_callers(store):
+    await store.apply([reserve(name, GROQ) for name in "abcd"])
+    ends = [labelled("a", team="search", project="x"), labelled("b", project="y", team="search")]
+    await store.apply([*ends, labelled("c", team='a "quoted" ]name'), settle("d", cost=1)])
+    assert await sums(store, LABEL + "team") == [("", 1, 1), ('a "quoted" ]name', 1, 10), ("search", 2, 20)]
+    assert await sums(store, LABEL + "project", "outcome") == [
+        ("", "served", 2, 11),
+        ("x", "served", 1, 10),
+        ("y", "served", 1, 10),
+    ]
+    assert await sums(store, LABEL + "nobody") == [("", 4, 31)]
+    assert await sums(store) == [(4, 31)]
+
+
+async def test_a_replacement_and_a_correction_carry_labels_too(store, clock):
+    await store.apply([reserve("a", GROQ), reserve("lost", GROQ, ttl=5_000)])
+    await store.apply([reserve("b", LOCAL, instead_of=labelled("a", team="search"))])
+    clock.advance(5)
+    await store.apply([])
+    assert await sums(store, LABEL + "team", "outcome") == [("", "lapsed", 1, 1_000), ("search", "served", 1, 10)]
+    await store.apply([labelled("lost", team="late")])
+    assert await sums(store, LABEL + "team") == [("late", 1, 10), ("search", 1, 10)]
+
+
+async def test_a_day_with_too_many_labels_counts_the_rest_as_other_and_the_next_day_begins_anew(store, clock):
+    for first in (0, 3):
+        await store.apply([reserve(f"a{n}", LOCAL) for n in range(first, first + 3)])
+        await store.apply([labelled(f"a{n}", team=f"t{n}") for n in range(first, first + 3)])
+    assert await sums(store, LABEL + "team") == [("other", 2, 20), *((f"t{n}", 1, 10) for n in range(4))]
+    await store.apply([reserve("again", LOCAL)])
+    await store.apply([labelled("again", team="t1")])
+    clock.advance(86_400)
+    await store.apply([reserve("next", LOCAL)])
+    await store.apply([labelled("next", team="t9")])
+    told = await sums(store, LABEL + "team")
+    assert (told[0], told[2], told[-1]) == (("other", 2, 20), ("t1", 2, 20), ("t9", 1, 10))

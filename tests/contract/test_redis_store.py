@@ -22,6 +22,7 @@ from meshkit.secret import Secret
 from quota_service.memory import Retention
 from quota_service.metrics import Metrics
 from quota_service.operations import Amounts, Done, Held, OfferAmounts, Outcome, Refused, Settle, Waiting
+from quota_service.spend import SpendRetention, labels_text
 from quota_service.stores.protocol import Applied
 from quota_service.stores.redis.demands import described
 from quota_service.stores.redis.known import Recovery
@@ -350,3 +351,14 @@ async def test_patience_is_decided_by_the_store(store):
     (waits,) = (await store.apply([reserve("b", GPU, patience=60_000)])).answers
     assert isinstance(waits, Waiting)
     assert waits.denials[0].by_holds
+
+
+async def test_spend_and_labels_are_kept_for_as_long_as_is_said():
+    prefix, clock = fresh_prefix(), ManualClock(NOON / 1_000)
+    store = await opened(shared(), prefix, spending=SpendRetention(days=30), clock=clock)
+    await store.apply([reserve("a", GROQ)])
+    await store.apply([settle("a", labels=labels_text({"team": "search"}))])
+    client, day = shared().client(), NOON // ONE_DAY
+    assert 29 * 86_400 < client.ttl(f"{prefix}s:{day}") <= 30 * 86_400
+    assert 0 < client.ttl(f"{prefix}l:{day}") <= 3 * 86_400
+    await store.close()

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from llm_mesh.cli.ledger import override, top, verify
+from llm_mesh.cli.ledger import override, spend, top, verify
 
 
 class OverrideGroup(TyperGroup):
@@ -33,4 +33,5 @@ overrides.command()(override.remove)
 ledger = typer.Typer(help="Watch, check and steer the budgets.", no_args_is_help=True)
 ledger.command()(verify.verify)
 ledger.command()(top.top)
+ledger.command()(spend.spend)
 ledger.add_typer(overrides, name="override")

@@ -11,6 +11,7 @@ from quota_service.definitions import Definitions
 from quota_service.memory import Retention
 from quota_service.operations import LEASE
 from quota_service.overrides import Override
+from quota_service.spend import LABEL_DAYS, SpendRetention
 from quota_service.stores.redis.demands import Server
 from quota_service.stores.redis.rows import Batch, encode
 from quota_service.stores.redis.witness import Told
@@ -35,11 +36,17 @@ class Known:
         definitions: until they are numbered.
         retention: how long ended holds are remembered.
         recovery: how long hard budgets close.
+        spending: how long spend is kept, and how many labels of a day.
         clock: for tests only; else the store's own time counts.
     """
 
     def __init__(
-        self, definitions: Definitions, retention: Retention, recovery: Recovery, clock: Clock | None = None
+        self,
+        definitions: Definitions,
+        retention: Retention,
+        recovery: Recovery,
+        spending: SpendRetention,
+        clock: Clock | None = None,
     ) -> None:
         self.definitions = definitions
         self.replica = secrets.token_hex(8)
@@ -59,6 +66,9 @@ class Known:
             "most": retention.most,
             "journal": JOURNAL_LINES,
             "lease": LEASE,
+            "spend_seconds": spending.days * 86_400,
+            "labels": spending.labels,
+            "label_seconds": LABEL_DAYS * 86_400,
         }
         self.tell_time(int(self._clock.now() * 1_000))
 

@@ -82,9 +82,10 @@ async def spend(link: Link, query: SpendQuery) -> list[SpendLine]:
 
 
 def _delta(day: str, group: str, row: list[int]) -> SpendDelta:
-    """Read one row of a day: who and what as a JSON list with the outcome behind it, and the sums."""
+    """Read one row of a day: who and what as a JSON list, the outcome behind it, labels on a second line; the sums."""
+    group, _, labels = group.partition("\n")
     who, _, outcome = group.rpartition("]")
     tenant, use_case, vendor, model, plan = json.decode(f"{who}]")
     attempts, requests, prompt, output, cost, assumed = row
-    key = SpendKey(day, tenant, use_case, vendor, model, plan, outcome)
+    key = SpendKey(day, tenant, use_case, vendor, model, plan, outcome, labels)
     return SpendDelta(key, attempts, Amounts(requests, prompt, output, cost), assumed)

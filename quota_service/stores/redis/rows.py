@@ -172,4 +172,12 @@ class Batch:
 def _settle(settle: Settle) -> Row:
     told = settle.amounts
     amounts = (told.requests, told.input_tokens, told.output_tokens, told.cost_nanos)
-    return ["settle", settle.attempt_id, settle.outcome, *amounts, settle.unpriced, f"{settlement(settle):x}"]
+    return [
+        "settle",
+        settle.attempt_id,
+        settle.outcome,
+        *amounts,
+        settle.unpriced,
+        f"{settlement(settle):x}",
+        settle.labels,
+    ]

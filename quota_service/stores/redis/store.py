@@ -13,7 +13,7 @@ from quota_service.definitions import Definitions
 from quota_service.memory import RecentDenials, Retention
 from quota_service.operations import Answer, Denied, Operation, Reserve
 from quota_service.overrides import differing
-from quota_service.spend import SpendLine, SpendQuery
+from quota_service.spend import SpendLine, SpendQuery, SpendRetention
 from quota_service.standing import Standing
 from quota_service.stores.protocol import Applied, Heard
 from quota_service.stores.redis import audit, reading
@@ -56,6 +56,7 @@ class RedisStore:
         prefix: str = "llm-mesh:",
         retention: Retention | None = None,
         recovery: Recovery | None = None,
+        spending: SpendRetention | None = None,
         clock: Clock | None = None,
         silence: float = SILENCE,
     ) -> Self:
@@ -68,7 +69,9 @@ class RedisStore:
             if budget.limit > LARGEST_LIMIT:
                 raise StartError(f"the limit of {budget.id} is {budget.limit}; the store counts to {LARGEST_LIMIT}")
         link = await Link.open(url, prefix, silence)
-        known = Known(definitions, retention or Retention(), recovery or Recovery(), clock)
+        known = Known(
+            definitions, retention or Retention(), recovery or Recovery(), spending or SpendRetention(), clock
+        )
         try:
             begun = await link.run(lambda server: known.request("begin", server))
         except FAILURES as error:

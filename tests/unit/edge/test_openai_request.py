@@ -312,7 +312,22 @@ def test_an_image_that_is_no_image_is_refused(url: str) -> None:
     assert refused(messages=[{"role": "user", "content": content}]) == "messages[0].content[0].image_url.url"
 
 
-@pytest.mark.parametrize(("name", "value"), [("x-llm-mesh-tier", "cheap"), ("x-llm-mesh-stream-guarantee", "restart")])
+def test_a_header_has_labels_for_the_ledger() -> None:
+    request = read({"x-llm-mesh-labels": " team=search ,project = x=y,"})
+    assert dict(request.intent.labels) == {"team": "search", "project": "x=y"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-llm-mesh-tier", "cheap"),
+        ("x-llm-mesh-stream-guarantee", "restart"),
+        ("x-llm-mesh-labels", "search"),
+        ("x-llm-mesh-labels", "team=a,team=b"),
+        ("x-llm-mesh-labels", "Team=a"),
+        ("x-llm-mesh-labels", "a=1,b=2,c=3,d=4,e=5"),
+    ],
+)
 def test_a_wrong_header_is_refused_by_its_name(name: str, value: str) -> None:
     assert refused({name: value}) == name
 

@@ -1,6 +1,7 @@
 """`llm-mesh ledger` against a real quota service."""
 
 import asyncio
+import csv
 import io
 import json
 import sqlite3
@@ -16,7 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from llm_mesh.cli.app import app
-from llm_mesh.cli.ledger import override, top, verify
+from llm_mesh.cli.ledger import override, spend, top, verify
 from llm_mesh.cli.ledger.override import Wish
 from llm_mesh.cli.outcome import Exit, UnreachableError
 from llm_mesh.ports import free_addresses
@@ -132,6 +133,7 @@ async def test_no_quota_service_is_told_apart() -> None:
         (["override", "groq"], "one of --limit and --left is needed"),
         (["override", "set", "groq", "--limit", "1", "--left", "1"], "one of --limit and --left is needed"),
         (["override", "--colour"], "No such option"),
+        (["spend", "--csv", "--json"], "--csv or --json, not both"),
     ],
 )
 def test_wrong_words_end_with_status_2(words: list[str], said: str) -> None:
@@ -140,7 +142,9 @@ def test_wrong_words_end_with_status_2(words: list[str], said: str) -> None:
     assert said in done.output
 
 
-@pytest.mark.parametrize("command", ["verify", "top", "override", "override set", "override list", "override remove"])
+@pytest.mark.parametrize(
+    "command", ["verify", "top", "spend", "override", "override set", "override list", "override remove"]
+)
 def test_every_command_has_help(command: str) -> None:
     done = CliRunner().invoke(app, ["ledger", *command.split(), "--help"])
     assert done.exit_code == 0
@@ -195,3 +199,42 @@ def test_top_without_a_terminal_prints_once_and_says_that_nobody_is_there() -> N
     done = CliRunner().invoke(app, ["ledger", "top", "--quota", free_addresses(1)[0]])
     assert done.exit_code == Exit.UNREACHABLE
     assert "cannot reach the quota service" in done.output
+
+
+async def spent(world: World) -> None:
+    await world.apply(*(reserve(name, GROQ) for name in ("a", "b")))
+    await world.apply(settle("a", labels={"team": "search, etc"}), settle("b"))
+
+
+async def test_spend_is_a_table_with_a_total(world: World, capsys: Capture) -> None:
+    await spent(world)
+    assert await spend.show(spend.Wish(("vendor", "label:team")), world.address, as_json=False) is Exit.DONE
+    head, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head[:2] == ["vendor", "label:team"]
+    assert rows[0] == ["groq", "1", "1", "200", "100", "$0.0000006"]
+    assert rows[1] == ["groq", "search,", "etc", "1", "1", "200", "100", "$0.0000006"]
+    assert rows[-1] == ["total", "2", "2", "400", "200", "$0.0000012"]
+    assert await spend.show(spend.Wish(()), world.address, as_json=False) is Exit.DONE
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["total", "2", "2", "400", "200", "$0.0000012"]
+
+
+async def test_spend_as_csv_is_read_by_any_reader_of_csv(world: World, capsys: Capture) -> None:
+    await spent(world)
+    await spend.show(spend.Wish(("tenant", "label:team"), as_csv=True), world.address, as_json=False)
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["tenant"], row["label:team"], row["cost_nanos"], row["cost_usd"]) for row in rows] == [
+        ("team", "", "600", "0.0000006"),
+        ("team", "search, etc", "600", "0.0000006"),
+    ]
+
+
+async def test_spend_of_other_days_or_tenants_is_left_out(world: World, capsys: Capture) -> None:
+    await spent(world)
+    for wish in (spend.Wish(to_day="2020-01-01"), spend.Wish(tenant="nobody"), spend.Wish(from_day="2999-01-01")):
+        await spend.show(wish, world.address, as_json=True)
+        assert json.loads(capsys.readouterr().out)["rows"] == []
+
+
+async def test_a_column_there_is_not_is_refused_with_those_there_are(world: World) -> None:
+    with pytest.raises(MeshError, match=r"`colour`; allowed: day, tenant, .*outcome, label:<name>"):
+        await spend.show(spend.Wish(("colour",)), world.address, as_json=False)

@@ -62,6 +62,8 @@ BROKEN = [
     ),
     (settle(attempt_id=""), "operations[0].settle.attempt_id"),
     (settle(outcome=pb.OUTCOME_UNSPECIFIED), "operations[0].settle.outcome"),
+    (settle(labels={"Team": "a"}), "operations[0].settle.labels.Team"),
+    (settle(labels={f"l{n}": "a" for n in range(5)}), "operations[0].settle.labels"),
     (settle(outcome=pb.OUTCOME_LAPSED), "operations[0].settle.outcome"),
     (settle(amounts=pb.Amounts(requests=-1)), "operations[0].settle.amounts.requests"),
     (settle(amounts=pb.Amounts(output_tokens=-1)), "operations[0].settle.amounts.output_tokens"),

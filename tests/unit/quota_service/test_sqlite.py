@@ -19,8 +19,8 @@ from hypothesis.stateful import rule
 from meshkit.errors import MeshError, Reason, StartError
 from quota_service.ledger import Ledger
 from quota_service.memory import Retention
-from quota_service.operations import Amounts, Answer, Denied, Done, Held, Observe, OfferAmounts, Operation
-from quota_service.spend import SpendQuery
+from quota_service.operations import Amounts, Answer, Denied, Done, Held, Observe, OfferAmounts, Operation, SetOverride
+from quota_service.spend import LABEL, SpendQuery, SpendRetention, labels_text
 from quota_service.stores.database import Database, JournalRetention
 from quota_service.stores.sqlite import SqliteStore
 
@@ -59,6 +59,34 @@ async def test_a_restart_forgets_nothing(path, clock):
     assert list(answers) == [held, Done(already=True), Done()]
     assert isinstance((await store.apply([reserve("new", GROQ)])).answers[0], Denied)
     assert (await store.spend(SpendQuery()))[0].amounts == Amounts(2, 400, 600, 2_000)
+    await store.close()
+
+
+async def test_overrides_and_labels_outlive_a_restart(path, clock):
+    one_label = SpendRetention(labels=1)
+    store = opened(path, clock, spending=one_label)
+    await store.apply([SetOverride(DAY.id, 3, "ann", "a try"), reserve("a", GROQ), reserve("b", GROQ)])
+    await store.apply([settle("a", labels=labels_text({"team": "search"}))])
+    before = await store.standing()
+    await store.close()
+    store = opened(path, clock, spending=one_label)
+    assert await store.standing() == before
+    assert store.version == 2
+    await store.apply([settle("b", labels=labels_text({"team": "late"}))])
+    lines = await store.spend(SpendQuery(group_by=(LABEL + "team",)))
+    assert [line.group[LABEL + "team"] for line in lines] == ["other", "search"]
+    await store.close()
+
+
+async def test_spend_is_kept_for_so_many_days(path, clock):
+    store = opened(path, clock, spending=SpendRetention(days=3))
+    for day in range(6):
+        await store.apply([reserve(f"a{day}", GROQ)])
+        await store.apply([settle(f"a{day}")])
+        clock.advance(86_400)
+    await store.apply([reserve("last", GROQ)])
+    lines = await store.spend(SpendQuery(group_by=("day",)))
+    assert [line.group["day"] for line in lines] == ["2026-09-25", "2026-09-26"]  # today is the 27th, and nothing spent
     await store.close()
 
 
@@ -116,7 +144,7 @@ async def test_a_ledger_of_the_first_version_goes_on_where_it_was(path, clock):
     store = opened(path, clock)
     await store.apply([reserve("open", GROQ), reserve("ended", GROQ), reserve("late", GROQ, ttl=5_000)])
     await store.apply([settle("ended")])
-    before = await store.standing()
+    before, spent = await store.standing(), await store.spend(SpendQuery())
     await store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("ALTER TABLE hold DROP COLUMN requests")
@@ -126,6 +154,7 @@ async def test_a_ledger_of_the_first_version_goes_on_where_it_was(path, clock):
 
     store = opened(path, clock)
     assert await store.standing() == before
+    assert await store.spend(SpendQuery()) == spent
     several = OfferAmounts(GROQ, 1, 1, 1, 5)
     assert isinstance((await store.apply([reserve("new", several, ttl=5_000)])).answers[0], Held)
     await store.close()

@@ -234,3 +234,24 @@ def test_a_preferred_model_leads_and_the_usual_candidates_follow_once_each():
     assert asked.leading == 1
     assert names(asked)[:3] == ["beta/llama-b", "alpha/own", "beta/new"]
     assert len(set(names(asked))) == len(names(asked))
+
+
+def test_labels_are_taken_over_in_order():
+    assert read(labels={"team": "search", "project": "x y"}).labels == (("project", "x y"), ("team", "search"))
+    assert read().labels == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "field", "said"),
+    [
+        ({f"l{n}": "x" for n in range(5)}, "intent.labels", "5 labels; allowed: at most 4"),
+        ({"Team": "x"}, "intent.labels.Team", "is no name of a label; allowed: 1 to 32 lower-case letters"),
+        ({"team": ""}, "intent.labels.team", "allowed: 1 to 64 printable characters"),
+        ({"team": "x" * 65}, "intent.labels.team", "allowed: 1 to 64 printable characters"),
+        ({"team": "two\nlines"}, "intent.labels.team", "allowed: 1 to 64 printable characters"),
+    ],
+)
+def test_labels_out_of_bounds_are_refused(labels, field, said):
+    (violation,) = refusal(labels=labels).fields
+    assert violation.field == field
+    assert violation.description.startswith(said)

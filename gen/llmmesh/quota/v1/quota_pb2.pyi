@@ -349,10 +349,31 @@ class Settle(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ATTEMPT_ID_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     AMOUNTS_FIELD_NUMBER: _builtins.int
     UNPRICED_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     attempt_id: _builtins.str
     """The hold. Required."""
     outcome: Global___Outcome.ValueType
@@ -363,6 +384,12 @@ class Settle(_message.Message):
     def amounts(self) -> Global___Amounts:
         """What was spent."""
 
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What spend can be summed by besides: at most 4; names of 1 to 32 lower-case letters, digits, dots, hyphens and underscores, values of
+        1 to 64 printable characters. Of the different labels of one day the first 1,000 are counted apart, the others together as "other".
+        """
+
     def __init__(
         self,
         *,
@@ -370,10 +397,11 @@ class Settle(_message.Message):
         outcome: Global___Outcome.ValueType = ...,
         amounts: Global___Amounts | None = ...,
         unpriced: _builtins.bool = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "attempt_id", b"attempt_id", "outcome", b"outcome", "unpriced", b"unpriced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "attempt_id", b"attempt_id", "labels", b"labels", "outcome", b"outcome", "unpriced", b"unpriced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1388,7 +1416,7 @@ class QuerySpendRequest(_message.Message):
     """Only this tenant."""
     @_builtins.property
     def group_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Columns to group by: day, tenant, use_case, vendor, model, plan, outcome. Empty means one total."""
+        """Columns to group by: day, tenant, use_case, vendor, model, plan, outcome, and label:<name>. Empty means one total."""
 
     def __init__(
         self,
@@ -1436,6 +1464,26 @@ class SpendRow(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     DAY_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     USE_CASE_FIELD_NUMBER: _builtins.int
@@ -1449,6 +1497,7 @@ class SpendRow(_message.Message):
     OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     COST_NANOS_FIELD_NUMBER: _builtins.int
     ASSUMED_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     day: _builtins.str
     """Day, UTC."""
     tenant: _builtins.str
@@ -1475,6 +1524,10 @@ class SpendRow(_message.Message):
     """Money, in billionths of a US dollar."""
     assumed: _builtins.int
     """Attempts whose amounts were assumed because nobody settled them."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The values of the labels grouped by; empty for what has no such label."""
+
     def __init__(
         self,
         *,
@@ -1491,10 +1544,11 @@ class SpendRow(_message.Message):
         output_tokens: _builtins.int = ...,
         cost_nanos: _builtins.int = ...,
         assumed: _builtins.int = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumed", b"assumed", "attempts", b"attempts", "cost_nanos", b"cost_nanos", "day", b"day", "input_tokens", b"input_tokens", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "plan", b"plan", "requests", b"requests", "tenant", b"tenant", "use_case", b"use_case", "vendor", b"vendor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumed", b"assumed", "attempts", b"attempts", "cost_nanos", b"cost_nanos", "day", b"day", "input_tokens", b"input_tokens", "labels", b"labels", "model", b"model", "outcome", b"outcome", "output_tokens", b"output_tokens", "plan", b"plan", "requests", b"requests", "tenant", b"tenant", "use_case", b"use_case", "vendor", b"vendor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -116,6 +116,26 @@ class Intent(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     USE_CASE_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
@@ -128,6 +148,7 @@ class Intent(_message.Message):
     DENY_VENDORS_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     use_case: _builtins.str
     """A configured use case. Empty means "default"."""
     tier: Global___Tier.ValueType
@@ -160,6 +181,12 @@ class Intent(_message.Message):
     def deny_vendors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Never these vendors."""
 
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the ledger can sum spend by besides: at most 4; names of 1 to 32 lower-case letters, digits, dots, hyphens and underscores, values
+        of 1 to 64 printable characters. Stored with the sums, so no place for anything secret.
+        """
+
     def __init__(
         self,
         *,
@@ -175,10 +202,11 @@ class Intent(_message.Message):
         deny_vendors: _abc.Iterable[_builtins.str] | None = ...,
         strict: _builtins.bool = ...,
         conversation_id: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos", "max_cost_nanos", b"max_cost_nanos"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos", "allow_vendors", b"allow_vendors", "conversation_id", b"conversation_id", "data_policy", b"data_policy", "deny_vendors", b"deny_vendors", "max_cost_nanos", b"max_cost_nanos", "model", b"model", "preferred_model", b"preferred_model", "requirements", b"requirements", "stream_guarantee", b"stream_guarantee", "strict", b"strict", "tier", b"tier", "use_case", b"use_case"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos", "allow_vendors", b"allow_vendors", "conversation_id", b"conversation_id", "data_policy", b"data_policy", "deny_vendors", b"deny_vendors", "labels", b"labels", "max_cost_nanos", b"max_cost_nanos", "model", b"model", "preferred_model", b"preferred_model", "requirements", b"requirements", "stream_guarantee", b"stream_guarantee", "strict", b"strict", "tier", b"tier", "use_case", b"use_case"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cost_nanos: _TypeAlias = _typing.Literal["max_cost_nanos"]  # noqa: Y015
     _WhichOneofArgType__max_cost_nanos: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos"]  # noqa: Y015

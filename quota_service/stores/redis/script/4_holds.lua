@@ -6,7 +6,7 @@ local STATE, MARK, OFFER, PLAN, VERSION, EXPIRES, PASSED_OVER, OUTCOME, SETTLEME
 local WHO, CREATED, INPUT, OUTPUT, COST, REQUESTS, SHAPE = 11, 12, 13, 14, 15, 16, 17
 local DAY = 86400000
 
-local holds, changed_holds, opened, closed_ids, ended, spend, freed, overage, counts
+local holds, changed_holds, opened, closed_ids, ended, spend, labels_of, freed, overage, counts
 
 local function read_holds(ids)
   for first = 1, #ids, 500 do
@@ -27,7 +27,7 @@ local journal, journal_size, journal_lines, told_cells, legs_by_shape
 at_start(function()
   holds, changed_holds, opened, closed_ids = {}, {}, {}, {}
   ended = { ended = {}, lapsed = {} }
-  spend, freed, overage, counts = {}, {}, {}, { lapsed = 0, late = 0 }
+  spend, labels_of, freed, overage, counts = {}, {}, {}, {}, { lapsed = 0, late = 0 }
   journal, journal_size, journal_lines, told_cells, legs_by_shape = {}, 0, 0, {}, {}
 end)
 
@@ -98,8 +98,31 @@ local function book_moves(moves, sign)
   end
 end
 
-local function add_spend(hold, sign, charged, assumed)
+-- Labels of callers are summed apart up to so many different ones of a day.
+local function bounded(day, labels)
+  local known = labels_of[day]
+  if not known then
+    known = { key = prefix .. 'l:' .. text(day), seen = {}, new = {} }
+    known.count = call('SCARD', known.key)
+    labels_of[day] = known
+  end
+  if known.seen[labels] == nil then
+    known.seen[labels] = call('SISMEMBER', known.key, labels) == 1
+  end
+  if not known.seen[labels] then
+    if known.count >= request.labels then
+      return 'other'
+    end
+    known.seen[labels], known.count, known.new[#known.new + 1] = true, known.count + 1, labels
+  end
+  return labels
+end
+
+local function add_spend(hold, sign, charged, assumed, labels)
   local day, key = floor(hold[CREATED] / DAY), hold[WHO] .. hold[OUTCOME]
+  if labels ~= '' then
+    key = key .. '\n' .. bounded(day, labels)
+  end
   local rows = spend[day]
   if not rows then
     rows = {}
@@ -121,11 +144,11 @@ local function in_full(hold)
 end
 
 -- Write down an ending whose moves are booked: once for each hold, and a lapsed one is corrected once (I4, I5).
-local function record_ending(id, hold, state, outcome, charged, token, moves)
+local function record_ending(id, hold, state, outcome, charged, token, moves, labels)
   local corrected, moved = hold[STATE] == 'lapsed', 0
   if corrected then
     counts.late = counts.late + 1
-    add_spend(hold, -1, in_full(hold), -1)
+    add_spend(hold, -1, in_full(hold), -1, '')
   else
     closed_ids[#closed_ids + 1] = id
     opened[id] = nil
@@ -150,7 +173,7 @@ local function record_ending(id, hold, state, outcome, charged, token, moves)
   end
   hold[STATE], hold[OUTCOME], hold[SETTLEMENT] = state, outcome, token
   if outcome ~= 'released' then
-    add_spend(hold, 1, charged, state == 'lapsed' and 1 or 0)
+    add_spend(hold, 1, charged, state == 'lapsed' and 1 or 0, labels)
   end
   changed_holds[id] = hold
 end
@@ -160,7 +183,7 @@ local function lapse(id, hold)
   local charged = in_full(hold)
   local moves = moves_of(hold, charged)
   book_moves(moves, 1)
-  record_ending(id, hold, 'lapsed', 'lapsed', charged, '', moves)
+  record_ending(id, hold, 'lapsed', 'lapsed', charged, '', moves, '')
   counts.lapsed = counts.lapsed + 1
 end
 
@@ -194,7 +217,7 @@ end
 
 -- How a settle or release ends a hold; either an answer, or an ending with its moves, not booked yet (I4, I6).
 local function ending_of(settle)
-  local _, id, outcome, requests, prompt, output, cost, unpriced, token = unpack(settle)
+  local _, id, outcome, requests, prompt, output, cost, unpriced, token, labels = unpack(settle)
   local hold = hold_of(id)
   if not hold then
     return { 'refused', 'no hold', id }
@@ -209,11 +232,13 @@ local function ending_of(settle)
     return { 'refused', 'too much', id, overflowing }
   end
   local becomes = state == 'lapsed' and 'corrected' or outcome == 'released' and 'released' or 'settled'
-  return nil, { id = id, hold = hold, state = becomes, outcome = outcome, charged = charged, token = token, moves = moves }
+  return nil, { id = id, hold = hold, state = becomes, outcome = outcome, charged = charged, token = token, moves = moves,
+    labels = labels }
 end
 
 local function record(ending)
-  record_ending(ending.id, ending.hold, ending.state, ending.outcome, ending.charged, ending.token, ending.moves)
+  record_ending(ending.id, ending.hold, ending.state, ending.outcome, ending.charged, ending.token, ending.moves,
+    ending.labels)
 end
 
 local DONE, CORRECTED = { 'done', false, false }, { 'done', false, true }

@@ -2,7 +2,6 @@
 -- replica or a failing disk refuses, so that it refuses the batch as a whole.
 
 local SLACK = 172800000 -- a line outlives the last cell that was looked at by two days, to know where its last window ended
-local SPEND_DAYS = 34560000 -- spend is kept for 400 days, in seconds
 local touched
 
 at_start(function()
@@ -113,8 +112,14 @@ local function write_spend()
       arguments[#arguments + 1] = pack(row)
     end
     write_in_parts('HSET', key, arguments)
-    call('EXPIRE', key, SPEND_DAYS, 'NX')
+    call('EXPIRE', key, request.spend_seconds, 'NX')
     call('SADD', prefix .. 'days', text(day))
+  end
+  for _, known in pairs(labels_of) do
+    if #known.new > 0 then
+      write_in_parts('SADD', known.key, known.new)
+      call('EXPIRE', known.key, request.label_seconds, 'NX')
+    end
   end
 end
 
