@@ -1,7 +1,7 @@
 """Builds and runs the quota service: the only place where its parts are put together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,16 +18,21 @@ from quota_service.definitions import Definitions
 from quota_service.expansion import definitions_of
 from quota_service.forecast import Paces
 from quota_service.glance import Glance
+from quota_service.image import Image
 from quota_service.metrics import BudgetCollector, Metrics
 from quota_service.service import SERVICE_NAME, QuotaService
 from quota_service.spend import SpendRetention
 from quota_service.standing import Standing
+from quota_service.stores.redis.link import SILENCE
 from quota_service.stores.redis.store import RedisStore
 from quota_service.stores.sqlite import SqliteStore
 from quota_service.thresholds import Thresholds
+from quota_service.transfer import read
 from quota_service.writer import Writer
 
 log = logs.get("quota")
+# A store takes in everything in one call.
+IMPORT_SECONDS = 120.0
 
 
 async def serve(
@@ -70,8 +75,31 @@ async def serve(
         await _until(stop, writing)
 
 
-async def _open(mesh: Mesh, definitions: Definitions, clock: Clock, stack: AsyncExitStack) -> SqliteStore | RedisStore:
-    """Open the store the configuration names."""
+async def import_ledger(mesh: Mesh, catalog: Catalog, lines: Iterable[bytes], name: str) -> Image:
+    """Take an export into the empty store the configuration names, while no service runs on it; return what it was.
+
+    Args:
+        mesh: the configuration.
+        catalog: what the definitions are made of.
+        lines: of the export.
+        name: what to call them in errors.
+
+    Raises:
+        StartError: the export is not whole, or the store is in use, not empty or not fit.
+    """
+    image = read(lines, name)
+    async with AsyncExitStack() as stack:
+        store = await _open(mesh, definitions_of(catalog, mesh), SystemClock(), stack, IMPORT_SECONDS)
+        await store.take_in(image)
+        for difference in await store.verify():
+            raise StartError(f"what was imported does not add up in the store: {difference}")
+    return image
+
+
+async def _open(
+    mesh: Mesh, definitions: Definitions, clock: Clock, stack: AsyncExitStack, silence: float = SILENCE
+) -> SqliteStore | RedisStore:
+    """Open the store the configuration names; one that is elsewhere may stay silent for so many seconds."""
     ledger, spending = mesh.ledger, SpendRetention(mesh.ledger.spend_days)
     if ledger.store == "sqlite":
         embedded = SqliteStore.open(Path(ledger.path), definitions, clock, spending=spending)
@@ -79,7 +107,7 @@ async def _open(mesh: Mesh, definitions: Definitions, clock: Clock, stack: Async
         return embedded
     if ledger.url is None:
         raise StartError("ledger.store is redis, and there is no ledger.url: set MESH_LEDGER_URL")
-    shared = await RedisStore.open(ledger.url, definitions, prefix=ledger.prefix, spending=spending)
+    shared = await RedisStore.open(ledger.url, definitions, prefix=ledger.prefix, spending=spending, silence=silence)
     stack.push_async_callback(shared.close)
     return shared
 

@@ -14,7 +14,7 @@ from llmmesh.quota.v1 import quota_pb2_grpc
 from catalog import caller_labels
 from meshkit import logs
 from meshkit.errors import invalid
-from quota_service import views
+from quota_service import transfer, views
 from quota_service.border import answer_to, operations_of
 from quota_service.forecast import Paces, forecasts
 from quota_service.overrides import Change, note
@@ -100,6 +100,11 @@ class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
         for difference in differences:
             log.error("wrong", what=difference)
         return views.verified(differences, await self._store.standing())
+
+    async def Export(self, request: pb.ExportRequest, context: Context) -> AsyncGenerator[pb.ExportResponse]:
+        """Stream the whole ledger."""
+        for lines in transfer.in_parts(transfer.write(await self._store.image())):
+            yield pb.ExportResponse(lines=lines)
 
 
 def _one(standing: Standing, budget_id: str) -> pb.BudgetState | None:

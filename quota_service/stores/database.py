@@ -17,8 +17,9 @@ from typing import Any
 
 from meshkit import logs
 from meshkit.errors import StartError
-from quota_service.changes import Changes
+from quota_service.changes import Changes, SpendKey
 from quota_service.holds import Hold
+from quota_service.image import Image, Taken, header, image_of
 from quota_service.levels import Cell
 from quota_service.overrides import Override, Overrides
 from quota_service.rules import Closure
@@ -197,6 +198,17 @@ class Database:
         columns = query.stored_columns
         rows = ((dict(zip(columns, row, strict=False)), row[len(columns) :]) for row in found if row[-1] is not None)
         return summed(rows, query.group_by)
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing has ever been written."""
+        return not self._one(schema.ANYTHING)
+
+    def image(self) -> Image:
+        """Return everything there is, but for ended holds."""
+        stored = self.load()
+        spend = self.spend(SpendQuery(group_by=SpendKey._fields))
+        taken = Taken(stored.cells, stored.holds, stored.closures, stored.overrides, spend)
+        return image_of(taken, header("sqlite", self.meta()["epoch"], stored.last_clock, stored.version))
 
     def audit(self) -> list[str]:
         """Recompute every window from the journal, and again from the holds; return where they differ (I2)."""

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 
 from meshkit.clock import Clock
+from meshkit.errors import StartError
+from quota_service.changes import SpendKey
 from quota_service.clock import LedgerClock
 from quota_service.definitions import Definitions
+from quota_service.image import Image, Taken, changes_of, header, image_of
 from quota_service.ledger import Ledger
 from quota_service.memory import Retention
 from quota_service.operations import Operation
+from quota_service.rules import Closure
 from quota_service.spend import LabelSets, SpendLine, SpendQuery, SpendRetention, SpendTable
 from quota_service.standing import Standing, standing
 from quota_service.stores.protocol import Applied, Heard
@@ -24,6 +28,7 @@ class MemoryStore:
         retention: Retention | None = None,
         spending: SpendRetention | None = None,
     ) -> None:
+        self._retention = retention
         self._ledger = Ledger(definitions, retention)
         self._clock = LedgerClock(clock)
         self._spend = SpendTable()
@@ -70,6 +75,27 @@ class MemoryStore:
     async def verify(self) -> list[str]:
         """Recompute every level; return a sentence for each that is wrong (I2)."""
         return discrepancies(self._ledger)
+
+    async def image(self) -> Image:
+        """Return the whole ledger."""
+        ledger = self._ledger
+        cells = [cell for line in ledger.lines.values() for cell in line.cells.values()]
+        spend = self._spend.query(SpendQuery(group_by=SpendKey._fields))
+        taken = Taken(cells, ledger.holds.values(), ledger.closures, ledger.definitions.overrides, spend)
+        return image_of(taken, header("memory", self.epoch, ledger.now, self.version))
+
+    async def take_in(self, image: Image) -> None:
+        """Become what an image shows."""
+        if self._ledger.holds or self._spend.query(SpendQuery()):
+            raise StartError("the store is not empty")
+        changes = changes_of(image, self._ledger.definitions)
+        assert changes.definitions is not None  # noqa: S101 - an import always has some
+        ledger = self._ledger = Ledger(changes.definitions, self._retention)
+        cells = sorted(changes.cells, key=lambda cell: cell.start)
+        holds = sorted(changes.holds.values(), key=lambda hold: hold.ended)
+        ledger.restore(changes.now, cells, holds, {name: Closure(*told) for name, told in changes.closures.items()})
+        self._clock.not_before(changes.now)
+        self._spend.add(changes.spend)
 
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from quota_service.image import Image
 from quota_service.operations import Answer, Operation
 from quota_service.spend import SpendLine, SpendQuery
 from quota_service.standing import Standing
@@ -67,6 +68,16 @@ class Store(Protocol):
 
     async def verify(self) -> list[str]:
         """Recompute every level; return a sentence for each that is wrong (I2)."""
+
+    async def image(self) -> Image:
+        """Return the whole ledger as of one moment, but for ended holds."""
+
+    async def take_in(self, image: Image) -> None:
+        """Become what an image shows; the store must be empty, and does not serve yet.
+
+        Raises:
+            StartError: it is not empty, or cannot hold it. Nothing has changed then.
+        """
 
     async def close(self) -> None:
         """Let go of everything."""

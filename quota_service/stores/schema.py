@@ -141,6 +141,8 @@ WHERE budget_window.budget = gone.budget AND budget_window.start = gone.start
 """
 JOURNAL_TRIM = "DELETE FROM journal WHERE seq <= ?"
 
+ANYTHING = "SELECT EXISTS(SELECT 1 FROM journal) OR EXISTS(SELECT 1 FROM hold) OR EXISTS(SELECT 1 FROM spend)"
+
 META_WRITE = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 META = "SELECT name, value FROM meta"
 

@@ -9,10 +9,11 @@ from typing import Self, TypeVar
 
 from meshkit import logs
 from meshkit.clock import Clock
-from meshkit.errors import MeshError, Reason
+from meshkit.errors import MeshError, Reason, StartError
 from quota_service.changes import Changes
 from quota_service.clock import LedgerClock
 from quota_service.definitions import Definitions
+from quota_service.image import Image, changes_of
 from quota_service.ledger import Ledger
 from quota_service.memory import Retention
 from quota_service.operations import Operation
@@ -148,6 +149,25 @@ class SqliteStore:
     async def verify(self) -> list[str]:
         """Recompute every level from the holds, in memory and on the disk, and from the journal (I2)."""
         return [*discrepancies(self._ledger), *await self._in_thread(self._database.audit)]
+
+    async def image(self) -> Image:
+        """Return the whole ledger as it is on the disk."""
+        return await self._in_thread(self._database.image)
+
+    async def take_in(self, image: Image) -> None:
+        """Become what an image shows, in one transaction.
+
+        Raises:
+            StartError: the file is not empty or cannot be written.
+        """
+        if not await self._in_thread(self._database.is_empty):
+            raise StartError("the ledger's file is not empty: import into a new one (ledger.path, MESH_LEDGER_PATH)")
+        changes = changes_of(image, self._ledger.definitions)
+        try:
+            await self._in_thread(lambda: self._database.write(changes))
+        except sqlite3.Error as error:
+            raise StartError(f"the ledger cannot be written: {error}") from error
+        self._ledger = await self._in_thread(self._read_back)
 
     async def close(self) -> None:
         """Close the file."""

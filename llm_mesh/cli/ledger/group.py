@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from llm_mesh.cli.ledger import override, spend, top, verify
+from llm_mesh.cli.ledger import override, spend, top, transfer, verify
 
 
 class OverrideGroup(TyperGroup):
@@ -34,4 +34,6 @@ ledger = typer.Typer(help="Watch, check and steer the budgets.", no_args_is_help
 ledger.command()(verify.verify)
 ledger.command()(top.top)
 ledger.command()(spend.spend)
+ledger.command()(transfer.export)
+ledger.command(name="import")(transfer.import_)
 ledger.add_typer(overrides, name="override")

@@ -1,7 +1,7 @@
 """What one process knows of the store it asks: its epoch, the last batch acknowledged, about what time it is."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,12 @@ class Known:
         self.tell_time(int(self._clock.now() * 1_000))
 
     def request(
-        self, ask: str, server: Server | None, batch: Batch | None = None, restate: Sequence[Told] = ()
+        self,
+        ask: str,
+        server: Server | None,
+        batch: Batch | None = None,
+        restate: Sequence[Told] = (),
+        more: Mapping[str, Any] | None = None,
     ) -> bytes:
         """Write a request; the server is the process it goes to, None when only somebody reads."""
         return encode(
@@ -94,6 +99,7 @@ class Known:
                 "others": () if batch is None else batch.others,
                 "reserves": () if batch is None else batch.reserves,
                 "restate": restate,
+                **(more or {}),
             }
         )
 

@@ -20,7 +20,7 @@ log = logs.get("ledger")
 SILENCE = 1.0
 PARTS = (
     *("1_meta", "2_epoch", "3_lines", "4_holds", "5_closures", "5_overrides"),
-    *("6_admission", "7_reserve", "8_upkeep", "9_writing", "10_main"),
+    *("6_admission", "7_reserve", "8_upkeep", "9_writing", "9_moving", "10_main"),
 )
 FAILURES = (exceptions.RedisError, OSError, TimeoutError)
 # What a failure means, by its class or by the first word of what the server said.

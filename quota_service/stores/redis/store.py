@@ -9,14 +9,16 @@ from meshkit import logs
 from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason, StartError
 from meshkit.secret import Secret
+from quota_service.changes import SpendKey
 from quota_service.definitions import Definitions
+from quota_service.image import Image
 from quota_service.memory import RecentDenials, Retention
 from quota_service.operations import Answer, Denied, Operation, Reserve
 from quota_service.overrides import differing
 from quota_service.spend import SpendLine, SpendQuery, SpendRetention
 from quota_service.standing import Standing
 from quota_service.stores.protocol import Applied, Heard
-from quota_service.stores.redis import audit, reading
+from quota_service.stores.redis import audit, moving, reading
 from quota_service.stores.redis.answers import other_answer, reserve_answer
 from quota_service.stores.redis.demands import Server
 from quota_service.stores.redis.known import Known, Recovery
@@ -57,6 +59,7 @@ class RedisStore:
         retention: Retention | None = None,
         recovery: Recovery | None = None,
         spending: SpendRetention | None = None,
+        silence: float = SILENCE,
         clock: Clock | None = None,
         silence: float = SILENCE,
     ) -> Self:
@@ -239,6 +242,29 @@ class RedisStore:
             return await audit.discrepancies(self._link, self._known.request("dump", None))
         except FAILURES as error:
             raise self._failed(meaning(error)) from error
+
+    async def image(self) -> Image:
+        """Return the whole ledger as of one moment, and what had been spent just before."""
+        try:
+            spend = await reading.spend(self._link, SpendQuery(group_by=SpendKey._fields))
+            return await moving.image(self._link, self._known, spend)
+        except FAILURES as error:
+            raise self._failed(meaning(error)) from error
+
+    async def take_in(self, image: Image) -> None:
+        """Become what an image shows, in one call.
+
+        Raises:
+            StartError: there is something under the prefix, an amount is too large, or the store fails.
+        """
+        if moving.largest(image) > LARGEST_LIMIT:
+            raise StartError(f"an amount is {moving.largest(image)}; the store counts to {LARGEST_LIMIT}")
+        try:
+            taken = await moving.take_in(self._link, self._known, image)
+        except FAILURES as error:
+            raise StartError(f"the store does not take it: {meaning(error)}") from None
+        if not taken:
+            raise StartError("the store is not empty: import under another prefix (ledger.prefix)")
 
     async def close(self) -> None:
         """Let go of the connections."""

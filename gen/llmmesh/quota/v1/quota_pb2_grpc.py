@@ -75,6 +75,11 @@ class QuotaServiceStub:
                 request_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyRequest.SerializeToString,
                 response_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyResponse.FromString,
                 _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/llmmesh.quota.v1.QuotaService/Export',
+                request_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.ExportRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.ExportResponse.FromString,
+                _registered_method=True)
 
 
 class QuotaServiceServicer:
@@ -139,6 +144,13 @@ class QuotaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Export(self, request, context):
+        """Streams the whole ledger as of one moment, for another store to take in: lines of JSON with a checksum at the end (docs/ledger.md).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QuotaServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -181,6 +193,11 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     servicer.Verify,
                     request_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyRequest.FromString,
                     response_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyResponse.SerializeToString,
+            ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.ExportRequest.FromString,
+                    response_serializer=llmmesh_dot_quota_dot_v1_dot_quota__pb2.ExportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -400,6 +417,33 @@ class QuotaService:
             '/llmmesh.quota.v1.QuotaService/Verify',
             llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyRequest.SerializeToString,
             llmmesh_dot_quota_dot_v1_dot_quota__pb2.VerifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/llmmesh.quota.v1.QuotaService/Export',
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.ExportRequest.SerializeToString,
+            llmmesh_dot_quota_dot_v1_dot_quota__pb2.ExportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,8 @@ class QuotaServiceStub:
     """Counts the declared limit again."""
     Verify: _grpc.UnaryUnaryMultiCallable[_quota_pb2.VerifyRequest, _quota_pb2.VerifyResponse]
     """Recomputes what is used and held from what is behind it."""
+    Export: _grpc.UnaryStreamMultiCallable[_quota_pb2.ExportRequest, _quota_pb2.ExportResponse]
+    """Streams the whole ledger as of one moment, for another store to take in: lines of JSON with a checksum at the end (docs/ledger.md)."""
 
 @_typing.type_check_only
 class QuotaServiceAsyncStub(QuotaServiceStub):
@@ -79,6 +81,8 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     """Counts the declared limit again."""
     Verify: _aio.UnaryUnaryMultiCallable[_quota_pb2.VerifyRequest, _quota_pb2.VerifyResponse]  # type: ignore[assignment]
     """Recomputes what is used and held from what is behind it."""
+    Export: _aio.UnaryStreamMultiCallable[_quota_pb2.ExportRequest, _quota_pb2.ExportResponse]  # type: ignore[assignment]
+    """Streams the whole ledger as of one moment, for another store to take in: lines of JSON with a checksum at the end (docs/ledger.md)."""
 
 class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
     """The ledger. Alone knows limits; callers name subjects and amounts, never budgets."""
@@ -150,5 +154,13 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quota_pb2.VerifyResponse, _abc.Awaitable[_quota_pb2.VerifyResponse]]:
         """Recomputes what is used and held from what is behind it."""
+
+    @_abc_1.abstractmethod
+    def Export(
+        self,
+        request: _quota_pb2.ExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_quota_pb2.ExportResponse], _abc.AsyncIterator[_quota_pb2.ExportResponse]]:
+        """Streams the whole ledger as of one moment, for another store to take in: lines of JSON with a checksum at the end (docs/ledger.md)."""
 
 def add_QuotaServiceServicer_to_server(servicer: QuotaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,4 +1,4 @@
--- The four things that can be asked: begin (number the definitions), apply, look and dump.
+-- What can be asked: begin (number the definitions), apply, look, dump, image and import.
 
 local LAPSES = 256 -- at most in one batch
 local VERBS = { settle = settle, extend = extend, observe = observe, override = override }
@@ -135,6 +135,21 @@ function ASKED.dump()
     reply.holds[#reply.holds + 1] = { id, hold and hold[STATE] or 'gone', amounts, legs }
   end
   return reply
+end
+
+function ASKED.image()
+  local reply = standing_reply('image')
+  read_image(reply)
+  return reply
+end
+
+function ASKED.import()
+  check_epoch()
+  if not is_empty() then
+    return standing_reply('not empty')
+  end
+  take_image()
+  return standing_reply('imported')
 end
 
 local function ask(_, arguments)
