@@ -112,7 +112,7 @@ class BudgetCollector(Collector):
 
 def _families() -> tuple[GaugeMetricFamily, ...]:
     return (
-        GaugeMetricFamily("mesh_quota_limit", "The configured limit of a budget.", labels=LABELS),
+        GaugeMetricFamily("mesh_quota_limit", "The limit of a budget that counts.", labels=LABELS),
         GaugeMetricFamily("mesh_quota_used", "Settled in the current window.", labels=LABELS),
         GaugeMetricFamily("mesh_quota_held", "Held in the current window.", labels=LABELS),
         GaugeMetricFamily("mesh_quota_external", "Used at the vendor by others, as observed.", labels=LABELS),
