@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fixtures.clock import ManualClock
 from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
-from fixtures.valkey import fresh_prefix, shared
+from fixtures.valkey import PATIENCE, fresh_prefix, shared
 
 from quota_service.operations import Denied, Done, Held, Observe, Refused, SetOverride
 from quota_service.spend import COLUMNS, LABEL, SpendQuery, labels_text
@@ -35,7 +35,9 @@ async def opened(kind: str, path: Path, clock: ManualClock, known=DEFINITIONS):
     if kind == "sqlite":
         return SqliteStore.open(path / "ledger.db", known, clock)
     at_once = Recovery(short=0, long=0)
-    return await RedisStore.open(shared().url, known, prefix=fresh_prefix(), recovery=at_once, clock=clock)
+    return await RedisStore.open(
+        shared().url, known, prefix=fresh_prefix(), recovery=at_once, clock=clock, silence=PATIENCE
+    )
 
 
 async def lived(store, clock: ManualClock) -> None:

@@ -61,7 +61,6 @@ class RedisStore:
         spending: SpendRetention | None = None,
         silence: float = SILENCE,
         clock: Clock | None = None,
-        silence: float = SILENCE,
     ) -> Self:
         """Connect and number the definitions; a clock is for tests only, else the store's own time counts.
 

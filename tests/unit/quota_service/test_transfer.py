@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fixtures.clock import ManualClock
 from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
-from fixtures.valkey import fresh_prefix, shared
+from fixtures.valkey import PATIENCE, fresh_prefix, shared
 from msgspec import json
 from msgspec.structs import replace
 
@@ -104,7 +104,9 @@ async def test_a_store_that_is_not_empty_takes_nothing_in(lines, clock, tmp_path
     image = read(lines, "file")
     at_once = Recovery(short=0, long=0)
     sqlite = SqliteStore.open(tmp_path / "ledger.db", DEFINITIONS, clock)
-    redis = await RedisStore.open(shared().url, DEFINITIONS, prefix=fresh_prefix(), recovery=at_once, clock=clock)
+    redis = await RedisStore.open(
+        shared().url, DEFINITIONS, prefix=fresh_prefix(), recovery=at_once, clock=clock, silence=PATIENCE
+    )
     for store, said in ((sqlite, "import into a new one"), (redis, "import under another prefix")):
         await store.take_in(image)
         before = await store.standing()
@@ -118,7 +120,7 @@ async def test_a_store_that_is_not_empty_takes_nothing_in(lines, clock, tmp_path
 async def test_a_store_that_does_not_count_so_far_takes_nothing_in(lines, clock):
     image = read(lines, "file")
     huge = Image(image.header, [replace(image.windows[0], used=2**53)], image.holds)
-    store = await RedisStore.open(shared().url, DEFINITIONS, prefix=fresh_prefix(), clock=clock)
+    store = await RedisStore.open(shared().url, DEFINITIONS, prefix=fresh_prefix(), clock=clock, silence=PATIENCE)
     with pytest.raises(StartError, match="an amount is 9007199254740993; the store counts to 9007199254740991"):
         await store.take_in(huge)
     assert (await store.image()).windows == []
