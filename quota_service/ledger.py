@@ -5,8 +5,9 @@ from heapq import heapify, heappop, heappush
 
 from quota_service import rules
 from quota_service.admission import Books, Fit, Lines, Move, book, first_fit, freed_by, moves_of
-from quota_service.changes import Changes, Entry, spent
+from quota_service.changes import Changes, Entry
 from quota_service.definitions import Definitions, overruled
+from quota_service.endings import record_ending
 from quota_service.holds import Hold, Leg, State, fingerprint
 from quota_service.levels import Cell
 from quota_service.memory import EndedHolds, RecentDenials, Retention
@@ -251,29 +252,12 @@ class Ledger:
             self.definitions = self._changes.definitions = definitions
 
     def _record_ending(self, hold: Hold, ending: rules.Ending, moves: Sequence[Move]) -> None:
-        """Write down an ending whose moves are booked: the hold, its legs, the journal, what was spent."""
-        changes = self._changes
         corrected = hold.state == State.LAPSED
-        if corrected:
-            changes.late += 1
-            changes.spend += spent(hold, -1)
-        else:
+        record_ending(self._changes, hold, ending, moves)
+        if not corrected:
             self.open_holds -= 1
             hold.ended = self.now
-        for leg, used, held in moves:
-            leg.used += used
-            changes.cells[leg.cell] = None
-            if used + held < 0:
-                changes.freed.add(leg.cell.budget)
-            if leg.used > leg.held:
-                changes.overage[leg.unit] += leg.used - leg.held
-        hold.state, hold.outcome, hold.charged, hold.settlement, hold.unpriced, labels = ending
-        if not corrected:
             self._ended.add(hold)
-        changes.spend += spent(hold, 1, labels)
-        changes.holds[hold.attempt_id] = changes.legs[hold.attempt_id] = hold
-        told = tuple((leg.cell.budget, leg.cell.start, used, held) for leg, used, held in moves)
-        changes.journal.append(Entry(self.now, ending.state, hold.attempt_id, ending.outcome, told))
 
     def _await_expiry(self, hold: Hold) -> None:
         heappush(self._expiries, (hold.expires, hold.attempt_id))
