@@ -6,10 +6,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fixtures.customer import Customer, user
 from fixtures.keyed_mesh import key_of, keyed_mesh
+from fixtures.observation import wait_until
+from fixtures.valkey import Server
+from llmmesh.quota.v1 import quota_pb2
 
 DAY = "groq/default/requests/day"
 ACCOUNTS = {
@@ -78,4 +82,50 @@ def test_the_ledger_of_a_mesh_that_has_served_is_right(mesh):
     mesh.generate(use_case="chain")
     done = mesh.command("ledger", "verify", "--json")
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["right"] is True
+
+
+def counts(mesh: Customer) -> tuple[dict[str, int], int, int]:
+    """What is used of each budget, what is held of them all, and what was spent."""
+    budgets = mesh.budgets().budgets
+    spent = mesh.quota.QuerySpend(quota_pb2.QuerySpendRequest(), timeout=20).rows
+    used = {budget.id: budget.used for budget in budgets if budget.used}
+    return used, sum(budget.held for budget in budgets), spent[0].attempts if spent else 0
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Customer, Server | None]]:
+    """A mesh whose ledger is in a file, or in a store of its own."""
+    store = Server() if request.param == "redis" else None
+    variables = {} if store is None else {"MESH_LEDGER_URL": store.url.reveal()}
+    keys = {"GROQ_API_KEY": key_of("groq", "key1"), "GEMINI_API_KEY": key_of("gemini", "key1")}
+    try:
+        with keyed_mesh(tmp_path, config=CONFIG, keys=keys, environment=variables) as customer:
+            yield customer, store
+    finally:
+        if store is not None:
+            store.close()
+
+
+@pytest.mark.product("P-OPS-4")
+def test_after_kill_9_of_every_process_the_counts_are_what_they_were(kept):
+    mesh, store = kept
+    # A new ledger in a store is closed for three seconds, in which others could say that it is not new.
+    wait_until(lambda: mesh.generate(use_case="chain").route.vendor == "groq", 60, "the ledger to open")
+    for _ in range(5):
+        mesh.generate(use_case="chain")
+    wait_until(lambda: counts(mesh)[1] == 0, 60, "every hold to be settled")
+    before = counts(mesh)
+    assert before[0][DAY] >= 6
+    if store is not None:
+        store.kill()
+        store.start()
+    killed = {name: mesh.mesh.kill(name) for name in mesh.mesh.names}
+    wait_until(lambda: all(mesh.mesh.restarts(name) > was for name, was in killed.items()), 90, "the mesh to be back")
+    again = Customer(mesh.mesh, mesh.tap, mesh.key, mesh.keys)
+    assert counts(again) == before
+    wait_until(lambda: again.generate(use_case="chain").route.vendor == "groq", 60, "the ledger to open")
+    wait_until(lambda: counts(again)[1] == 0, 60, "the hold to be settled")
+    assert counts(again)[0][DAY] == before[0][DAY] + 1
+    done = mesh.command("ledger", "verify", "--json")
     assert json.loads(done.stdout)["right"] is True
