@@ -35,6 +35,7 @@ GUARANTEES: Mapping[int, str] = {
     router_pb2.STREAM_GUARANTEE_WHOLE: "whole",
     router_pb2.STREAM_GUARANTEE_RESTART: "restart",
 }
+MOST_CANDIDATES = 16
 REQUIREMENTS = frozenset({"vision", "tools", "json_object", "json_schema", "reasoning", "web_search"})
 
 
@@ -90,7 +91,7 @@ def read(
     _refuse_unknown_words(intent)
     notices: list[str] = []
     named = _named_by_caller(intent, catalog, today, notices, embeds)
-    pinned = _is_named(intent.model)
+    pinned = _is_named(intent.model) or bool(intent.candidates)
     # Who names a model and nothing else has accepted its price; the default use case's tier was not their choice.
     usual = ANY_PRICE if pinned and not intent.use_case else use_case.default_tier
     tier = TIERS.get(intent.tier, usual)
@@ -119,7 +120,7 @@ def read(
 
 def suggests_vectors(intent: router_pb2.Intent, catalog: Catalog) -> bool:
     """Tell whether the first model an intent names, by itself or by its use case, makes vectors."""
-    names = [name for name in (intent.model, intent.preferred_model) if _is_named(name)]
+    names = [name for name in (intent.model, intent.preferred_model, *intent.candidates) if _is_named(name)]
     if not names and (use_case := catalog.use_case(intent.use_case or DEFAULT_USE_CASE)) is not None:
         names = [name for listed in use_case.candidates.values() for name in listed]
     first = next((ref for name in names for ref in catalog.resolve(name)), None)
@@ -210,10 +211,12 @@ def vendor_named(name: str, field: str, catalog: Catalog) -> Vendor:
 def _named_by_caller(
     intent: router_pb2.Intent, catalog: Catalog, today: dt.date, notices: list[str], embeds: bool
 ) -> tuple[ModelRef, ...]:
-    """Return the models the caller pinned, with other hosts unless strict, or else prefers.
+    """Return the models the caller listed, or pinned, with other hosts unless strict, or else prefers.
 
     Vectors of two models cannot be compared: a model pinned for them has no other hosts and no successor.
     """
+    if intent.candidates:
+        return _listed(intent, catalog, today, notices, embeds)
     if _is_named(intent.model):
         refs = _named(intent.model, "intent.model", catalog, embeds)
         if embeds:
@@ -225,6 +228,25 @@ def _named_by_caller(
         refs = _named(intent.preferred_model, "intent.preferred_model", catalog, embeds)
         return _unique([_alive(ref, catalog, today, notices) for ref in refs])
     return ()
+
+
+def _listed(
+    intent: router_pb2.Intent, catalog: Catalog, today: dt.date, notices: list[str], embeds: bool
+) -> tuple[ModelRef, ...]:
+    """Return the models of a list the caller gave, in its order."""
+    field = "intent.candidates"
+    for other in ("model", "preferred_model"):
+        if _is_named(getattr(intent, other)):
+            raise invalid(field, f"must be empty when {other} is set")
+    if embeds:
+        raise invalid(field, "vectors of different models cannot be compared; name one in model")
+    if len(intent.candidates) > MOST_CANDIDATES:
+        raise invalid(field, f"must not be more than {MOST_CANDIDATES}")
+    for place, name in enumerate(intent.candidates):
+        if not _is_named(name):
+            raise invalid(f"{field}[{place}]", "must name a model, an alias, a family or a vendor")
+    named = [_named(name, f"{field}[{place}]", catalog, embeds) for place, name in enumerate(intent.candidates)]
+    return _unique(_alive(ref, catalog, today, notices) for refs in named for ref in refs)
 
 
 def _usual(use_case: UseCase, tier: str, catalog: Catalog, today: dt.date, embeds: bool) -> Sequence[ModelRef]:

@@ -31,7 +31,7 @@ def chat(
     *,
     use_case: options.UseCase = "",
     tier: options.TierOption = None,
-    model: options.Model = "",
+    model: options.Models = None,
     strict: options.Strict = False,
     require: options.Requirements = None,
     max_tokens: options.MaxTokens = None,
@@ -49,7 +49,7 @@ def chat(
 ) -> None:
     """Ask for a completion; stream it; print its route and cost."""
     text = sys.stdin.read() if prompt == "-" else prompt
-    intent = options.intent(use_case, tier, model, strict=strict, requirements=require)
+    intent = options.intent(use_case, tier, model or (), strict=strict, requirements=require)
     if stream_guarantee:
         word = f"STREAM_GUARANTEE_{stream_guarantee.upper()}"
         intent.stream_guarantee = router_pb2.StreamGuarantee.Value(word)
@@ -65,6 +65,8 @@ async def ask(question: Question, address: str, *, as_json: bool) -> Exit:
     transcript = Transcript()
     async with session.router(address) as way:
         try:
+            if question.request.intent.candidates:
+                transcript.left_out = await _left_out(question, way)
             await (_whole if question.whole else _stream)(question, way, transcript, as_json=as_json)
         except MeshError as error:
             _print_failure(error, transcript, as_json=as_json)
@@ -76,6 +78,15 @@ async def ask(question: Question, address: str, *, as_json: bool) -> Exit:
             raise
     _print_end(transcript, question, as_json=as_json)
     return Exit.DONE
+
+
+async def _left_out(question: Question, way: session.Session) -> list[router_pb2.ExcludedOffer]:
+    """Return which of the listed models nobody will be asked for, and why."""
+    request = router_pb2.ExplainRouteRequest(intent=question.request.intent, prompt=question.request.prompt)
+    call = way.stub.ExplainRoute(request, timeout=question.timeout, metadata=way.metadata)
+    plan: router_pb2.ExplainRouteResponse = await way.answer(call)
+    usable = {offer.offer.partition("#")[0] for offer in plan.offers}
+    return [offer for offer in plan.excluded if offer.offer.partition("#")[0] not in usable]
 
 
 async def _whole(question: Question, way: session.Session, transcript: Transcript, *, as_json: bool) -> None:
@@ -128,8 +139,13 @@ def _print_end(transcript: Transcript, question: Question, *, as_json: bool) -> 
     if question.quiet or finish is None:
         return
     warnings = [f"{warning.field} {warning.code}: {warning.message}" for warning in finish.warnings]
-    for line in (*route.lines(finish.route, finish.usage), *(f"warning: {warning}" for warning in warnings)):
+    told = [*_untried(transcript), *route.lines(finish.route, finish.usage)]
+    for line in (*told, *(f"warning: {warning}" for warning in warnings)):
         _write(f"  {line}\n")
+
+
+def _untried(transcript: Transcript) -> list[str]:
+    return [f"{offer.offer.partition('#')[0]}: not tried, {offer.detail}" for offer in transcript.left_out]
 
 
 def _print_failure(error: MeshError, transcript: Transcript, *, as_json: bool) -> None:
@@ -139,10 +155,10 @@ def _print_failure(error: MeshError, transcript: Transcript, *, as_json: bool) -
         return
     if transcript.text:
         _write("\n")
-    if failure is None or not failure.route.attempts:
-        return
-    usage = failure.partial_usage if failure.HasField("partial_usage") else None
-    for line in route.lines(failure.route, usage):
+    told = _untried(transcript)
+    if failure is not None and failure.route.attempts:
+        told += route.lines(failure.route, failure.partial_usage if failure.HasField("partial_usage") else None)
+    for line in told:
         _write(f"  {line}\n")
 
 

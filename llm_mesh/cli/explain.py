@@ -17,7 +17,7 @@ def explain(
     *,
     use_case: options.UseCase = "",
     tier: options.TierOption = None,
-    model: options.Model = "",
+    model: options.Models = None,
     strict: options.Strict = False,
     require: options.Requirements = None,
     max_tokens: options.MaxTokens = None,
@@ -28,7 +28,7 @@ def explain(
 ) -> None:
     """Say how a request would be served; nothing is sent and nothing is held."""
     text = sys.stdin.read() if prompt == "-" else prompt
-    intent = options.intent(use_case, tier, model, strict=strict, requirements=require)
+    intent = options.intent(use_case, tier, model or (), strict=strict, requirements=require)
     if embed:
         if not text:
             raise typer.BadParameter("say what would be embedded", param_hint="PROMPT")

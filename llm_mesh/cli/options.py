@@ -1,5 +1,6 @@
 """The options several commands share, and the intent they describe."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -37,8 +38,14 @@ QuotaAddress = Annotated[
 ]
 UseCase = Annotated[str, typer.Option("--use-case", "-u", metavar="NAME", help="What the request is for.")]
 TierOption = Annotated[Tier | None, typer.Option("--tier", "-t", help="What the request may cost.")]
-Model = Annotated[
-    str, typer.Option("--model", "-m", metavar="NAME", help="Serve with this model, vendor/model or alias.")
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="Serve with this model, vendor/model or alias; several are tried in order.",
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse instead of substituting another model.")]
 Requirements = Annotated[
@@ -68,7 +75,7 @@ def is_for_subcommand(context: typer.Context) -> bool:
 def intent(
     use_case: str = "",
     tier: Tier | None = None,
-    model: str = "",
+    models: Sequence[str] = (),
     *,
     strict: bool = False,
     requirements: list[str] | None = None,
@@ -77,7 +84,8 @@ def intent(
     return router_pb2.Intent(
         use_case=use_case,
         tier=router_pb2.Tier.Value(f"TIER_{tier.upper()}") if tier else router_pb2.TIER_UNSPECIFIED,
-        model=model,
+        model=models[0] if len(models) == 1 else "",
+        candidates=models if len(models) > 1 else (),
         strict=strict,
         requirements=requirements or (),
     )

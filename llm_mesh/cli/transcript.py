@@ -18,6 +18,7 @@ class Transcript:
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     finish: router_pb2.StreamGenerateResponse.Finish | None = None
+    left_out: list[router_pb2.ExcludedOffer] = field(default_factory=list)
 
     def begin(self, start: router_pb2.StreamGenerateResponse.Start) -> None:
         """Note that an offer serves; a second start voids what came before."""
@@ -60,6 +61,8 @@ class Transcript:
     def plain(self) -> dict[str, Any]:
         """Return the answer as JSON wants it."""
         result: dict[str, Any] = {"text": "".join(self.text), "reasoning": "".join(self.reasoning)}
+        if self.left_out:
+            result["left_out"] = [output.plain(offer) for offer in self.left_out]
         if self.finish:
             finish = output.plain(self.finish)
             result["finish_reason"] = next((choice["reason"] for choice in finish.pop("choices")), "")

@@ -12,6 +12,7 @@ from router_service.edge.fields import LONGEST_NAME, Fields, meaning
 USE_CASE = "use_case:"
 FREE_CHOICE = ("", "auto")
 MOST_USD = 1_000_000
+MOST_MODELS = 15  # besides the one in `model`
 TIERS: "Mapping[str, router_pb2.Tier.ValueType]" = {
     "free": router_pb2.TIER_FREE,
     "ultra_economy": router_pb2.TIER_ULTRA_ECONOMY,
@@ -54,7 +55,6 @@ def _from_headers(intent: router_pb2.Intent, headers: Mapping[str, str]) -> None
 
 
 def _from_model(intent: router_pb2.Intent, body: Fields) -> None:
-    body.refuse("models", "a list of models is not supported yet; name one in `model`, others by a use case")
     model, vendor = body.name("model"), body.name("provider")
     if model.startswith(USE_CASE):
         name, _, tier = model.removeprefix(USE_CASE).partition("/")
@@ -65,7 +65,13 @@ def _from_model(intent: router_pb2.Intent, body: Fields) -> None:
             intent.tier = meaning("model", tier, TIERS)
         model = ""
     pinned = _pin(vendor, model)
-    if body.flag("fallback"):
+    listed = body.texts("models", MOST_MODELS, LONGEST_NAME)
+    fallback = body.flag("fallback")
+    if listed:
+        if fallback:
+            raise invalid("fallback", "has no meaning beside `models`: these are tried in their order and nothing else")
+        intent.candidates.extend([pinned, *listed] if pinned else listed)
+    elif fallback:
         intent.preferred_model = pinned
     else:
         intent.model = pinned

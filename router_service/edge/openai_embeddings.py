@@ -53,6 +53,7 @@ def read_embeddings(content: bytes, headers: Mapping[str, str], request_id: str)
         MeshError: INVALID_REQUEST naming the field, in the path notation of the body.
     """
     body = Fields(read_object(content))
+    body.refuse("models", "vectors of different models cannot be compared; name one in `model`")
     asked = router_pb2.EmbedRequest(
         request_id=request_id,
         intent=read_intent(body, headers),

@@ -133,7 +133,7 @@ async def test_what_a_text_is_for_may_be_said(word: str | None, kind: Any) -> No
         ({"input": "a", "encoding_format": "int8"}, "encoding_format", "must be one of float, base64"),
         ({"input": "a", "input_type": "poem"}, "input_type", "must be one of document, query"),
         ({"input": "a", "llm_mesh": {"tier": "golden"}}, "llm_mesh.tier", "must be one of free"),
-        ({"input": "a", "models": ["x"]}, "models", "not supported yet"),
+        ({"input": "a", "models": ["x"]}, "models", "vectors of different models cannot be compared"),
         (b'{"input": ', "body", "is not JSON"),
     ],
 )

@@ -66,7 +66,7 @@ async def test_chat_in_json_is_one_object(mesh: FakeMesh, capsys: Capture, whole
 
 
 async def test_chat_asks_for_what_the_options_say(mesh: FakeMesh) -> None:
-    intent = options.intent("code_generation", options.Tier.ULTRA_ECONOMY, "alpha/a-1", strict=True)
+    intent = options.intent("code_generation", options.Tier.ULTRA_ECONOMY, ["alpha/a-1"], strict=True)
     prompt = options.prompt("hi", "be brief", max_tokens=5, temperature=0.5)
     request = router_pb2.StreamGenerateRequest(intent=intent, prompt=prompt)
     await chat.ask(chat.Question(request), mesh.address, as_json=True)

@@ -149,6 +149,7 @@ class Intent(_message.Message):
     STRICT_FIELD_NUMBER: _builtins.int
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
     use_case: _builtins.str
     """A configured use case. Empty means "default"."""
     tier: Global___Tier.ValueType
@@ -187,6 +188,12 @@ class Intent(_message.Message):
         of 1 to 64 printable characters. Stored with the sums, so no place for anything secret.
         """
 
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Serve with these and nothing else, in this order: names as in `model`, at most 16. Not together with `model` or `preferred_model`, and not
+        for Embed: vectors of different models cannot be compared.
+        """
+
     def __init__(
         self,
         *,
@@ -203,10 +210,11 @@ class Intent(_message.Message):
         strict: _builtins.bool = ...,
         conversation_id: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        candidates: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos", "max_cost_nanos", b"max_cost_nanos"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos", "allow_vendors", b"allow_vendors", "conversation_id", b"conversation_id", "data_policy", b"data_policy", "deny_vendors", b"deny_vendors", "labels", b"labels", "max_cost_nanos", b"max_cost_nanos", "model", b"model", "preferred_model", b"preferred_model", "requirements", b"requirements", "stream_guarantee", b"stream_guarantee", "strict", b"strict", "tier", b"tier", "use_case", b"use_case"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos", "allow_vendors", b"allow_vendors", "candidates", b"candidates", "conversation_id", b"conversation_id", "data_policy", b"data_policy", "deny_vendors", b"deny_vendors", "labels", b"labels", "max_cost_nanos", b"max_cost_nanos", "model", b"model", "preferred_model", b"preferred_model", "requirements", b"requirements", "stream_guarantee", b"stream_guarantee", "strict", b"strict", "tier", b"tier", "use_case", b"use_case"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cost_nanos: _TypeAlias = _typing.Literal["max_cost_nanos"]  # noqa: Y015
     _WhichOneofArgType__max_cost_nanos: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos"]  # noqa: Y015
