@@ -175,7 +175,7 @@ class Database:
         return self._seq + len(changes.journal)
 
     def _trim(self, now: int, last: int) -> None:
-        """Once a minute, or when there are many, let go of old spend and journal lines; their moves stay in the windows."""
+        """Once a minute, or when there are many, let go of old spend and of journal lines, folded into the windows."""
         keep = self._retention
         if now < self._trimmed_at + MINUTE and last < self._trimmed_seq + keep.at_once // 2:
             return

@@ -19,7 +19,18 @@ from hypothesis.stateful import rule
 from meshkit.errors import MeshError, Reason, StartError
 from quota_service.ledger import Ledger
 from quota_service.memory import Retention
-from quota_service.operations import Amounts, Answer, Denied, Done, Held, Observe, OfferAmounts, Operation, Outcome, SetOverride
+from quota_service.operations import (
+    Amounts,
+    Answer,
+    Denied,
+    Done,
+    Held,
+    Observe,
+    OfferAmounts,
+    Operation,
+    Outcome,
+    SetOverride,
+)
 from quota_service.spend import LABEL, SpendQuery, SpendRetention, labels_text
 from quota_service.stores.database import Database, JournalRetention
 from quota_service.stores.sqlite import SqliteStore
