@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from quota_service import rules
 from quota_service.budgets import Budget, Terms
 from quota_service.definitions import Definitions
@@ -23,7 +25,7 @@ class Lines(dict[str, Line]):
         return line
 
 
-class Fit(NamedTuple):
+class Fit(Struct, frozen=True, gc=False):
     """The offer that fits, and the amount it takes of each budget."""
 
     offer: OfferAmounts

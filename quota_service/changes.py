@@ -1,8 +1,11 @@
 """What a batch changed: the rows a store must write, and what waiting callers must be told."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from quota_service.definitions import Definitions
 from quota_service.holds import Hold, State
@@ -45,14 +48,29 @@ def spent(hold: Hold, sign: int, labels: str = "") -> tuple[SpendDelta, ...]:
     return (SpendDelta(key, sign, amounts, sign if hold.state == State.LAPSED else 0),)
 
 
-class Entry(NamedTuple):
+def summed(spend: Iterable[SpendDelta]) -> Iterator[SpendDelta]:
+    """Return what is added to each row of spend, once for each row."""
+    rows: dict[SpendKey, list[int]] = {}
+    for key, attempts, amounts, assumed in spend:
+        row = rows.setdefault(key, [0] * 6)
+        row[0] += attempts
+        row[1] += amounts.requests
+        row[2] += amounts.input_tokens
+        row[3] += amounts.output_tokens
+        row[4] += amounts.cost_nanos
+        row[5] += assumed
+    for key, (attempts, *told, assumed) in rows.items():
+        yield SpendDelta(key, attempts, Amounts(*told), assumed)
+
+
+class Entry(Struct, frozen=True, gc=False):
     """One line of the journal: what was done to a hold, and by how much it moved (start, used, held) of budgets."""
 
     at: int
     kind: str
     attempt_id: str
     note: str
-    moves: tuple[tuple[str, int, int, int], ...]
+    moves: Sequence[tuple[str, int, int, int]]
 
 
 @dataclass(slots=True)

@@ -39,6 +39,7 @@ class Definitions:
         self.overrides = overrides
         self.expire_at = min((override.until for override in overrides.values()), default=FOREVER)
         self.terms: Expand = lru_cache(KNOWN_OFFERS)(self._terms if overrides else expand)
+        self.payer_budgets = lru_cache(KNOWN_OFFERS)(self._payer_budgets)
         self._expand = expand
         self._declared_payers = payers
         self._payers = {subject: self._overruled(rows) for subject, rows in payers.items()} if overrides else payers
@@ -65,7 +66,7 @@ class Definitions:
         known = self.overrides
         return tuple(budget.overruled(known[budget.id].limit) if budget.id in known else budget for budget in budgets)
 
-    def payer_budgets(self, tenant: str, use_case: str) -> tuple[Budget, ...]:
+    def _payer_budgets(self, tenant: str, use_case: str) -> tuple[Budget, ...]:
         """Return the budgets of who pays and what for."""
         payers = self._payers
         if not payers:

@@ -13,15 +13,17 @@ def record_ending(changes: Changes, hold: Hold, ending: Ending, moves: Sequence[
     if hold.state == State.LAPSED:
         changes.late += 1
         changes.spend += spent(hold, -1)
+    touched, told = changes.cells, []
     for leg, used, held in moves:
         leg.used += used
-        changes.cells[leg.cell] = None
+        cell = leg.cell
+        touched[cell] = None
+        told.append((cell.budget, cell.start, used, held))
         if used + held < 0:
-            changes.freed.add(leg.cell.budget)
+            changes.freed.add(cell.budget)
         if leg.used > leg.held:
             changes.overage[leg.unit] += leg.used - leg.held
     hold.state, hold.outcome, hold.charged, hold.settlement, hold.unpriced, labels = ending
     changes.spend += spent(hold, 1, labels)
     changes.holds[hold.attempt_id] = changes.legs[hold.attempt_id] = hold
-    told = tuple((leg.cell.budget, leg.cell.start, used, held) for leg, used, held in moves)
     changes.journal.append(Entry(changes.now, ending.state, hold.attempt_id, ending.outcome, told))

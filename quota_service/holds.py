@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import blake2b
 
-from msgspec import msgpack
+from msgspec import Struct, msgpack
 
 from quota_service.levels import Cell
 from quota_service.operations import LEASE, NOTHING, Amounts, Denial, Held, OfferAmounts, Outcome, Reserve, Settle
@@ -22,83 +22,46 @@ class State(StrEnum):
     CORRECTED = "corrected"
 
 
-class Leg:
+# Neither is in a cycle, and there are many of each: the garbage collector need not look at them.
+class Leg(Struct, gc=False, eq=False):
     """An amount on one cell of one budget: what was held, and what was charged in the end."""
 
-    __slots__ = ("cell", "held", "unit", "used")
-
-    def __init__(self, cell: Cell, unit: str, held: int, used: int = 0) -> None:
-        self.cell = cell
-        self.unit = unit
-        self.held = held
-        self.used = used
+    cell: Cell
+    unit: str
+    held: int
+    used: int = 0
 
 
-class Hold:
+class Hold(Struct, gc=False, eq=False):
     """One hold; everything about it is known at the reserve except how it ends."""
 
-    __slots__ = (
-        "attempt_id",
-        "charged",
-        "created",
-        "ended",
-        "estimate",
-        "expires",
-        "fingerprint",
-        "legs",
-        "model",
-        "outcome",
-        "passed_over",
-        "plan",
-        "settlement",
-        "state",
-        "tenant",
-        "unpriced",
-        "use_case",
-        "vendor",
-        "version",
-    )
-
-    def __init__(
-        self,
-        *,
-        attempt_id: str,
-        fingerprint: int,
-        tenant: str,
-        use_case: str,
-        estimate: OfferAmounts,
-        vendor: str,
-        model: str,
-        plan: str,
-        version: int,
-        created: int,
-        expires: int,
-        passed_over: tuple[Denial, ...] = (),
-    ) -> None:
-        self.attempt_id = attempt_id
-        self.fingerprint = fingerprint
-        self.tenant = tenant
-        self.use_case = use_case
-        self.estimate = estimate
-        self.vendor = vendor
-        self.model = model
-        self.plan = plan
-        self.version = version
-        self.created = created
-        self.expires = expires
-        self.passed_over = passed_over
-        self.state = State.HELD
-        self.legs: Sequence[Leg] = ()
-        self.outcome: Outcome | None = None
-        self.charged = NOTHING
-        self.settlement = 0
-        self.unpriced = False
-        self.ended = 0
+    attempt_id: str
+    fingerprint: int
+    tenant: str
+    use_case: str
+    estimate: OfferAmounts
+    vendor: str
+    model: str
+    plan: str
+    version: int
+    created: int
+    expires: int
+    passed_over: tuple[Denial, ...] = ()
+    legs: Sequence[Leg] = ()
+    state: State = State.HELD
+    outcome: Outcome | None = None
+    charged: Amounts = NOTHING
+    settlement: int = 0
+    unpriced: bool = False
+    ended: int = 0
 
     @property
     def answer(self) -> Held:
         """Return what the caller was told, so that a repeated reserve is told the same (I6)."""
-        lease = LEASE if any(leg.unit == "concurrency" for leg in self.legs) else 0
+        lease = 0
+        for leg in self.legs:
+            if leg.unit == "concurrency":
+                lease = LEASE
         return Held(self.estimate.offer, self.expires, self.version, self.plan, self.passed_over, lease)
 
     @property

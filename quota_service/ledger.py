@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
+from typing import Any
 
 from quota_service import rules
 from quota_service.admission import Books, Fit, Lines, Move, book, first_fit, freed_by, moves_of
@@ -104,7 +105,7 @@ class Ledger:
         self._define(self.definitions.as_of(now))
         self._lapse_due()
         self._denied.forget(now)
-        answers: dict[int, Answer] = {}
+        answers: list[Any] = [None] * len(operations)
         for place, operation in enumerate(operations):
             if type(operation) is not Reserve:
                 answers[place] = self._verbs[type(operation)](operation)
@@ -116,7 +117,7 @@ class Ledger:
         self._collect_dropped()
         if changes.overriding:
             self._define(overruled(self.definitions, changes.overriding, now))
-        return [answers[place] for place in range(len(operations))], changes
+        return answers, changes
 
     def _reserve(self, reserve: Reserve) -> Answer:
         mark = 0 if reserve.dry_run else fingerprint(reserve)
@@ -174,7 +175,7 @@ class Ledger:
 
     def _hold(self, reserve: Reserve, mark: int, fit: Fit, passed_over: Denied) -> Held:
         terms = fit.terms
-        lent = any(line.unit == "concurrency" for line, _ in fit.takes)
+        lent = "concurrency" in [line.unit for line, _ in fit.takes]
         hold = Hold(
             attempt_id=reserve.attempt_id,
             fingerprint=mark,
@@ -195,15 +196,18 @@ class Ledger:
 
     def _take(self, hold: Hold, fit: Fit) -> None:
         changes = self._changes
-        hold.legs = tuple(Leg(cell, line.unit, amount) for line, amount in fit.takes for cell in line.current)
-        for leg in hold.legs:
-            leg.cell.book(0, leg.held)
-            leg.cell.holds += 1
-            changes.cells[leg.cell] = None
+        legs, moves, touched = [], [], changes.cells
+        for line, amount in fit.takes:
+            for cell in line.current:
+                cell.book(0, amount)
+                cell.holds += 1
+                touched[cell] = None
+                legs.append(Leg(cell, line.unit, amount))
+                moves.append((cell.budget, cell.start, 0, amount))
+        hold.legs = legs
         self.holds[hold.attempt_id] = changes.holds[hold.attempt_id] = changes.legs[hold.attempt_id] = hold
         self.open_holds += 1
         self._await_expiry(hold)
-        moves = tuple((leg.cell.budget, leg.cell.start, 0, leg.held) for leg in hold.legs)
         changes.journal.append(Entry(self.now, "reserve", hold.attempt_id, fit.offer.offer, moves))
 
     def _settle(self, settle: Settle) -> Answer:

@@ -150,4 +150,9 @@ def _zone(name: str) -> ZoneInfo:
 
 def utc_day(moment: int) -> str:
     """Return the UTC date of a moment as YYYY-MM-DD."""
-    return datetime.fromtimestamp(moment // SECOND, UTC).strftime("%Y-%m-%d")
+    return _utc_day(moment // DAY)
+
+
+@lru_cache(64)
+def _utc_day(number: int) -> str:
+    return datetime.fromtimestamp(number * DAY // SECOND, UTC).strftime("%Y-%m-%d")

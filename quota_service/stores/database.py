@@ -79,7 +79,7 @@ class Database:
             raise StartError(f"cannot open the ledger {path}: {error}") from error
         self._seq = 0
         self._labels = LabelSets(self._spending.labels)
-        self._trimmed_at = 0
+        self._trimmed_at = self._trimmed_seq = 0
         log.info("opened", path=str(path), sqlite=sqlite3.sqlite_version, epoch=self.meta()["epoch"])
 
     def _prepare(self, path: Path) -> None:
@@ -175,17 +175,17 @@ class Database:
         return self._seq + len(changes.journal)
 
     def _trim(self, now: int, last: int) -> None:
-        """Once a minute let go of old spend and journal lines; what these moved is folded into the windows."""
-        if now < self._trimmed_at + MINUTE:
-            return
+        """Once a minute, or when there are many, let go of old spend and of journal lines, folded into the windows."""
         keep = self._retention
+        if now < self._trimmed_at + MINUTE and last < self._trimmed_seq + keep.at_once // 2:
+            return
         bounds = {"at_once": keep.at_once, "before": now - keep.age, "beyond": last - keep.most}
         cut = self._one(schema.JOURNAL_CUT, bounds)
         if cut is not None:
             self._connection.execute(schema.JOURNAL_FOLD, (cut,))
             self._connection.execute(schema.JOURNAL_TRIM, (cut,))
         self._connection.execute(schema.SPEND_TRIM, (utc_day(now - (self._spending.days - 1) * DAY),))
-        self._trimmed_at = now
+        self._trimmed_at, self._trimmed_seq = now, last
 
     def spend(self, query: SpendQuery) -> list[SpendLine]:
         """Sum what was spent."""

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import json
 
 from quota_service.budgets import parts
-from quota_service.changes import Changes, Entry
+from quota_service.changes import Changes, Entry, summed
 from quota_service.holds import Hold, Leg, State
 from quota_service.levels import Cell
 from quota_service.operations import Amounts, Denial, OfferAmounts, Outcome
@@ -103,7 +103,7 @@ def legs_of(rows: Iterable[Row], cells: Mapping[tuple[str, int], Cell]) -> Mappi
 
 def spend_rows(changes: Changes, labels: LabelSets) -> Iterator[Row]:
     """Return what a batch adds to the spend table."""
-    for key, attempts, amounts, assumed in changes.spend:
+    for key, attempts, amounts, assumed in summed(changes.spend):
         yield *labels.bounded(key), attempts, *figures(amounts), assumed
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from fixtures.customer import Customer, user
 from fixtures.keyed_mesh import key_of, keyed_mesh
@@ -107,11 +108,19 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Custo
             store.close()
 
 
+def first_choice_serves(mesh: Customer) -> bool:
+    """Ask once; while hard budgets are closed the local one serves, or nobody when it is not up yet."""
+    try:
+        return mesh.generate(use_case="chain").route.vendor == "groq"
+    except grpc.RpcError:
+        return False
+
+
 @pytest.mark.product("P-OPS-4")
 def test_after_kill_9_of_every_process_the_counts_are_what_they_were(kept):
     mesh, store = kept
     # A new ledger in a store is closed for three seconds, in which others could say that it is not new.
-    wait_until(lambda: mesh.generate(use_case="chain").route.vendor == "groq", 60, "the ledger to open")
+    wait_until(lambda: first_choice_serves(mesh), 60, "the ledger to open")
     for _ in range(5):
         mesh.generate(use_case="chain")
     wait_until(lambda: counts(mesh)[1] == 0, 60, "every hold to be settled")
@@ -124,7 +133,7 @@ def test_after_kill_9_of_every_process_the_counts_are_what_they_were(kept):
     wait_until(lambda: all(mesh.mesh.restarts(name) > was for name, was in killed.items()), 90, "the mesh to be back")
     again = Customer(mesh.mesh, mesh.tap, mesh.key, mesh.keys)
     assert counts(again) == before
-    wait_until(lambda: again.generate(use_case="chain").route.vendor == "groq", 60, "the ledger to open")
+    wait_until(lambda: first_choice_serves(again), 60, "the ledger to open")
     wait_until(lambda: counts(again)[1] == 0, 60, "the hold to be settled")
     assert counts(again)[0][DAY] == before[0][DAY] + 1
     done = mesh.command("ledger", "verify", "--json")

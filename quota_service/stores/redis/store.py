@@ -197,7 +197,9 @@ class RedisStore:
                 answers.append(place)
             elif isinstance(operation, Reserve):
                 answer = reserve_answer(reply["reserves"][place], batch.draws, batch.definitions.version)
-                answers.append(self._told(operation, int(batch.reserves[place][1], 16), answer, reply["now"]))
+                if answer is None or type(answer) is Denied:
+                    answer = self._told(operation, int(batch.reserves[place][1], 16), answer, reply["now"])
+                answers.append(answer)
             else:
                 answers.append(other_answer(reply["others"][place]))
         freed, overage = frozenset(reply["freed"]), Counter[str](reply["overage"] or {})
@@ -212,12 +214,12 @@ class RedisStore:
             reply["closed_for"] > 0,
         )
 
-    def _told(self, reserve: Reserve, mark: int, answer: Answer | None, now: int) -> Answer:
+    def _told(self, reserve: Reserve, mark: int, answer: Denied | None, now: int) -> Answer:
         """Remember a denial for as long as it is to be repeated, and repeat it (I6)."""
         if answer is None:
             answer = self._denied.find(reserve.attempt_id, mark, 0)
             assert answer is not None  # noqa: S101 - the script says so only of what was sent as remembered
-        elif isinstance(answer, Denied) and not reserve.dry_run:
+        elif not reserve.dry_run:
             self._denied.add(reserve.attempt_id, mark, answer, now)
         return answer
 

@@ -19,7 +19,18 @@ from hypothesis.stateful import rule
 from meshkit.errors import MeshError, Reason, StartError
 from quota_service.ledger import Ledger
 from quota_service.memory import Retention
-from quota_service.operations import Amounts, Answer, Denied, Done, Held, Observe, OfferAmounts, Operation, SetOverride
+from quota_service.operations import (
+    Amounts,
+    Answer,
+    Denied,
+    Done,
+    Held,
+    Observe,
+    OfferAmounts,
+    Operation,
+    Outcome,
+    SetOverride,
+)
 from quota_service.spend import LABEL, SpendQuery, SpendRetention, labels_text
 from quota_service.stores.database import Database, JournalRetention
 from quota_service.stores.sqlite import SqliteStore
@@ -259,6 +270,18 @@ async def test_journal_and_holds_are_bounded_and_everything_can_still_be_recompu
     assert count("journal") <= 50
     assert count("budget_window") <= 70
     assert (await store.standing()).budgets[0].used == 300
+    assert await store.verify() == []
+    await store.close()
+
+
+async def test_the_journal_is_let_go_of_as_fast_as_it_grows(path, clock):
+    """However many holds end within a minute, the file stays within its bounds."""
+    store = opened(path, clock, journal=JournalRetention(most=200, at_once=100))
+    for number in range(100):
+        names = [f"a{number}-{n}" for n in range(10)]
+        await store.apply([reserve(name, GROQ) for name in names])
+        await store.apply([settle(name, Outcome.RELEASED) for name in names])
+    assert store._database._one("SELECT COUNT(*) FROM journal") <= 200 + 100
     assert await store.verify() == []
     await store.close()
 

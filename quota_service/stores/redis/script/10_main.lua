@@ -129,7 +129,7 @@ function ASKED.dump()
   end
   for _, id in ipairs(call('ZRANGE', prefix .. 'open', 0, -1)) do
     local raw = call('GET', prefix .. 'h:' .. id)
-    local hold = raw and unpack_message(raw)
+    local hold = raw and { unpack_message(raw) }
     local amounts = hold and in_units(hold[REQUESTS], hold[INPUT], hold[OUTPUT], hold[COST], 1) or 0
     local legs = hold and unpack_message(hold[SHAPE]) or 0
     reply.holds[#reply.holds + 1] = { id, hold and hold[STATE] or 'gone', amounts, legs }

@@ -14,7 +14,7 @@ local function new_cell(start, ends, counts_until)
 end
 
 local function read_cell(start, raw)
-  local ends, counts_until, used, held, external, vendor_limit = unpack(unpack_message(raw))
+  local ends, counts_until, used, held, external, vendor_limit = unpack_message(raw)
   return { start = start, ends = ends, counts_until = counts_until, used = used, held = held, external = external,
     vendor_limit = vendor_limit, used_before = used, held_before = held, external_before = external,
     limit_before = vendor_limit }
@@ -26,7 +26,7 @@ local function read_header(line, raw)
   if raw then
     line.known = true
     line.oldest, total.used, total.held, total.external, total.vendor_limit, line.last_end, line.latest_expiry =
-      unpack(unpack_message(raw))
+      unpack_message(raw)
   end
 end
 

@@ -1,4 +1,4 @@
--- A hold is an array under the key of its attempt. Its legs follow from its amounts and from its shape: which cells of
+-- A hold is a row of values under the key of its attempt. Its legs follow from its amounts and from its shape: which cells of
 -- which budgets it draws on, the same text for all holds of one offer and payer at one time. Once it has ended only what
 -- a repeated operation must be told is kept; of a lapsed one everything, for it may be corrected.
 
@@ -15,7 +15,7 @@ local function read_holds(ids)
       keys[place - first + 1] = prefix .. 'h:' .. ids[place]
     end
     for place, raw in ipairs(call('MGET', unpack(keys))) do
-      holds[ids[first + place - 1]] = raw and unpack_message(raw) or false
+      holds[ids[first + place - 1]] = raw and { unpack_message(raw) } or false
     end
   end
 end

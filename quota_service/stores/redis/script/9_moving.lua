@@ -34,7 +34,7 @@ local function read_image(reply)
   end
   for _, row in ipairs(told) do
     local raw = call('GET', prefix .. 'h:' .. row[1])
-    local hold = raw and unpack_message(raw) or { 'gone' }
+    local hold = raw and { unpack_message(raw) } or { 'gone' }
     if hold[STATE] == 'held' or hold[STATE] == 'lapsed' then
       reply.holds[#reply.holds + 1] = { row[1], row[2], { unpack(hold, 1, REQUESTS) }, unpack_message(hold[SHAPE]) }
     end

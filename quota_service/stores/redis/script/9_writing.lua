@@ -19,7 +19,7 @@ local function write_line(line)
     if cell_changed(cell) then
       local size = #arguments
       arguments[size + 1] = text(start)
-      arguments[size + 2] = pack({ cell.ends, cell.counts_until, cell.used, cell.held, cell.external, cell.vendor_limit })
+      arguments[size + 2] = pack(cell.ends, cell.counts_until, cell.used, cell.held, cell.external, cell.vendor_limit)
       touched[#touched + 1] = { line.id, start, cell.ends, cell.counts_until, cell.used, cell.held }
       line.oldest = min(line.oldest, cell.counts_until)
     end
@@ -29,8 +29,8 @@ local function write_line(line)
     return
   end
   local total = line.total
-  call('HSET', line.key, 't', pack({ line.oldest, total.used, total.held, total.external, total.vendor_limit,
-    line.last_end, line.latest_expiry }), unpack(arguments))
+  call('HSET', line.key, 't', pack(line.oldest, total.used, total.held, total.external, total.vendor_limit,
+    line.last_end, line.latest_expiry), unpack(arguments))
   if #line.gone > 0 then
     call('HDEL', line.key, unpack(line.gone))
   end
@@ -48,7 +48,7 @@ local function write_holds()
     local state, size = hold[STATE], #arguments
     local whole = state == 'held' or state == 'lapsed'
     arguments[size + 1] = prefix .. 'h:' .. id
-    arguments[size + 2] = pack(whole and hold or { unpack(hold, 1, LEASE) })
+    arguments[size + 2] = pack(unpack(hold, 1, whole and SHAPE or LEASE))
     if size > 1000 then
       call('MSET', unpack(arguments))
       arguments = {}
