@@ -1,4 +1,4 @@
-"""A list of models given by the caller: tried in its order and nothing else is, over HTTP, gRPC and the command line."""
+"""A list of models of the caller's own: tried in its order and nothing else is; over HTTP, gRPC, the command line."""
 
 import pytest
 from fixtures.customer import vendor_of
