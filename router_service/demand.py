@@ -37,6 +37,8 @@ GUARANTEES: Mapping[int, str] = {
 }
 MOST_CANDIDATES = 16
 REQUIREMENTS = frozenset({"vision", "tools", "json_object", "json_schema", "reasoning", "web_search"})
+# What people say instead, and what they mean by it.
+SAID_FOR = {"json": "json_object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,14 @@ def read(
         MeshError: INVALID_REQUEST, UNKNOWN_USE_CASE, UNKNOWN_MODEL or UNKNOWN_VENDOR, each naming the field.
     """
     embeds = facts.vectors is not None
-    use_case = _use_case(intent.use_case or _usual_use_case(catalog, embeds), catalog)
+    needs, purpose = _requirements(intent.requirements, intent.use_case, catalog)
+    use_case = _use_case(purpose or _usual_use_case(catalog, embeds), catalog)
     _refuse_unknown_words(intent)
     notices: list[str] = []
     named = _named_by_caller(intent, catalog, today, notices, embeds)
     pinned = _is_named(intent.model) or bool(intent.candidates)
     # Who names a model and nothing else has accepted its price; the default use case's tier was not their choice.
-    usual = ANY_PRICE if pinned and not intent.use_case else use_case.default_tier
+    usual = ANY_PRICE if pinned and not purpose else use_case.default_tier
     tier = TIERS.get(intent.tier, usual)
     candidates = named if pinned else _unique([*named, *_usual(use_case, tier, catalog, today, embeds)])
     if not pinned:
@@ -105,7 +108,7 @@ def read(
         candidates=candidates,
         leading=len(named),
         pinned=pinned,
-        needs=facts.needs | frozenset(use_case.requirements) | _requirements(intent.requirements),
+        needs=facts.needs | frozenset(use_case.requirements) | needs,
         data_policy=max(DATA_POLICIES[intent.data_policy], use_case.data_policy, key=DATA_POLICY_ORDER.index),
         guarantee=GUARANTEES.get(intent.stream_guarantee, use_case.stream_guarantee),
         allow_vendors=_vendors(intent.allow_vendors, "intent.allow_vendors", catalog),
@@ -182,12 +185,20 @@ def _use_case(name: str, catalog: Catalog) -> UseCase:
     )
 
 
-def _requirements(names: Iterable[str]) -> frozenset[str]:
-    asked = frozenset(names)
-    if unknown := asked - REQUIREMENTS:
+def _requirements(names: Iterable[str], use_case: str, catalog: Catalog) -> tuple[frozenset[str], str]:
+    """Return what the model must be able to do, and the use case: one that is required is the one that is asked for.
+
+    A requirement that has a use case of its own name, such as `web_search`, asks for that one when none is named.
+    """
+    asked = {SAID_FOR.get(name, name) for name in names}
+    purposes = sorted(name for name in asked if catalog.use_case(name) is not None)
+    if unknown := asked - REQUIREMENTS - {*purposes}:
         known = ", ".join(sorted(REQUIREMENTS))
-        raise invalid("intent.requirements", f"unknown `{min(unknown)[:80]}`; known: {known}")
-    return asked
+        raise invalid("intent.requirements", f"unknown `{min(unknown)[:80]}`; known: {known}, and every use case")
+    named = [*([use_case] if use_case else []), *(name for name in purposes if name not in REQUIREMENTS)]
+    if len({_use_case(name, catalog).name for name in named}) > 1:
+        raise invalid("intent.requirements", f"several use cases are asked for: {', '.join(named)}")
+    return frozenset(asked & REQUIREMENTS), next(iter([*named, *purposes]), "")
 
 
 def _vendors(names: Iterable[str], field: str, catalog: Catalog) -> frozenset[str]:

@@ -15,7 +15,9 @@ from router_service.edge.exchange import KEY, MAX_BODY_BYTES, Exchange, gone
 
 OPEN_PATHS = ("/healthz", "/health", "/api/coordination/health")
 # Where answers and failures are plain objects.
-PLAIN_PATHS = ("/llm/generate", "/api/coordination/llm/generate")
+GENERATE_PATHS = ("/llm/generate", "/api/coordination/llm/generate")
+PROCESS_PATHS = ("/orchestrator/process",)
+PLAIN_PATHS = (*GENERATE_PATHS, *PROCESS_PATHS)
 DURATION = Histogram(
     "http_server_request_duration_seconds",
     "Time to serve an HTTP request.",

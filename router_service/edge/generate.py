@@ -1,98 +1,81 @@
-"""Serves POST /llm/generate: one question by use case and tier, one plain object with the answer and what it cost."""
+"""Serves POST /llm/generate and /orchestrator/process: a question by use case and tier, one plain object back."""
 
 import time
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
-from llmmesh.chat.v1 import chat_pb2
-from llmmesh.router.v1 import router_pb2
 
-from meshkit.errors import MeshError, Reason, invalid
-from router_service.edge import extension
+from meshkit.errors import MeshError, invalid
+from router_service.edge import extension, plain_reply
 from router_service.edge import headers as header
 from router_service.edge.exchange import KEY, Exchange, read_body, within
 from router_service.edge.fields import Fields
-from router_service.edge.intent import TIERS
 from router_service.edge.json_body import read_object
-from router_service.edge.openai_request import ChatRequest, chat_of
+from router_service.edge.openai_request import ChatRequest
 from router_service.edge.waits import Waits
 from router_service.interface import Router
 
+Read = Callable[[bytes, Exchange], ChatRequest]
+
 
 class Generate:
-    """The endpoint."""
+    """An endpoint.
 
-    def __init__(self, router: Router, waits: Waits) -> None:
+    Args:
+        read: reads its requests.
+        word: what it calls the answer's text.
+    """
+
+    def __init__(self, router: Router, waits: Waits, read: Read, word: str) -> None:
         self._router = router
         self._waits = waits
+        self._read = read
+        self._word = word
 
     async def serve(self, request: web.Request) -> web.Response:
         """Serve one request."""
         began = time.perf_counter()
         exchange = request[KEY]
         deadline = header.deadline(exchange.headers, self._waits.deadline)
-        asked = read_generate(await read_body(request), exchange)
+        asked = self._read(await read_body(request), exchange)
         try:
             async with within(deadline + self._waits.grace):
                 response = await self._router.generate(asked.whole(), exchange.caller, deadline)
         except MeshError as error:
-            if error.reason is Reason.UNKNOWN_USE_CASE:  # here it is a field of the body like any other
-                raise invalid("use_case", error.message) from None
-            raise
-        told = reply(response, asked.warnings, round((time.perf_counter() - began) * 1000))
+            raise plain_reply.refusal(error) from None
+        waited = round((time.perf_counter() - began) * 1000)
+        course = plain_reply.course(response, asked.warnings, waited)
+        told = {"success": True, self._word: plain_reply.text(response), **course}
         cost = extension.usd_text(response.completion.usage.cost_nanos)
         headers = {header.OFFER: response.route.offer, header.COST: cost}
         return web.Response(body=msgspec.json.encode(told), content_type="application/json", headers=headers)
 
 
-def read_generate(content: bytes, exchange: Exchange) -> ChatRequest:
-    """Read a request: `messages`, `use_case`, `budget_tier`, and what else a chat completion takes that fits the reply.
+def read_conversation(content: bytes, exchange: Exchange) -> ChatRequest:
+    """Read a request of /llm/generate: `messages`, `use_case`, `budget_tier`.
 
     Raises:
         MeshError: INVALID_REQUEST naming the field and what is allowed.
     """
-    body = Fields(read_object(content))
-    use_case, tier = body.name("use_case"), body.word("budget_tier", TIERS)
-    asked = chat_of(body, exchange.headers, exchange.request_id)
-    asked.intent.use_case = use_case or asked.intent.use_case
-    asked.intent.tier = tier or asked.intent.tier
-    sampling = asked.prompt.sampling
-    # What the plain reply has no place for is refused, for it would be paid and lost.
-    unfit = {
-        "stream": asked.stream,
-        "tools": bool(asked.prompt.tools),
-        "n": sampling.n > 1,
-        "logprobs": sampling.top_logprobs > 0,
-    }
-    for key, wanted in unfit.items():
-        if wanted:
-            raise invalid(key, "is not offered here; POST /v1/chat/completions has it")
-    return asked
+    return plain_reply.read(Fields(read_object(content)), exchange)
 
 
-def reply(
-    response: router_pb2.GenerateResponse, dropped: tuple[chat_pb2.Warning, ...], latency_ms: int
-) -> dict[str, Any]:
-    """Write the answer.
+def read_task(content: bytes, exchange: Exchange) -> ChatRequest:
+    """Read a request of /orchestrator/process: `task` is the prompt; `preferred_model`, `requirements`.
 
-    Args:
-        response: what the router answered.
-        dropped: what the edge itself left out.
-        latency_ms: how long the caller waited.
+    Raises:
+        MeshError: likewise.
     """
-    answer, route, usage = response.completion, response.route, response.completion.usage
-    parts = [part for choice in answer.choices[:1] for part in choice.parts]
-    return {
-        "success": True,
-        "content": "".join(part.text.text or part.refusal.text for part in parts),
-        "provider": route.vendor_reply_name,
-        "model": route.model_reply_name,
-        "tokens_used": usage.input_tokens + usage.output_tokens,
-        "cost": extension.usd(usage.cost_nanos),
-        "latency_ms": latency_ms,
-        "fallback_used": route.fallback_used,
-        "primary_error": route.primary_error or None,
-        "usage": extension.usage_of(usage),
-        "llm_mesh": extension.describe(route, usage, (*dropped, *answer.warnings)),
-    }
+    body = read_object(content)
+    fields = Fields(body)
+    task = fields.text("task")
+    if not task:
+        raise invalid("task", "is required: the text to be answered")
+    fields.refuse("messages", "is not read here: the prompt is `task`")
+    preferred, requirements = fields.name("preferred_model"), fields.texts("requirements")
+    rest = {key: value for key, value in body.items() if key not in ("task", "preferred_model", "requirements")}
+    asked = plain_reply.read(Fields({**rest, "messages": [{"role": "user", "content": task}]}), exchange)
+    asked.intent.preferred_model = preferred or asked.intent.preferred_model
+    asked.intent.requirements.extend(requirements)
+    return asked

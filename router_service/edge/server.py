@@ -8,11 +8,11 @@ from aiohttp import web
 from meshkit import identity
 from meshkit.admin import listen
 from meshkit.clock import Clock, SystemClock
-from router_service.edge.boundary import OPEN_PATHS, PLAIN_PATHS, boundary
+from router_service.edge.boundary import GENERATE_PATHS, OPEN_PATHS, PROCESS_PATHS, boundary
 from router_service.edge.chat import Chat
 from router_service.edge.embeddings import Embeddings
 from router_service.edge.exchange import MAX_BODY_BYTES
-from router_service.edge.generate import Generate
+from router_service.edge.generate import Generate, read_conversation, read_task
 from router_service.edge.models import Models
 from router_service.edge.providers import Providers
 from router_service.edge.waits import Waits
@@ -77,8 +77,11 @@ class EdgeServer:
         application.router.add_get("/v1/models/{id:.+}", models.one)
         for path in ("/llm/providers", "/api/coordination/llm/providers"):
             application.router.add_get(path, Providers(self._router).listing)
-        for path in PLAIN_PATHS:
-            application.router.add_post(path, Generate(self._router, self._waits).serve)
+        for path in GENERATE_PATHS:
+            generate = Generate(self._router, self._waits, read_conversation, "content")
+            application.router.add_post(path, generate.serve)
+        for path in PROCESS_PATHS:
+            application.router.add_post(path, Generate(self._router, self._waits, read_task, "result").serve)
         for path in OPEN_PATHS:
             application.router.add_get(path, self._health)
         return application

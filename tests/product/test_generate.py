@@ -1,11 +1,13 @@
-"""POST /llm/generate: the promised requests get the promised replies, each on both of its paths."""
+"""POST /llm/generate and /orchestrator/process: the promised requests get the promised replies."""
 
 import time
 
 import pytest
-from fixtures.customer import user
+from fixtures.customer import TIERS, user
 from fixtures.keyed_mesh import key_of, keyed_mesh
 from fixtures.promised_replies import follows, plain
+
+from router_service.edge.boundary import PLAIN_PATHS
 
 ROWS = [pytest.param(id_, marks=pytest.mark.product(id_)) for id_ in ("P-HTTP-4", "P-HTTP-5", "P-HTTP-6")]
 PATHS = pytest.mark.parametrize("path", ["/llm/generate", "/api/coordination/llm/generate"])
@@ -110,7 +112,7 @@ def test_a_bad_request_is_400_in_the_same_shape_naming_the_field_and_what_is_all
     assert whole.tap.chats == []
 
 
-@PATHS
+@pytest.mark.parametrize("path", PLAIN_PATHS)
 def test_without_a_credential_the_refusal_has_the_shape_of_the_path(partial, path):
     bodies = []
     for headers in ({}, {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}):
@@ -118,3 +120,73 @@ def test_without_a_credential_the_refusal_has_the_shape_of_the_path(partial, pat
         assert (status, body.pop("success"), bool(body.pop("request_id"))) == (401, False, True)
         bodies.append(body)
     assert bodies == [bodies[0]] * 3
+
+
+@pytest.mark.product("P-HTTP-19")
+def test_a_task_is_answered_with_its_preferred_model_for_the_use_case_it_requires(row, former, partial):
+    promised = row("P-HTTP-19")
+    reply = former.http.post(promised["path"], json=promised["request"])
+    assert reply.status_code == 200, reply.text
+    follows(promised["reply"], reply.json())
+    assert former.tap.chats[0].target.endswith("gemini-1.5-flash:generateContent")
+    assert promised["request"]["task"] in former.tap.chats[0].body
+    # The key of callers is that of ORCHESTRATOR_API_KEY; the model has ended by the shipped catalogue.
+    status, served = plain(
+        partial.mesh.edge,
+        promised["path"],
+        partial.key,
+        promised["headers"] | {"X-API-Key": partial.key},
+        **promised["request"],
+    )
+    assert (status, served["provider"], served["fallback_used"]) == (200, "gemini", False)
+    assert "retired" in served["llm_mesh"]["warnings"][0]["message"]
+
+
+@pytest.mark.product("P-RULE-5")
+def test_a_preferred_model_that_cannot_serve_is_no_pin_and_the_reply_says_why(partial):
+    asked = {"task": "say: yes", "preferred_model": "openai/gpt-4o", "requirements": ["quick"]}
+    reply = partial.http.post("/orchestrator/process", json=asked).json()
+    assert (reply["provider"], reply["fallback_used"], reply["primary_error"]) == (
+        "groq",
+        True,
+        "no API key for openai",
+    )
+    assert (reply["result"], reply["use_case"]) == ("yes", "quick")
+
+
+@pytest.mark.product("P-RULE-5")
+@pytest.mark.parametrize("requirement", ["vision", "tools", "json", "web_search"])
+def test_a_requirement_leaves_out_what_cannot_do_it(whole, catalogue, requirement):
+    capability = {"json": "json_object"}.get(requirement, requirement)
+    explained = whole.explain("say: yes", requirements=[requirement], tier=TIERS["premium"])
+    assert explained.offers
+    for offer in explained.offers:
+        vendor, _, model = offer.offer.partition("#")[0].partition("/")
+        assert capability in catalogue.vendors[vendor].models[model].capabilities, offer.offer
+
+
+@pytest.mark.product("P-RULE-5")
+def test_a_use_case_that_is_required_is_selected_and_two_are_refused(whole):
+    explained = whole.explain("say: yes", requirements=["analysis", "tools"])
+    assert explained.use_case == "analysis"
+    assert whole.explain("say: yes", requirements=["web_search"]).use_case == "web_search"
+    assert whole.generate(requirements=["web_search"]).route.vendor == "perplexity"
+    for intent in ({"requirements": ["analysis", "quick"]}, {"requirements": ["analysis"], "use_case": "quick"}):
+        assert [violation.field for violation in whole.refused(**intent).fields] == ["intent.requirements"]
+
+
+@pytest.mark.product("P-RULE-5")
+def test_an_unknown_requirement_is_400_naming_the_known_ones(whole):
+    reply = whole.http.post("/orchestrator/process", json={"task": "say: yes", "requirements": ["telepathy"]})
+    assert (reply.status_code, reply.json()["success"]) == (400, False)
+    assert reply.json()["error"].startswith(
+        "requirements: unknown `telepathy`; known: json_object, json_schema, reasoning"
+    )
+    for body, field in (
+        ({}, "task: is required"),
+        ({"task": ""}, "task: is required"),
+        ({"task": 3}, "task: must be a text"),
+    ):
+        refused = whole.http.post("/orchestrator/process", json=body)
+        assert (refused.status_code, refused.json()["error"][: len(field)]) == (400, field)
+    assert whole.tap.chats == []

@@ -172,7 +172,9 @@ class Intent(_message.Message):
     """Prefer the offer that served this conversation last."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the model must be able to do: "vision", "tools", "json_object", "json_schema", "reasoning", "web_search". Needs of the prompt are added."""
+        """What the model must be able to do: "vision", "tools", "json_object" ("json"), "json_schema", "reasoning", "web_search". Needs of the
+        prompt are added. The name of a use case asks for that use case.
+        """
 
     @_builtins.property
     def allow_vendors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
