@@ -3,13 +3,14 @@
 import datetime as dt
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypedDict
 
 from pydantic import AfterValidator, Field, model_validator
 
 from catalog.money import LongContextPrice, Price
-from catalog.plan import Limit, Plan, PlanName, Scope
-from catalog.window import WINDOW_WORDS, parse_window
+from catalog.plan import Grant, Limit, Plan, PlanName, Scope, Unit, WhenSilent
+from catalog.window import WINDOW_WORDS, Window, parse_window
+from catalog.words import TIERS, Tier
 from meshkit.yaml_file import StrictModel, wrong
 
 NANOS = 1_000_000_000
@@ -50,27 +51,107 @@ def check_amount(unit: str, window: str, amount: float) -> None:
         raise wrong(f"{unit} per `{window}` makes no sense", "concurrency with window now, and only there")
 
 
+def headroom_of(shares: Mapping[Tier, float]) -> tuple[int, ...]:
+    """Return what each tier must leave, in millionths; one that is not named leaves what the next dearer one does."""
+    left, millionths = list[int](), 0
+    for tier in reversed(TIERS):
+        millionths = int(Decimal(repr(shares[tier])) * 1_000_000) if tier in shares else millionths
+        left.append(millionths)
+    return tuple(reversed(left)) if shares else ()
+
+
+def _falls(shares: dict[Tier, float]) -> dict[Tier, float]:
+    """Accept headroom only when a dearer tier does not leave more than a cheaper one."""
+    left = headroom_of(shares)
+    if list(left) != sorted(left, reverse=True):
+        raise wrong("a dearer tier leaves more than a cheaper one", "free >= ultra_economy >= economy >= standard")
+    return shares
+
+
+class Allowance(TypedDict):
+    """What limits and budgets have in common; money in nano-dollars."""
+
+    unit: Unit
+    window: Window
+    amount: int
+    hard: bool
+    headroom: tuple[int, ...]
+    grants: tuple[Grant, ...]
+    when_silent: WhenSilent
+
+
+Amount = Annotated[float, Field(ge=0, le=MOST)]
 WindowWords = Annotated[str, AfterValidator(_window_words)]
+Headroom = Annotated[dict[Tier, Annotated[float, Field(ge=0, lt=1)]], AfterValidator(_falls)]
 Dollars = Annotated[float, AfterValidator(_payable)]
 
 
-class LimitRow(StrictModel):
-    """One limit: `{unit: requests, window: minute, amount: 30, scope: model}`."""
+class GrantRow(StrictModel):
+    """One part of a one-off credit: `{id: welcome, amount: 5, expires_on: 2027-03-31}`."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    amount: Amount
+    expires_on: dt.date | None = None
+
+
+class AmountRow(StrictModel):
+    """So much of a unit in a window: all at once in `amount`, or a one-off credit in `grants` that may expire."""
 
     unit: Literal["requests", "tokens", "usd", "concurrency"]
     window: WindowWords
-    amount: Annotated[float, Field(ge=0, le=MOST)]
+    amount: Amount | None = None
+    grants: list[GrantRow] = Field(default_factory=list)
+    hard: bool = True
+    headroom: Headroom = Field(default_factory=dict)
+    when_silent: Literal["deny", "allow"] | None = None
+
+    @model_validator(mode="after")
+    def _can_be_counted(self) -> Self:
+        """Check what one key alone cannot tell."""
+        if (self.amount is None) != bool(self.grants):
+            raise wrong("an amount is needed, or the grants it is made of", "one of the two")
+        if self.grants and self.window != "once":
+            raise wrong(f"grants per `{self.window}` make no sense", "grants with window once")
+        if len({grant.id for grant in self.grants}) < len(self.grants):
+            raise wrong("two grants have one id", "a name for each")
+        for amount in [grant.amount for grant in self.grants] or [self.amount or 0]:
+            check_amount(self.unit, self.window, amount)
+        if sum(grant.amount for grant in self.grants) > (MOST_DOLLARS if self.unit == "usd" else MOST):
+            raise wrong(
+                "the grants together are more than can be counted", f"{MOST_DOLLARS} US dollars, 2^53 of others"
+            )
+        return self
+
+    def counted(self, amount: float) -> int:
+        """Return an amount as it is counted: money in nano-dollars."""
+        return to_nanos(amount) if self.unit == "usd" else int(amount)
+
+    def allowance(self) -> Allowance:
+        """Return what limits and budgets have in common."""
+        grants = tuple(Grant(row.id, self.counted(row.amount), row.expires_on) for row in self.grants)
+        return Allowance(
+            unit="nanodollars" if self.unit == "usd" else self.unit,
+            window=parse_window(self.window),
+            amount=sum(grant.amount for grant in grants) + self.counted(self.amount or 0),
+            hard=self.hard,
+            headroom=headroom_of(self.headroom),
+            grants=grants,
+            when_silent=self.when_silent or "",
+        )
+
+
+class LimitRow(AmountRow):
+    """One limit: `{unit: requests, window: minute, amount: 30, scope: model}`."""
+
     scope: Scope | None = None
     pool: str | None = None
     models: list[str] = Field(default_factory=list)
-    hard: bool = True
     source: str = ""
     date: dt.date | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         """Check what one key alone cannot tell."""
-        check_amount(self.unit, self.window, self.amount)
         if (self.pool is None) != (self.scope != "pool"):
             raise wrong("a pool has a name, and only a pool has one", "scope: pool together with pool: <name>")
         return self
@@ -79,13 +160,10 @@ class LimitRow(StrictModel):
         """Return the limit, with a scope, source and date for what the row leaves out."""
         said = self.date or date
         return Limit(
-            unit="nanodollars" if self.unit == "usd" else self.unit,
-            window=parse_window(self.window),
-            amount=to_nanos(self.amount) if self.unit == "usd" else int(self.amount),
+            **self.allowance(),
             scope=self.scope or scope,
             pool=self.pool,
             models=tuple(self.models),
-            hard=self.hard,
             source=self.source or source,
             date=said.isoformat() if said else "",
         )

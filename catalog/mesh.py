@@ -135,14 +135,7 @@ def _budgets(rows: list[BudgetFileRow], catalog: Catalog, document: Document) ->
         key = (row.subject, row.unit, window.label)
         if key in budgets:
             raise document.error(("budgets", number), f"limits {row.unit} per {window.label} of {row.subject} twice")
-        money = row.unit == "usd"
-        budgets[key] = BudgetRow(
-            subject=row.subject,
-            unit="nanodollars" if row.unit == "usd" else row.unit,
-            window=window,
-            amount=to_nanos(row.amount) if money else int(row.amount),
-            hard=row.hard,
-        )
+        budgets[key] = BudgetRow(row.subject, **row.allowance())
     return tuple(budgets.values())
 
 
@@ -163,7 +156,7 @@ def _timeouts(row: TimeoutsRow) -> Timeouts:
 def _version(catalog: Catalog, file: MeshFile) -> int:
     """Return a number that changes whenever a limit, price or budget may have; addresses do not count."""
     parts = [
-        row.model_dump_json(include={"slots", "limits", "concurrency", "models"}, exclude_defaults=True)
+        row.model_dump_json(include={"slots", "limits", "concurrency", "safety", "models"}, exclude_defaults=True)
         for row in file.vendors.values()
     ]
     said = [f"{name}{part}" for name, part in sorted(zip(file.vendors, parts, strict=True)) if part != "{}"]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from catalog.limit_rows import MOST, Dollars, LimitRow, WindowWords, check_amount
+from catalog.limit_rows import AmountRow, Dollars, LimitRow
 from catalog.plan import PlanName
 from catalog.settings import LogLevel
 from catalog.use_case_rows import UseCaseRow
@@ -131,6 +131,7 @@ class VendorSettingsRow(StrictModel):
     listen: Listen | None = None
     dial: Dial | None = None
     concurrency: Annotated[int, Field(gt=0, le=10_000)] | None = None
+    safety: Annotated[float, Field(gt=0, le=1)] = 1.0
     slots: dict[Annotated[str, AfterValidator(_slot_number)], SlotRow] = Field(default_factory=dict)
     limits: dict[PlanName, list[LimitRow]] = Field(default_factory=dict)
     models: dict[Text, ModelRow] = Field(default_factory=dict)
@@ -158,20 +159,10 @@ class TiersRow(StrictModel):
         return self
 
 
-class BudgetFileRow(StrictModel):
+class BudgetFileRow(AmountRow):
     """One budget of a tenant or use case."""
 
     subject: Annotated[str, AfterValidator(_subject)]
-    unit: Literal["requests", "tokens", "usd", "concurrency"]
-    window: WindowWords
-    amount: Annotated[float, Field(ge=0, le=MOST)]
-    hard: bool = True
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        """Check what one key alone cannot tell."""
-        check_amount(self.unit, self.window, self.amount)
-        return self
 
 
 class FirstTokenRow(StrictModel):

@@ -1,6 +1,7 @@
 """Plans and limits: how a slot of a vendor is charged, and how much it may be used."""
 
 from dataclasses import dataclass
+from datetime import date
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -8,7 +9,17 @@ from catalog.window import Window
 
 Unit = Literal["requests", "tokens", "nanodollars", "concurrency"]
 Scope = Literal["account", "model", "pool"]
+WhenSilent = Literal["", "deny", "allow"]
 PlanName = Literal["free", "paid", "credit", "local"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A part of a one-off credit, by name; on the day `expires_on`, and later, nothing of it is left (UTC)."""
+
+    id: str
+    amount: int
+    expires_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +27,9 @@ class Limit:
     """At most `amount` of a unit in a window, for an account, for each model of it, or for a pool of models.
 
     `models` are ids or patterns (`*:free`) the limit counts for; empty means all. Amounts of money are nano-dollars.
+    `headroom` is what requests of each tier must leave, in millionths of the amount, in the order of TIERS; empty when
+    nothing is kept from anybody. `grants` are what a one-off amount is made of, empty when it never expires.
+    `when_silent` says whether what draws on it goes on while the ledger is silent; empty: only under a local plan.
     """
 
     unit: Unit
@@ -25,6 +39,9 @@ class Limit:
     pool: str | None = None
     models: tuple[str, ...] = ()
     hard: bool = True
+    headroom: tuple[int, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    when_silent: WhenSilent = ""
     source: str = ""
     date: str = ""
 

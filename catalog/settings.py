@@ -6,7 +6,7 @@ from datetime import date
 from typing import Literal
 
 from catalog.model import Catalog, UseCase
-from catalog.plan import Limit, Plan, PlanName, Unit
+from catalog.plan import Grant, Limit, Plan, PlanName, Unit, WhenSilent
 from catalog.window import Window
 from meshkit.secret import Secret
 
@@ -45,7 +45,8 @@ class VendorSettings:
     """What this mesh knows of one vendor beyond its row.
 
     `limits` replace a plan's whole; `concurrency` is how many calls an account may make at one time, 0 when only the
-    limits say it; `deployments` are what a vendor calls a model that the account has named itself.
+    limits say it; `safety` is the share of its limits by the second and minute that is used; `deployments` are what a
+    vendor calls a model that the account has named itself.
     """
 
     enabled: bool = True
@@ -57,18 +58,22 @@ class VendorSettings:
     slots: Mapping[int, Slot] = field(default_factory=dict)
     limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
     concurrency: int = 0
+    safety: float = 1.0
     deployments: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetRow:
-    """One budget of a tenant, a use case, or a use case of a tenant; money in nano-dollars."""
+    """One budget of a tenant, a use case, or a use case of a tenant; money in nano-dollars; the rest as in a limit."""
 
     subject: str
     unit: Unit
     window: Window
     amount: int
     hard: bool = True
+    headroom: tuple[int, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    when_silent: WhenSilent = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,12 @@ class Mesh:
         """Return a slot as configured, else one of the account `default` under the vendor's default plan."""
         known = self.vendors[vendor].slots.get(number)
         return known or Slot(number, "default", self.catalog.vendors[vendor].default_plan)
+
+    def account_ends(self, vendor: str, slot: Slot) -> date | None:
+        """Return the day the one-off credit of a slot's account ends: the first that any slot of it names."""
+        slots = self.vendors[vendor].slots.values()
+        shared = [other for other in slots if (other.account, other.plan) == (slot.account, slot.plan)]
+        return min((other.expires_on for other in shared if other.expires_on is not None), default=None)
 
     def endpoint(self, vendor: str, slot: int = 1) -> Endpoint:
         """Return where calls with a slot go: its own endpoint, unless MESH_<VENDOR>_ENDPOINT overrules all."""

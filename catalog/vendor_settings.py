@@ -7,9 +7,9 @@ from types import MappingProxyType
 from catalog.checks import check_limits
 from catalog.endpoints import endpoint_of
 from catalog.environment import endpoint_variable, local_models_enabled
-from catalog.mesh_rows import MeshFile, SlotRow, VendorSettingsRow
+from catalog.mesh_rows import MeshFile, VendorSettingsRow
 from catalog.model import Catalog, Vendor
-from catalog.plan import Limit
+from catalog.plan import Limit, PlanName
 from catalog.settings import Address, Endpoint, Slot, VendorSettings
 from meshkit.yaml_file import Document
 
@@ -43,11 +43,10 @@ def _settings(
         endpoint_forced=forced,
         address=_address(vendor, row, file),
         admin=f"{file.addresses.providers.host}:{file.addresses.providers.first_admin_port + vendor.port_offset}",
-        slots=MappingProxyType(
-            {int(number): _slot(vendor, number, slot, document) for number, slot in row.slots.items()}
-        ),
+        slots=MappingProxyType({int(number): _slot(vendor, number, row, document) for number in row.slots}),
         limits=MappingProxyType(_limits(vendor, row, document)),
         concurrency=row.concurrency or 0,
+        safety=row.safety,
         deployments=MappingProxyType(_deployments(vendor, row, document)),
     )
 
@@ -84,16 +83,27 @@ def _address(vendor: Vendor, row: VendorSettingsRow, file: MeshFile) -> Address:
     return Address(listen, dial)
 
 
-def _slot(vendor: Vendor, number: str, row: SlotRow, document: Document) -> Slot:
+def _slot(vendor: Vendor, number: str, settings: VendorSettingsRow, document: Document) -> Slot:
     """Return a slot, refusing a plan or region the vendor does not have, and a key where an account belongs."""
-    place = ("vendors", vendor.id, "slots", number)
+    place, row = ("vendors", vendor.id, "slots", number), settings.slots[number]
     if vendor.key_format and re.fullmatch(vendor.key_format, row.account):
         raise document.error((*place, "account"), "looks like a key", "a name of your own; keys go into variables")
     plan = row.plan or vendor.default_plan
     if plan not in vendor.plans:
         raise document.error((*place, "plan"), f"no plan `{plan}`", ", ".join(vendor.plans))
+    if row.expires_on is not None and not _has_credit(vendor, settings, plan):
+        allowed = f"with a limit of window once in limits.{plan}"
+        raise document.error((*place, "expires_on"), f"the plan `{plan}` has no one-off credit that could end", allowed)
     endpoint = row.endpoint or _region(vendor, row.region, document, (*place, "region"))
     return Slot(int(number), row.account, plan, endpoint, row.expires_on)
+
+
+def _has_credit(vendor: Vendor, settings: VendorSettingsRow, plan: PlanName) -> bool:
+    """Tell whether a plan has a one-off limit."""
+    if plan in settings.limits:
+        return any(row.window == "once" for row in settings.limits[plan])
+    of_models = (limit for model in vendor.models.values() for limit in model.limits.get(plan, ()))
+    return any(limit.window.kind == "once" for limit in (*vendor.plans[plan].limits, *of_models))
 
 
 def _limits(vendor: Vendor, row: VendorSettingsRow, document: Document) -> dict[str, tuple[Limit, ...]]:

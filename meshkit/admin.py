@@ -1,6 +1,6 @@
 """The admin page of a process: metrics for Prometheus, liveness and readiness for Kubernetes, nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from types import TracebackType
 from typing import Self
@@ -33,11 +33,20 @@ class AdminServer:
     Args:
         address: "host:port"; port 0 chooses a free one.
         ready: returns None when ready, else the reason why not.
+        notes: returns what is worth a word beside that.
     """
 
-    def __init__(self, address: str, ready: Callable[[], str | None], registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(
+        self,
+        address: str,
+        ready: Callable[[], str | None],
+        registry: CollectorRegistry = REGISTRY,
+        *,
+        notes: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self._address = address
         self._ready = ready
+        self._notes = notes
         self._registry = registry
         self.port = 0
 
@@ -67,8 +76,8 @@ class AdminServer:
     async def _readyz(self, _request: web.Request) -> web.Response:
         reason = self._ready()
         if reason is None:
-            return web.json_response({"status": "ok"})
-        return web.json_response({"status": "unavailable", "reason": reason}, status=503)
+            return web.json_response({"status": "ok", **self._notes()})
+        return web.json_response({"status": "unavailable", "reason": reason, **self._notes()}, status=503)
 
 
 async def listen(runner: web.AppRunner, address: str) -> int:

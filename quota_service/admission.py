@@ -9,7 +9,7 @@ from quota_service import rules
 from quota_service.budgets import Budget, Terms
 from quota_service.definitions import Definitions
 from quota_service.holds import Hold, Leg, State
-from quota_service.levels import Cell, Line
+from quota_service.levels import MOST, Cell, Line
 from quota_service.operations import Cause, Denial, OfferAmounts, Reserve
 
 
@@ -56,16 +56,16 @@ def first_fit(
         denial = rules.closed(terms, closures, now) if closures else None
         if denial is None:
             budgets = (*terms.budgets, *payers)
-            takes = _takes(offer, budgets, lines, now, own)
+            takes = _takes(offer, budgets, lines, now, own, tier=reserve.tier)
             if takes is not None:
                 return Fit(offer, terms, takes), denials
-            denial = _explain(offer, budgets, lines, now, own)
+            denial = _explain(offer, budgets, lines, now, own, tier=reserve.tier)
         denials.append(denial)
     return None, denials
 
 
 def _takes(
-    offer: OfferAmounts, budgets: Sequence[Budget], lines: Lines, now: int, own: Mapping[str, int] | None
+    offer: OfferAmounts, budgets: Sequence[Budget], lines: Lines, now: int, own: Mapping[str, int] | None, *, tier: str
 ) -> list[tuple[Line, int]] | None:
     """Return what the offer takes of each budget, or None as soon as one has no room."""
     amounts = rules.needs(offer)
@@ -75,14 +75,14 @@ def _takes(
         if now >= line.stale_at:
             line.advance(now, budget)
         amount = amounts[budget.index]
-        if not rules.admits(line, budget, amount, own):
+        if not rules.admits(line, budget, amount, own, kept=budget.kept(tier) if budget.headroom else 0):
             return None
         takes.append((line, amount))
     return takes
 
 
 def _explain(
-    offer: OfferAmounts, budgets: Sequence[Budget], lines: Lines, now: int, own: Mapping[str, int] | None
+    offer: OfferAmounts, budgets: Sequence[Budget], lines: Lines, now: int, own: Mapping[str, int] | None, *, tier: str
 ) -> Denial:
     """Name the budget that keeps the offer out longest."""
     amounts = rules.needs(offer)
@@ -92,8 +92,9 @@ def _explain(
         if now >= line.stale_at:
             line.advance(now, budget)
         amount = amounts[budget.index]
-        if not rules.admits(line, budget, amount, own):
-            denials.append(rules.denial(offer.offer, line, budget, amount, now))
+        kept = budget.kept(tier)
+        if not rules.admits(line, budget, amount, own, kept=kept):
+            denials.append(rules.denial(offer.offer, line, budget, amount, now, kept=kept))
     return rules.most_limiting(denials)
 
 
@@ -112,6 +113,15 @@ def moves_of(hold: Hold, ending: rules.Ending) -> list[Move]:
         Move(leg, rules.amount_of(leg.unit, ending.charged) - leg.used, -leg.held if was_held else 0)
         for leg in hold.legs
     ]
+
+
+def overflowing(moves: Sequence[Move]) -> str | None:
+    """Return the budget that moves would take beyond what can be counted, None when there is none."""
+    for leg, used, held in moves:
+        level = leg.cell.total or leg.cell
+        if level.used + level.held + used + held > MOST:
+            return leg.cell.budget
+    return None
 
 
 def book(moves: Sequence[Move]) -> None:

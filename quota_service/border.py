@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from llmmesh.quota.v1 import quota_pb2 as pb
 
 from catalog import caller_labels
+from catalog.words import TIERS
 from meshkit.errors import invalid
 from quota_service.observing import SCOPES
 from quota_service.operations import (
@@ -88,6 +89,7 @@ def _reserve(said: pb.Reserve, where: str) -> Reserve:
         ttl=_ttl(said.ttl, f"{where}.ttl"),
         dry_run=said.dry_run,
         declared=said.declared,
+        tier=_tier(said.tier, f"{where}.tier"),
     )
 
 
@@ -160,6 +162,12 @@ _READERS: dict[str, Callable[..., Operation]] = {
 def _name(text: str, where: str) -> str:
     if not 1 <= len(text) <= LONGEST_NAME:
         raise invalid(where, f"{len(text)} characters; allowed: 1 to {LONGEST_NAME}")
+    return text
+
+
+def _tier(text: str, where: str) -> str:
+    if text and text not in TIERS:
+        raise invalid(where, f"`{text}`; allowed: {', '.join(TIERS)}")
     return text
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from catalog.limits import limits_for
 from catalog.model import Catalog
 from catalog.offers import OfferId
-from catalog.settings import Mesh
+from catalog.plan import Limit
+from catalog.settings import BudgetRow, Mesh
 from quota_service.budgets import Budget, Terms, budget, tightest
 from quota_service.definitions import Definitions
 
@@ -40,16 +41,18 @@ def _terms(catalog: Catalog, mesh: Mesh, text: str) -> Terms | None:
         account=account,
         closes_model=f"{account}/{offer.model}",
         closes_slot=f"{offer.vendor}#{offer.slot}",
-        budgets=tightest(
-            budget(subject, limit.unit, limit.window, limit.amount, hard=limit.hard) for subject, limit in rows
-        ),
+        budgets=tightest(_budget(subject, limit) for subject, limit in rows),
     )
+
+
+def _budget(subject: str, row: Limit | BudgetRow) -> Budget:
+    return budget(subject, row.unit, row.window, row.amount, hard=row.hard, headroom=row.headroom, grants=row.grants)
 
 
 def _payers(mesh: Mesh) -> dict[str, tuple[Budget, ...]]:
     payers: defaultdict[str, list[Budget]] = defaultdict(list)
     for row in mesh.budgets:
-        payers[row.subject].append(budget(row.subject, row.unit, row.window, row.amount, hard=row.hard))
+        payers[row.subject].append(_budget(row.subject, row))
     return {subject: tightest(rows) for subject, rows in payers.items()}
 
 

@@ -78,8 +78,8 @@ def _digest(content: object) -> int:
 
 def fingerprint(reserve: Reserve) -> int:
     """Tell reserves of one attempt id apart; patience is left out, for a retry has less of it."""
-    instead_of = reserve.instead_of
-    return _digest((reserve.tenant, reserve.use_case, reserve.offers, instead_of, reserve.ttl))
+    told = (reserve.tenant, reserve.use_case, reserve.offers, reserve.instead_of, reserve.ttl)
+    return _digest((*told, reserve.tier) if reserve.tier else told)
 
 
 def settlement(settle: Settle) -> int:

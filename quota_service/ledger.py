@@ -5,7 +5,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from quota_service import rules
-from quota_service.admission import Books, Fit, Lines, Move, book, first_fit, freed_by, moves_of
+from quota_service.admission import Books, Fit, Lines, Move, book, first_fit, freed_by, moves_of, overflowing
 from quota_service.changes import Changes, Entry
 from quota_service.definitions import Definitions, overruled
 from quota_service.endings import record_ending
@@ -140,6 +140,8 @@ class Ledger:
         if isinstance(ending, Refused):
             return ending
         moves = [] if old is None or isinstance(ending, Done) else moves_of(old, ending)
+        if (full := overflowing(moves)) is not None:
+            return rules.beyond_counting(settle.attempt_id, full)
         book(moves)
         own = freed_by(moves, self.now)
         fit, denials = first_fit(reserve, self._books, self.now, own)
@@ -216,6 +218,8 @@ class Ledger:
         if hold is None or isinstance(ending, Done | Refused):
             return ending if isinstance(ending, Done | Refused) else DONE
         moves = moves_of(hold, ending)
+        if (full := overflowing(moves)) is not None:
+            return rules.beyond_counting(settle.attempt_id, full)
         book(moves)
         self._record_ending(hold, ending, moves)
         return Done(corrected=ending.state == State.CORRECTED)

@@ -4,7 +4,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from quota_service.budgets import Budget, parts
-from quota_service.windows import FOREVER, Span, span_at, spans_at
+from quota_service.credit import Grant, expired, span_of
+from quota_service.windows import Span, neighbour_of, span_at
+
+# Beyond this a store that counts in floats is no longer exact, so nobody counts beyond it (I15).
+MOST = 2**53 - 1
 
 
 class Level:
@@ -27,20 +31,21 @@ class Level:
         """Return the limit that holds: the vendor's own when it is lower, never when it is higher."""
         return configured if self.vendor_limit is None or self.vendor_limit > configured else self.vendor_limit
 
-    def room(self, limit: int, *, hard: bool) -> int:
-        """Return how large a leg may be: what is left, or anything while a soft limit is not used up."""
+    def room(self, limit: int, *, hard: bool, kept: int = 0) -> int:
+        """Return how large a leg may be: what is left and not kept; anything while a soft limit is not used up."""
         if self.vendor_limit is not None and self.vendor_limit < limit:
             limit = self.vendor_limit
         if hard:
-            return limit - self.used - self.held - self.external
-        return FOREVER if self.used + self.external < limit else 0
+            return limit - kept - self.used - self.held - self.external
+        return MOST - self.taken if self.used + self.external < limit - kept else 0
 
 
 class Cell(Level):
     """One key of a budget's window.
 
     `holds` counts the remembered holds with a leg here; `forgotten` is what forgotten ones had settled, so that `used`
-    can always be recomputed (I2). `total` is the running total the cell is part of while a rolling window sees it.
+    can always be recomputed (I2). `total` is the running total the cell is part of: of the rolling window while it sees
+    the cell, of a credit for ever.
     """
 
     __slots__ = ("budget", "counts_until", "end", "forgotten", "holds", "start", "stored", "total")
@@ -65,12 +70,50 @@ class Cell(Level):
             self.total.held += held
 
 
+class Credit(Level):
+    """The running total of a one-off credit; when its grants expire its limit is what has not expired unused."""
+
+    __slots__ = ("_cells", "_now", "grants")
+
+    def __init__(self, grants: Sequence[Grant]) -> None:
+        super().__init__()
+        self.grants = grants
+        self._cells: list[Cell] = []
+        self._now = 0
+
+    def join(self, cell: Cell, now: int) -> None:
+        """Take in a cell, in the order of starts, and the moment."""
+        self._now = now
+        if cell.total is not self:
+            cell.total = self
+            self._cells.append(cell)
+            self.used += cell.used
+            self.held += cell.held
+            self.external += cell.external
+
+    @property
+    def expired(self) -> int:
+        """Return how much nobody took while it lasted."""
+        if not self.grants:
+            return 0
+        return expired(self.grants, ((cell.start, cell.taken) for cell in self._cells), self._now)
+
+    def limit(self, configured: int) -> int:
+        """Return the limit that holds: what was granted without what has expired unused."""
+        return super().limit(configured) - self.expired
+
+    def room(self, limit: int, *, hard: bool, kept: int = 0) -> int:
+        """Return how large a leg may be, out of what has not expired."""
+        return super().room(limit, hard=hard, kept=kept + self.expired)
+
+
 class Line:
     """All cells of one budget.
 
     Attributes:
-        weighed: the levels that must have room for a new leg: the total of a rolling window, else the current cells.
-        current: the cells a new leg is booked on; two within the guard of a calendar window's end (I9).
+        weighed: the levels that must have room for a new leg: the total of a rolling window or a credit, else those of
+            `current`.
+        current: the cells a new leg is booked on, first the one around now; two within the guard of an edge (I9).
         stale_at: when `advance` must be called before these are read.
         latest_expiry: when the last lease of a concurrency budget lapses, as far as is known.
     """
@@ -104,12 +147,15 @@ class Line:
     def advance(self, now: int, budget: Budget) -> None:
         """Move to the cells of `now`; cells that weigh no longer leave the total, those nobody needs are dropped."""
         self._age(now)
+        if budget.window.kind == "once":
+            self._draw_on(budget.grants, now)
+            return
         if self.total is not None:
             self.current = (self._cell(span_at(budget.window, now)),)
         else:
             self.weighed = self.current = self._covering(now, budget)
-        first = self.current[0]
-        changes_at = first.end if len(self.current) == 2 else first.end - budget.guard
+        first, guard = self.current[0], budget.guard
+        changes_at = next(edge for edge in (first.start + guard, first.end - guard, first.end) if edge > now)
         self.stale_at = min(changes_at, self._live[0].counts_until) if self._live else changes_at
 
     def add(self, cell: Cell) -> None:
@@ -133,15 +179,32 @@ class Line:
         if self.total is not None:
             self.total.vendor_limit = self._last_heard()
 
+    def _draw_on(self, grants: Sequence[Grant], now: int) -> None:
+        """Move to the cell since the last expiry; grants may have come that end before a stored cell does."""
+        span = span_of(grants, now)
+        credit = self.weighed[0] if self.weighed else None
+        if not isinstance(credit, Credit) or credit.grants != grants:
+            credit = Credit(grants)
+            for start in sorted(self.cells):
+                credit.join(self.cells[start], now)
+        cell = self._cell(span)
+        credit.join(cell, now)
+        self.weighed, self.current, self.stale_at = (credit,), (cell,), span.end
+
     def _covering(self, now: int, budget: Budget) -> tuple[Cell, ...]:
         """Return the cells to charge now; a stored one keeps its bounds, whatever the zone data say since (I9)."""
         covering = next((cell for cell in self.cells.values() if cell.start <= now < cell.end), None)
         if covering is None:
             last_end = max((cell.end for cell in self.cells.values() if cell.end <= now), default=0)
-            return tuple(self._cell(span) for span in spans_at(budget.window, now, budget.guard, last_end))
-        if now < covering.end - budget.guard:
+            covering = self._cell(span_at(budget.window, now, last_end, budget.guard))
+        if covering.start + budget.guard <= now < covering.end - budget.guard:
             return (covering,)
-        return covering, self._cell(span_at(budget.window, covering.end, covering.end))
+        span = Span(covering.start, covering.end, covering.counts_until)
+        other = neighbour_of(span, budget.window, now, budget.guard)
+        if other is None:
+            return (covering,)
+        stored = next((cell for cell in self.cells.values() if cell.end == other.end), None)
+        return covering, stored or self._cell(other)
 
     def _cell(self, span: Span) -> Cell:
         cell = self.cells.get(span.start)

@@ -32,6 +32,8 @@ class Cause(StrEnum):
     REJECTED = "rejected"
     UNKNOWN_OFFER = "unknown_offer"
     EXHAUSTED = "exhausted"
+    HEADROOM = "headroom"
+    EXPIRED = "expired"
     RECOVERING = "recovering"
 
 
@@ -97,7 +99,8 @@ class Observe(Struct, frozen=True):
 class Reserve(Struct, frozen=True):
     """Holds the budgets of the first offer that fits, all or none.
 
-    `declared` says that it was admitted before the store lost its state, and is told again.
+    `declared` says that it was admitted before the store lost its state, and is told again. Of some budgets a part is
+    kept from the `tier`; of none when there is none.
     """
 
     attempt_id: str
@@ -109,6 +112,7 @@ class Reserve(Struct, frozen=True):
     ttl: int = DEFAULT_TTL
     dry_run: bool = False
     declared: bool = False
+    tier: str = ""
 
     def impatient(self, patience: int = 0) -> "Reserve":
         """Return the same reserve with so much patience, by default none."""

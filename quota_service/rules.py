@@ -57,14 +57,14 @@ def amount_of(unit: str, amounts: Amounts) -> int:
     return amounts.requests if unit == "requests" else 0
 
 
-def admits(line: Line, budget: Budget, amount: int, own: Mapping[str, int] | None) -> bool:
-    """Tell whether a leg may be taken.
+def admits(line: Line, budget: Budget, amount: int, own: Mapping[str, int] | None, *, kept: int = 0) -> bool:
+    """Tell whether a leg may be taken that leaves what is kept from its tier.
 
     A leg that takes nothing is never denied. `own` is what the attempt being replaced frees: a payer's budget lets
     its holder keep that much even when neighbours have overdrawn it meanwhile.
     """
     for level in line.weighed:
-        if amount > level.room(budget.limit, hard=budget.hard) and amount:
+        if amount > level.room(budget.limit, hard=budget.hard, kept=kept) and amount:
             break
     else:
         return True
@@ -87,20 +87,21 @@ def closing_cause(reason: str) -> Cause:
     return CLOSED_BECAUSE.get(reason, Cause.COOLING)
 
 
-def denial(offer: str, line: Line, budget: Budget, amount: int, now: int) -> Denial:
+def denial(offer: str, line: Line, budget: Budget, amount: int, now: int, *, kept: int = 0) -> Denial:
     """Explain why a leg does not fit: the limit, what is left, and when waiting would help (I17)."""
     level = max(line.weighed, key=lambda level: level.taken)
     limit = level.limit(budget.limit)
     left = max(0, limit - level.taken)
-    if budget.hard and amount > budget.limit:
-        return Denial(offer, budget.id, Cause.TOO_LARGE, limit=budget.limit, left=left, unit=budget.unit)
-    wait = _fits_in(line, budget, amount, now)
-    by_holds = all(amount <= level.room(budget.limit, hard=budget.hard) + level.held for level in line.weighed)
-    by_holds = by_holds and budget.hard
+    if budget.hard and amount + kept > budget.limit:
+        cause = Cause.TOO_LARGE if amount > budget.limit else Cause.HEADROOM
+        return Denial(offer, budget.id, cause, limit=budget.limit, left=left, unit=budget.unit)
+    wait = _fits_in(line, budget, amount, now, kept=kept)
+    rooms = [(level.room(budget.limit, hard=budget.hard, kept=kept), level.held) for level in line.weighed]
+    by_holds = budget.hard and all(amount <= room + held for room, held in rooms)
     return Denial(
         offer,
         budget.id,
-        Cause.TENANT if budget.payer else Cause.BUDGET,
+        _cause(line, budget, amount),
         retry_after=min(SECOND, wait or SECOND) if by_holds else wait,
         fits_in=wait,
         limit=limit,
@@ -108,6 +109,15 @@ def denial(offer: str, line: Line, budget: Budget, amount: int, now: int) -> Den
         unit=budget.unit,
         by_holds=by_holds,
     )
+
+
+def _cause(line: Line, budget: Budget, amount: int) -> Cause:
+    """Say what kind of limit a leg met: what is kept from its tier, or has expired, when it would fit otherwise."""
+    if admits(line, budget, amount, None):
+        return Cause.HEADROOM
+    if budget.grants and amount <= Level.room(line.weighed[0], budget.limit, hard=budget.hard):
+        return Cause.EXPIRED
+    return Cause.TENANT if budget.payer else Cause.BUDGET
 
 
 def most_limiting(denials: list[Denial]) -> Denial:
@@ -120,23 +130,24 @@ def worth_waiting(denials: tuple[Denial, ...], patience: int) -> bool:
     return any(denial.by_holds or (denial.fits_in is not None and denial.fits_in <= patience) for denial in denials)
 
 
-def _fits_in(line: Line, budget: Budget, amount: int, now: int) -> int | None:
+def _fits_in(line: Line, budget: Budget, amount: int, now: int, *, kept: int) -> int | None:
     """Return when a leg would fit if nothing else happened; None when it never would."""
     if budget.unit == "concurrency":
         return max(1, line.latest_expiry - now)
+    if budget.window.kind == "once":
+        return None
     if line.total is not None:
-        return _rolls_free_in(line, line.total, budget, amount, now)
-    blocking = [cell for cell in line.current if amount > cell.room(budget.limit, hard=budget.hard)]
-    end = max((cell.end for cell in blocking), default=now + 1)
-    return None if end == FOREVER else end - now
+        return _rolls_free_in(line, line.total, budget, amount + kept if budget.hard else kept, now)
+    blocking = [cell for cell in line.current if amount > cell.room(budget.limit, hard=budget.hard, kept=kept)]
+    return max((cell.counts_until for cell in blocking), default=now + 1) - now
 
 
-def _rolls_free_in(line: Line, total: Level, budget: Budget, amount: int, now: int) -> int:
-    """Return when enough of a rolling window's cells weigh no longer."""
+def _rolls_free_in(line: Line, total: Level, budget: Budget, wanted: int, now: int) -> int:
+    """Return when enough of a rolling window's cells weigh no longer: so much that what is wanted is left."""
     if budget.hard:
-        excess = amount - total.room(budget.limit, hard=True)
+        excess = wanted - total.room(budget.limit, hard=True)
     else:
-        excess = total.used + total.external - total.limit(budget.limit) + 1
+        excess = total.used + total.external + wanted - total.limit(budget.limit) + 1
     last = now + 1
     for cell in line.spread():
         last = cell.counts_until

@@ -6,7 +6,6 @@ from quota_service.budgets import Budget
 from quota_service.ledger import Ledger
 from quota_service.overrides import Overrides, starting
 from quota_service.rules import Closure
-from quota_service.windows import FOREVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def _one(ledger: Ledger, budget: Budget, now: int) -> BudgetStanding:
         line.advance(now, budget)
     level = line.weighed[0]
     end = line.current[0].end
-    slides = line.total is not None or end == FOREVER
+    ends = budget.window.kind == "calendar"
     return BudgetStanding(
         budget=budget,
         limit=budget.limit,
@@ -66,5 +65,5 @@ def _one(ledger: Ledger, budget: Budget, now: int) -> BudgetStanding:
         held=level.held,
         external=level.external,
         left=max(0, level.limit(budget.limit) - level.taken),
-        resets_at=None if slides else end,
+        resets_at=end if ends else None,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from quota_service.holds import State
 from quota_service.ledger import Ledger
-from quota_service.levels import Cell, Line
+from quota_service.levels import Cell, Credit, Line
 
 
 def discrepancies(ledger: Ledger) -> list[str]:
@@ -51,10 +51,9 @@ def _cell(cell: Cell, used: int, held: int, holds: int) -> Iterator[str]:
 
 
 def _total(line: Line) -> Iterator[str]:
-    if line.total is None:
-        return
-    seen = line.spread()
-    for name in ("used", "held", "external"):
+    credit = next((level for level in line.weighed if isinstance(level, Credit)), None)
+    total, seen = (line.total, line.spread()) if credit is None else (credit, tuple(line.cells.values()))
+    for name in ("used", "held", "external") if total is not None else ():
         summed = sum(getattr(cell, name) for cell in seen)
-        if getattr(line.total, name) != summed:
-            yield f"{line.id}: total {name} is {getattr(line.total, name)}, its cells sum to {summed}"
+        if getattr(total, name) != summed:
+            yield f"{line.id}: total {name} is {getattr(total, name)}, its cells sum to {summed}"

@@ -36,8 +36,8 @@ class Span:
 ETERNITY = Span(0, FOREVER, FOREVER)
 
 
-def span_at(window: Window, now: int, not_before: int = 0) -> Span:
-    """Return the span a charge at `now` belongs to.
+def span_at(window: Window, now: int, not_before: int = 0, guard: int = 0) -> Span:
+    """Return the span a charge at `now` belongs to; that of a calendar weighs on for `guard`.
 
     `not_before` is the end of the span charged last: when zone data or a reset hour changed in between, the new span
     begins there and nothing is counted twice or forgotten (I9).
@@ -46,16 +46,18 @@ def span_at(window: Window, now: int, not_before: int = 0) -> Span:
         return _cell(window.seconds, now)
     if window.kind == "calendar":
         start, end = _CALENDARS[window.per](window, now)
-        return Span(max(start, not_before), end, end)
+        return Span(max(start, not_before), end, end + guard)
     return ETERNITY
 
 
-def spans_at(window: Window, now: int, guard: int = 0, not_before: int = 0) -> tuple[Span, ...]:
-    """Return the spans to charge at `now`: two within `guard` of a calendar window's end, else one (I9)."""
-    span = span_at(window, now, not_before)
-    if window.kind == "calendar" and now >= span.end - guard:
-        return span, span_at(window, span.end, span.end)
-    return (span,)
+def neighbour_of(span: Span, window: Window, now: int, guard: int) -> Span | None:
+    """Return the other span to charge at `now`, within `guard` of the edge of a calendar span; None elsewhere (I9)."""
+    if now >= span.end - guard:
+        return span_at(window, span.end, span.end, guard)
+    if now < span.start + guard:
+        before = span_at(window, span.start - 1, guard=guard)
+        return Span(before.start, span.start, span.start + guard)
+    return None
 
 
 def cell_length(seconds: int) -> int:
@@ -146,6 +148,11 @@ def _change_of_offset(zone: ZoneInfo, low: int, high: int) -> int:
 @lru_cache(maxsize=64)
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
+
+
+def day_start(day: date) -> int:
+    """Return when a day begins in UTC."""
+    return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * SECOND
 
 
 def utc_day(moment: int) -> str:

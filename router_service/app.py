@@ -21,11 +21,12 @@ from router_service.breaker import Settings
 from router_service.breakers import Breakers
 from router_service.edge.server import EdgeServer
 from router_service.estimate import Estimator
-from router_service.pursuit import Tools
+from router_service.order import Tools
 from router_service.quota_client import QuotaClient
 from router_service.rejections import Rejections
 from router_service.router import MeshRouter
 from router_service.service import NAME, RouterServicer
+from router_service.silence import WithoutLedger
 from router_service.vendors import Vendors
 
 CALLER_KEY = "ORCHESTRATOR_API_KEY"
@@ -54,6 +55,7 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
         vendors = await stack.enter_async_context(Vendors(mesh, clock, rejections.renewed))
         tools = Tools(
             quota=quota,
+            without_ledger=WithoutLedger(mesh),
             vendors=vendors,
             breakers=Breakers(mesh.catalog.vendors, Settings(), clock),
             rejections=rejections,
@@ -63,7 +65,7 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
             incarnation=secrets.token_hex(4),
         )
         router = MeshRouter(mesh, tools)
-        await stack.enter_async_context(AdminServer(mesh.router_admin, router.serving))
+        await stack.enter_async_context(AdminServer(mesh.router_admin, router.serving, notes=quota.notes))
         server = await stack.enter_async_context(
             GrpcServer(
                 mesh.router.listen,

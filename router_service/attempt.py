@@ -29,7 +29,7 @@ class Attempt:
 
     Moments are monotonic seconds; `usage` is complete once `outcome` is set; `probe` says that a breaker waits for its
     end; `retry_after` is how long the vendor asked to be left alone, and `lease` how long its hold lives unless it is
-    extended, 0 when it need not be, both in seconds.
+    extended, 0 when it need not be, both in seconds; `unmetered` says that nothing is held, for the ledger is silent.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Attempt:
     committed: bool = False
     probe: bool = False
     lease: float = 0.0
+    unmetered: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     received_bytes: int = 0
     outcome: str = ""

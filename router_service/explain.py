@@ -39,6 +39,7 @@ async def _would_hold(
         use_case=asked.use_case.name,
         offers=[planned.amounts()],
         dry_run=True,
+        tier=asked.tier,
     )
     return await quota.reserve(reserve, DEADLINE)
 

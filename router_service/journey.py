@@ -23,6 +23,8 @@ CAUSES = {
     quota_pb2.Denial.CAUSE_UNKNOWN_OFFER: "unknown_offer",
     quota_pb2.Denial.CAUSE_EXHAUSTED: "exhausted",
     quota_pb2.Denial.CAUSE_RECOVERING: "recovering",
+    quota_pb2.Denial.CAUSE_HEADROOM: "headroom",
+    quota_pb2.Denial.CAUSE_EXPIRED: "credit_expired",
 }
 # What people are told of a denial; of all others, what is left of the budget.
 WHY = {
@@ -31,6 +33,8 @@ WHY = {
     quota_pb2.Denial.CAUSE_REJECTED: "the vendor rejected the key of {0.budget}",
     quota_pb2.Denial.CAUSE_TOO_LARGE: "the request needs more than {0.budget} allows at all ({0.limit} {0.unit})",
     quota_pb2.Denial.CAUSE_UNKNOWN_OFFER: "the ledger does not know {0.offer}",
+    quota_pb2.Denial.CAUSE_EXPIRED: "{0.budget} has {0.left} {0.unit} left, the rest of it has expired",
+    quota_pb2.Denial.CAUSE_HEADROOM: "{0.budget} has {0.left} of {0.limit} {0.unit} left, kept for higher tiers",
     quota_pb2.Denial.CAUSE_RECOVERING: "{0.budget} is closed until the ledger knows again what is held",
 }
 # Faults that say nothing would be better elsewhere or later; the caller gets them as they are.
@@ -95,9 +99,9 @@ class Journey:
         """Note offers the ledger had no room for; of one that was asked for again the last word counts."""
         self._denials |= {denial.offer: denial for denial in denials}
 
-    def skip(self, reason: str) -> None:
-        """Note an offer left out while the request was under way."""
-        self._skipped[reason] += 1
+    def skip(self, reason: str, offers: int = 1) -> None:
+        """Note offers left out while the request was under way."""
+        self._skipped[reason] += offers
 
     def fallback_reason(self) -> str:
         """Say in one word why the first choice did not serve: a fault, a ledger cause or a planning reason."""
@@ -253,6 +257,7 @@ def _attempt(attempt: Attempt) -> router_pb2.Attempt:
         reason=attempt.reason,
         usage=attempt.usage,
         plan=attempt.planned.offer.plan,
+        unmetered=attempt.unmetered,
     )
     if attempt.ended is not None:
         told.duration.CopyFrom(durations.to_proto(attempt.ended - attempt.began))

@@ -71,6 +71,10 @@ class OffersLeft:
         """Try an offer again when everything else has been tried and it is this request's turn."""
         self._turns[planned.offer.text] = planned
 
+    def any(self, fits: Callable[[Planned], bool]) -> bool:
+        """Tell whether anything is left that fits."""
+        return any(map(fits, (*self._untried, *self._turns.values())))
+
     def keep_longer_contexts(self, than: int) -> None:
         """Leave out every offer whose context window is not longer."""
         self._untried = deque(p for p in self._untried if p.offer.model.context_window > than)

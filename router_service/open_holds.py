@@ -106,6 +106,7 @@ def _declared(reserve: quota_pb2.Reserve, offer: str) -> quota_pb2.Operation:
         use_case=reserve.use_case,
         offers=[amounts for amounts in reserve.offers if amounts.offer == offer][:1],
         ttl=reserve.ttl,
+        tier=reserve.tier,
         declared=True,
     )
     return quota_pb2.Operation(reserve=declared)

@@ -1,29 +1,24 @@
 """Serves one request: reserve, attempt, settle, and again until one attempt serves."""
 
-import itertools
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.provider.v1 import provider_pb2
 from llmmesh.quota.v1 import quota_pb2
 
-from catalog.mesh import Timeouts
 from meshkit import durations
-from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
 from router_service import observations
 from router_service.attempt import SERVED, Attempt
-from router_service.breakers import Breakers
-from router_service.estimate import Estimator
 from router_service.journey import FINAL, Journey
 from router_service.leases import Lease
 from router_service.offers_left import Batch, OffersLeft
-from router_service.quota_client import QuotaClient
-from router_service.rejections import Rejections
-from router_service.vendors import Ask, Event, Limits, Vendors
+from router_service.order import Order, Tools
+from router_service.planner import Planned
+from router_service.stops import incomplete, no_turn, too_late
+from router_service.vendors import Event, Limits
 
 # Kept for the way back to the caller.
 MARGIN = 0.05
@@ -39,34 +34,6 @@ ROUNDING = 0.005
 BUSY = frozenset({Reason.VENDOR_THROTTLED, Reason.VENDOR_OVERLOAD})
 # Seconds of silence that say something of an endpoint, whatever the caller's deadline.
 PATIENT = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What every pursuit works with; `incarnation` and `numbers` make the names of attempts unique for ever."""
-
-    quota: QuotaClient
-    vendors: Vendors
-    breakers: Breakers
-    rejections: Rejections
-    estimator: Estimator
-    timeouts: Timeouts
-    clock: Clock
-    incarnation: str
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One request, ready to be served; `ask` makes its call to any offer. `deadline` is a monotonic moment."""
-
-    request_id: str
-    tenant: str
-    ask: Ask
-    deadline: float
-    streamed: bool = False
-    held_back: bool = False
-    restarts: bool = False
 
 
 class Pursuit:
@@ -99,15 +66,14 @@ class Pursuit:
                 else:
                     return
         finally:
-            if self._unsettled is not None:
-                self._tools.quota.settle(self._unsettled.settle())
+            self._settle()
         raise self._failure(fault)
 
     def _failure(self, fault: MeshError | None) -> MeshError:
         """Make the error for a request nobody served; silence until the caller's own deadline is no vendor's fault."""
         silent = fault is not None and fault.reason is Reason.VENDOR_SILENT and self._journey.broken is None
         if silent and self._remaining() < MARGIN:
-            return self._journey.stopped(_too_late())
+            return self._journey.stopped(too_late())
         return self._journey.failure(fault)
 
     async def _next_attempt(self) -> Attempt | None:
@@ -122,10 +88,14 @@ class Pursuit:
         A failed attempt keeps what it holds for its successor, but not a place that was lent: others wait for it.
         """
         if self._unsettled is not None and self._unsettled.lease:
-            self._tools.quota.settle(self._unsettled.settle())
-            self._unsettled = None
+            self._settle()
         while batch := self._left.next_batch(replacing=self._unsettled is not None):
-            attempt_id, answer = await self._ask(batch)
+            try:
+                attempt_id, answer = await self._ask(batch)
+            except MeshError as error:
+                if attempt := self._unmetered(batch, error):
+                    return attempt
+                continue
             if isinstance(answer, quota_pb2.Denied):
                 self._journey.passed_over(answer.denials)
                 self._left.denied(batch)
@@ -138,6 +108,37 @@ class Pursuit:
             return attempt
         return None
 
+    def _unmetered(self, batch: Batch, error: MeshError) -> Attempt | None:
+        """Begin an attempt that nothing holds, for the ledger is silent; None when a later batch may have one.
+
+        Raises:
+            MeshError: the ledger's, when every offer that is left needs it.
+        """
+        planned = next(filter(self._goes_on_alone, batch.offers), None)
+        if error.reason is not Reason.QUOTA_UNAVAILABLE or not (planned or self._left.any(self._goes_on_alone)):
+            raise error
+        if planned is None:
+            self._journey.skip("ledger_silent", len(batch.offers))
+            self._left.denied(batch)
+            return None
+        self._settle()
+        if before := batch.offers.index(planned):
+            self._journey.skip("ledger_silent", before)
+        number = next(self._tools.numbers)
+        attempt = Attempt(f"{number}", self._left.held(batch, planned.offer.text), self._tools.clock.monotonic())
+        attempt.unmetered = True
+        self._journey.begin(attempt)
+        return attempt
+
+    def _goes_on_alone(self, planned: Planned) -> bool:
+        return self._tools.without_ledger.allows(planned, self._order.tenant, self._journey.demand.use_case.name)
+
+    def _settle(self) -> None:
+        """Tell the ledger what became of the last attempt, if it was held."""
+        if self._unsettled is not None and not self._unsettled.unmetered:
+            self._tools.quota.settle(self._unsettled.settle())
+        self._unsettled = None
+
     async def _ask(self, batch: Batch) -> tuple[str, quota_pb2.Held | quota_pb2.Denied]:
         """Ask the ledger which offer has room; return the id that was asked under, and the answer."""
         # Never used again, not even when a failed request comes back under its own id.
@@ -145,17 +146,18 @@ class Pursuit:
         attempt_id = f"{order.tenant}/{order.request_id}/{self._tools.incarnation}/{number}"
         began, remaining = self._tools.clock.monotonic(), self._remaining()
         if remaining <= 0:
-            raise _too_late()
+            raise too_late()
         operation = self._operation(attempt_id, batch, remaining)
         patience = self._patience(batch, remaining)
         if patience:
             operation.patience.CopyFrom(durations.to_proto(patience))
-        answer = await self._tools.quota.reserve(operation, remaining)
+        goes_on = any(map(self._goes_on_alone, batch.offers))
+        answer = await self._tools.quota.reserve(operation, remaining, goes_on=goes_on)
         self._unsettled = None
         waited = self._tools.clock.monotonic() - began
         if patience and waited > patience - ROUNDING and isinstance(answer, quota_pb2.Denied):
             self._journey.passed_over(answer.denials)
-            raise _no_turn(batch, waited)
+            raise no_turn(batch, waited)
         return attempt_id, answer
 
     def _patience(self, batch: Batch, remaining: float) -> float:
@@ -180,7 +182,7 @@ class Pursuit:
                     async for event in events:
                         yield event
             if attempt.outcome == "":
-                raise _incomplete()
+                raise incomplete()
         except MeshError as error:
             if attempt.outcome == SERVED:
                 return  # the answer is whole; how its call ends is nobody's business
@@ -268,8 +270,9 @@ class Pursuit:
             use_case=self._journey.demand.use_case.name,
             offers=[planned.amounts() for planned in batch.offers],
             ttl=durations.to_proto(min(remaining, self._tools.timeouts.total) + HOLD_AFTERLIFE),
+            tier=self._journey.demand.tier,
         )
-        if self._unsettled is not None:
+        if self._unsettled is not None and not self._unsettled.unmetered:
             operation.instead_of.CopyFrom(self._unsettled.settle())
         return operation
 
@@ -277,7 +280,7 @@ class Pursuit:
         timeouts = self._tools.timeouts
         remaining = self._remaining()
         if remaining <= 0:
-            raise _too_late()
+            raise too_late()
         share = remaining * SHARE if self._left else remaining
         if not self._order.streamed:
             # The first piece of a whole answer is all of it: only the share of the deadline can be its limit.
@@ -292,20 +295,3 @@ class Pursuit:
     def _observe(self, learned: Iterable[quota_pb2.Observe]) -> None:
         for observe in learned:
             self._tools.quota.observe(observe)
-
-
-def _incomplete() -> MeshError:
-    failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_UNKNOWN, retryable=True)
-    return MeshError(Reason.VENDOR_INCOMPLETE, "the answer ended without its finish", details=[failure])
-
-
-def _too_late() -> MeshError:
-    failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_NOTHING)
-    return MeshError(Reason.DEADLINE_EXCEEDED, "the deadline passed before any offer could serve", details=[failure])
-
-
-def _no_turn(batch: Batch, waited: float) -> MeshError:
-    failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_NOTHING)
-    names = ", ".join(dict.fromkeys(p.offer.model_text for p in batch.offers if p.offer.vendor.local))
-    text = f"waited {waited:.1f} s for a turn at {names}; the deadline leaves no time for an answer"
-    return MeshError(Reason.DEADLINE_EXCEEDED, text, details=[failure])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +17,8 @@ from llmmesh.quota.v1 import quota_pb2, quota_pb2_grpc
 from meshkit import durations, logs, tracing
 from meshkit.errors import MeshError, Reason
 from router_service.open_holds import OpenHolds
+from router_service.silence import PROBE_EVERY, Silence
+from router_service.waiting import Waiting, trace_of
 
 MAX_BATCH = 256
 # Settles that could not be delivered are kept this long at most; then their holds have lapsed and been charged.
@@ -30,20 +31,6 @@ LOOK_EVERY = 5.0
 log = logs.get("quota_client")
 
 Reply = quota_pb2.Answer
-
-
-@dataclass(slots=True)
-class _Waiting:
-    operation: quota_pb2.Operation
-    answered: asyncio.Future[Reply] | None
-    give_up_at: float
-    trace: tuple[tuple[str, str], ...] = field(default_factory=tracing.outgoing)
-    tried: bool = False
-
-    @property
-    def left(self) -> bool:
-        """Tell whether the caller has gone away."""
-        return self.answered is not None and self.answered.done()
 
 
 class QuotaClient:
@@ -69,12 +56,13 @@ class QuotaClient:
         self._turns = turns
         self._grace = grace
         self._silence = silence
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._filled = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._leisure: asyncio.TimerHandle | None = None
         self._holds = OpenHolds(stub, silence)
+        self._hush = Silence(silence)
 
     async def __aenter__(self) -> Self:
         self._pump = asyncio.create_task(self._deliver(), name="quota-batches")
@@ -89,8 +77,17 @@ class QuotaClient:
             log.warning("unsettled_at_stop", operations=len(self._queue))
         self._pump.cancel()
 
-    async def reserve(self, reserve: quota_pb2.Reserve, deadline: float) -> quota_pb2.Held | quota_pb2.Denied:
+    def notes(self) -> dict[str, str]:
+        """Return what health says of the ledger: nothing while it answers."""
+        return {"ledger": "silent: only what may go on without it is used"} if self._hush.open else {}
+
+    async def reserve(
+        self, reserve: quota_pb2.Reserve, deadline: float, *, goes_on: bool = False
+    ) -> quota_pb2.Held | quota_pb2.Denied:
         """Hold the first offer that fits, or learn why none does.
+
+        A caller that goes on without the ledger waits for a silent one only until the silence is felt, and once it is
+        known to be silent not at all; who cannot waits then for one more try.
 
         Raises:
             MeshError: QUOTA_UNAVAILABLE when the quota service stays away; its own reason when it refuses.
@@ -98,10 +95,13 @@ class QuotaClient:
         operation = quota_pb2.Operation(reserve=reserve)
         patience = durations.to_seconds(reserve.patience)
         with tracing.span("Sent.llmmesh.quota.v1.QuotaService.Apply", tracing.SpanKind.CLIENT):
+            if goes_on and self._hush.open:
+                raise _unavailable("silence")
             if patience > 0:
                 answer = await self._alone(operation, patience, deadline)
             else:
-                answer = await self._batched(operation, min(self._grace, deadline))
+                timeout = min(self._silence if self._hush.open else self._grace, deadline)
+                answer = await self._batched(operation, timeout, goes_on=goes_on)
         if answer.HasField("refused"):
             raise _refusal(answer.refused)
         return answer.held if answer.HasField("held") else answer.denied
@@ -128,19 +128,32 @@ class QuotaClient:
         except grpc.aio.AioRpcError as error:
             raise _unavailable(error.code().name) from None
 
-    async def _batched(self, operation: quota_pb2.Operation, timeout: float) -> Reply:
+    async def _batched(self, operation: quota_pb2.Operation, timeout: float, *, goes_on: bool) -> Reply:
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._enqueue(operation, answered, timeout)
         try:
             async with asyncio.timeout(timeout):
-                return await answered
+                return await (self._until_felt(answered) if goes_on else answered)
         except TimeoutError:
+            if timeout >= self._grace:
+                self._hush.fell("away for longer than is waited for")
             raise _unavailable("silence") from None
         except asyncio.CancelledError:
             # Cancelled in the moment between the answer and its reading: the hold is nobody's.
             if not answered.cancelled() and answered.exception() is None and answered.result().HasField("held"):
                 self._give_back(operation)
             raise
+
+    async def _until_felt(self, answered: asyncio.Future[Reply]) -> Reply:
+        """Wait for an answer until silence is felt; a ledger that refuses connections may be starting again."""
+        try:
+            while not answered.done():
+                await asyncio.wait({answered}, timeout=self._silence / 4)
+                if not answered.done() and self._hush.felt():
+                    raise TimeoutError
+            return answered.result()
+        finally:
+            answered.cancel()  # what is answered later is given back
 
     async def _alone(self, operation: quota_pb2.Operation, patience: float, deadline: float) -> Reply:
         # A patient reserve may be answered late; in a batch it would make its neighbours wait. What vendors said just
@@ -166,6 +179,7 @@ class QuotaClient:
                         raise _unavailable(error.code().name) from None
                     await asyncio.sleep(RETRY_PAUSE)
                 else:
+                    self._hush.answered()
                     if not await self._holds.heed(response, request.operations, since):
                         return response.answers[-1]
         except (MeshError, asyncio.CancelledError):
@@ -173,7 +187,7 @@ class QuotaClient:
             self._give_back(operation)
             raise
 
-    def _take_observations(self) -> list[_Waiting]:
+    def _take_observations(self) -> list[Waiting]:
         told = [waiting for waiting in self._queue if waiting.operation.HasField("observe")]
         self._queue = deque(waiting for waiting in self._queue if not waiting.operation.HasField("observe"))
         return told
@@ -186,7 +200,7 @@ class QuotaClient:
 
     def _enqueue(self, operation: quota_pb2.Operation, answered: asyncio.Future[Reply] | None, keep: float) -> None:
         loop = asyncio.get_running_loop()
-        self._queue.append(_Waiting(operation, answered, loop.time() + keep))
+        self._queue.append(Waiting(operation, answered, loop.time() + keep))
         self._idle.clear()
         if answered is not None:
             self._filled.set()
@@ -209,13 +223,14 @@ class QuotaClient:
         """Wait for something to send; while something is held not for ever."""
         while True:
             try:
-                async with asyncio.timeout(LOOK_EVERY if len(self._holds) and self._holds.epoch else None):
+                look = LOOK_EVERY if len(self._holds) and self._holds.epoch else None
+                async with asyncio.timeout(PROBE_EVERY if self._hush.open else look):
                     await self._filled.wait()
                     return
             except TimeoutError:
                 await self._send([])
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_batch(self) -> list[Waiting]:
         """Take what is next in the queue, without what nobody waits for any more."""
         batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
         if self._queue:
@@ -225,14 +240,19 @@ class QuotaClient:
                 self._give_back(waiting.operation)
         return [waiting for waiting in batch if not waiting.left]
 
-    async def _send(self, batch: list[_Waiting]) -> None:
+    async def _send(self, batch: list[Waiting]) -> None:
         request = quota_pb2.ApplyRequest(operations=[waiting.operation for waiting in batch])
+        self._hush.asked()
         since = self._holds.epoch
         try:
-            response = await self._stub.Apply(request, timeout=self._silence, metadata=_trace(batch))
+            response = await self._stub.Apply(request, timeout=self._silence, metadata=trace_of(batch))
         except grpc.aio.AioRpcError as error:
+            self._hush.failed()
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                self._hush.fell("a whole try without an answer")
             await self._again(batch, error)
             return
+        self._hush.answered()
         lost = await self._holds.heed(response, request.operations, since)
         for place, (waiting, answer) in enumerate(zip(batch, response.answers, strict=True)):
             if place in lost:
@@ -241,7 +261,7 @@ class QuotaClient:
             else:
                 self._deliver_answer(waiting, answer)
 
-    def _deliver_answer(self, waiting: _Waiting, answer: Reply) -> None:
+    def _deliver_answer(self, waiting: Waiting, answer: Reply) -> None:
         if waiting.answered is None:
             operation = waiting.operation  # what is given back was perhaps never held; what is extended may have ended
             expected = operation.settle.outcome == quota_pb2.OUTCOME_RELEASED or operation.HasField("extend")
@@ -252,9 +272,10 @@ class QuotaClient:
         elif answer.HasField("held"):
             self._give_back(waiting.operation)
 
-    async def _again(self, batch: list[_Waiting], error: grpc.aio.AioRpcError) -> None:
+    async def _again(self, batch: list[Waiting], error: grpc.aio.AioRpcError) -> None:
         # Every operation is idempotent by its attempt id, so the same batch is simply sent again.
         if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+            self._hush.answered()
             await self._without_the_bad_one(batch, error)
             return
         now = asyncio.get_running_loop().time()
@@ -268,7 +289,7 @@ class QuotaClient:
         await asyncio.sleep(RETRY_PAUSE)
         self._filled.set()
 
-    async def _without_the_bad_one(self, batch: list[_Waiting], error: grpc.aio.AioRpcError) -> None:
+    async def _without_the_bad_one(self, batch: list[Waiting], error: grpc.aio.AioRpcError) -> None:
         """One malformed operation makes the whole batch be refused; its neighbours must not pay for it."""
         if len(batch) == 1:
             self._give_up(batch[0], error)
@@ -276,21 +297,12 @@ class QuotaClient:
         for waiting in batch:
             await self._send([waiting])
 
-    def _give_up(self, waiting: _Waiting, error: grpc.aio.AioRpcError) -> None:
+    def _give_up(self, waiting: Waiting, error: grpc.aio.AioRpcError) -> None:
         if waiting.answered is None:
             self._holds.ended(waiting.operation.settle.attempt_id)
             log.error("lost", kind=waiting.operation.WhichOneof("kind"), code=error.code().name)
         elif not waiting.answered.done():
             waiting.answered.set_exception(_unavailable(error.code().name))
-
-
-def _trace(batch: list[_Waiting]) -> tuple[tuple[str, str], ...]:
-    """Return the trace a batch is told under: a sampled one, rather of somebody who waits for its answer."""
-    if not batch:
-        return tracing.outgoing()
-    sampled = [waiting for waiting in batch if waiting.trace and waiting.trace[0][1].endswith("01")]
-    awaited = [waiting for waiting in sampled if waiting.answered is not None]
-    return (awaited or sampled or batch)[0].trace
 
 
 def _refusal(refused: quota_pb2.Refused) -> MeshError:

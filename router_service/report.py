@@ -13,6 +13,7 @@ from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
 from router_service.attempt import Attempt
 from router_service.journey import Journey
+from router_service.silence import UNMETERED
 
 # The GenAI conventions' duration boundaries, seconds, extended for reasoning models.
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68)
@@ -90,6 +91,8 @@ def _count_attempt(attempt: Attempt, use_case: str, tier: str) -> None:
     if usage.reasoning_tokens:
         _tokens(vendor, model, "reasoning").inc(usage.reasoning_tokens)
     _cost(vendor, model, use_case, tier).inc(usage.cost_nanos / 1e9)
+    if attempt.unmetered:
+        UNMETERED.labels(vendor).inc()
     if usage.estimated:
         ESTIMATED.labels(vendor).inc()
     if usage.unpriced:

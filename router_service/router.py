@@ -20,8 +20,9 @@ from router_service.demand import Demand
 from router_service.journey import Journey
 from router_service.listed import View
 from router_service.offers import Signals
+from router_service.order import Order, Tools
 from router_service.prompt_facts import PromptFacts
-from router_service.pursuit import Order, Pursuit, Tools
+from router_service.pursuit import Pursuit
 from router_service.requests import Requests
 from router_service.turns import Turns
 from router_service.vendor_list import VendorList

@@ -86,6 +86,7 @@ def _course(route: router_pb2.Route) -> dict[str, Any]:
 
 
 def _attempt(attempt: router_pb2.Attempt) -> dict[str, Any]:
+    unmetered = {"unmetered": True} if attempt.unmetered else {}
     return {
         "offer": attempt.offer,
         "plan": attempt.plan,
@@ -94,6 +95,7 @@ def _attempt(attempt: router_pb2.Attempt) -> dict[str, Any]:
         "cost_usd": usd(attempt.usage.cost_nanos),
         "duration_ms": _milliseconds(attempt.duration),
         "first_token_ms": _milliseconds(attempt.first_token) if attempt.HasField("first_token") else None,
+        **unmetered,
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,18 +10,23 @@ from fixtures.clock import ManualClock
 from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
 from fixtures.valkey import PATIENCE, fresh_prefix, shared
 
+from catalog.limit_rows import headroom_of
+from catalog.plan import Grant
 from quota_service.operations import (
     Amounts,
+    Cause,
     Denied,
     Done,
     Extend,
     Held,
     Observe,
+    OfferAmounts,
     Outcome,
     Refused,
     Release,
     RemoveOverride,
     SetOverride,
+    Settle,
 )
 from quota_service.overrides import Override
 from quota_service.spend import LABEL, SpendQuery, SpendRetention, labels_text
@@ -31,11 +37,25 @@ from quota_service.stores.redis.store import RedisStore
 from quota_service.stores.sqlite import SqliteStore
 from quota_service.windows import FOREVER
 
-GROQ, LOCAL = "groq/m#1", "local/x#1"
+GROQ, LOCAL, KEPT, CREDIT, SOFTLY = "groq/m#1", "local/x#1", "kept/m#1", "credit/m#1", "soft/m#1"
+SOFT = limit("soft/default", "nanodollars", 10**6, hard=False)
 DAY = limit("groq/default", "requests", 10)
 TOKENS = limit("groq/default", "tokens", 100_000, "minute")
 TEAM = limit("tenant/team", "nanodollars", 1_000_000, "month")
-DEFINITIONS = definitions(terms(GROQ, DAY, TOKENS, plan="paid"), terms(LOCAL, plan="local"), payers=(TEAM,))
+SHARED = limit("kept/default", "requests", 10, "minute", headroom=headroom_of({"free": 0.6, "economy": 0.25}))
+GRANTS = (
+    Grant("welcome", 5_000, datetime.fromtimestamp(NOON / 1_000, UTC).date() + timedelta(days=2)),
+    Grant("more", 4_000),
+)
+BALANCE = limit("credit/default", "nanodollars", 9_000, "once", grants=GRANTS)
+DEFINITIONS = definitions(
+    terms(GROQ, DAY, TOKENS, plan="paid"),
+    terms(LOCAL, plan="local"),
+    terms(KEPT, SHARED),
+    terms(CREDIT, BALANCE, plan="credit"),
+    terms(SOFTLY, SOFT),
+    payers=(TEAM,),
+)
 
 SPENDING = SpendRetention(days=3, labels=4)
 
@@ -130,6 +150,92 @@ async def test_every_operation_may_be_repeated_and_has_one_effect(store):
     assert await budget(store, DAY.id) == (1, 0, 0, 9)
     assert isinstance((await store.apply([settle("a", output=1)])).answers[0], Refused)
     assert isinstance((await store.apply([reserve("a", LOCAL)])).answers[0], Refused)
+
+
+async def test_the_last_part_of_a_budget_is_kept_from_lower_tiers(store):
+    """I16."""
+    names = [f"{tier} {n}" for tier in ("free", "economy", "premium") for n in range(10)]
+    applied = await store.apply([reserve(name, KEPT, tier=name.split()[0]) for name in names])
+    held = [name.split()[0] for name, answer in zip(names, applied.answers, strict=True) if isinstance(answer, Held)]
+    assert held == ["free"] * 4 + ["economy"] * 3 + ["premium"] * 3
+    (denial,) = applied.answers[4].denials
+    assert (denial.budget, denial.cause) == (SHARED.id, Cause.HEADROOM)
+    assert (denial.limit, denial.left, denial.by_holds) == (10, 6, True)
+    assert [answer.denials[0].cause for answer in applied.answers[-7:]] == [Cause.BUDGET] * 7
+
+
+async def test_what_is_kept_from_a_tier_altogether_is_said_so(store):
+    applied = await store.apply([reserve("a", OfferAmounts(KEPT, requests=5), tier="free")])
+    (denial,) = applied.answers[0].denials
+    assert (denial.cause, denial.retry_after, denial.fits_in) == (Cause.HEADROOM, None, None)
+    applied = await store.apply([reserve("b", OfferAmounts(KEPT, requests=5))])
+    assert isinstance(applied.answers[0], Held)
+
+
+async def test_a_credit_is_its_grants_and_what_is_left_of_one_when_it_ends_is_lost(store, clock):
+    """Of 5000 that end on the third day 2000 are taken, so 3000 are lost; the other 4000 last."""
+    await store.apply([reserve(f"a{n}", CREDIT) for n in range(2)])
+    assert await budget(store, BALANCE.id) == (0, 2_000, 0, 7_000)
+    clock.set((BALANCE.grants[0].until - 1) / 1_000)
+    await store.apply([reserve("in time", OfferAmounts(CREDIT, cost_nanos=1_000), ttl=60_000)])
+    assert await budget(store, BALANCE.id) == (2_000, 1_000, 0, 6_000)
+    clock.set(BALANCE.grants[0].until / 1_000)
+    assert await budget(store, BALANCE.id) == (2_000, 1_000, 0, 4_000)
+    applied = await store.apply([settle("in time", cost=1_500), reserve("b", OfferAmounts(CREDIT, cost_nanos=4_001))])
+    (denial,) = applied.answers[1].denials
+    assert (denial.cause, denial.limit, denial.left) == (Cause.EXPIRED, 7_500, 4_000)
+    assert (denial.retry_after, denial.fits_in) == (None, None)
+    assert await budget(store, BALANCE.id) == (3_500, 0, 0, 4_000)
+    applied = await store.apply([reserve("c", OfferAmounts(CREDIT, cost_nanos=4_000))])
+    assert isinstance(applied.answers[0], Held)
+    applied = await store.apply([reserve("d", OfferAmounts(CREDIT, cost_nanos=2_000))])
+    assert applied.answers[0].denials[0].cause == Cause.BUDGET
+
+
+async def test_a_hold_that_outlives_its_credit_is_settled_as_any_other(store, clock):
+    clock.set((BALANCE.grants[0].until - 1) / 1_000)
+    await store.apply([reserve("a", OfferAmounts(CREDIT, cost_nanos=9_000), ttl=60_000)])
+    clock.advance(1)
+    assert await budget(store, BALANCE.id) == (0, 9_000, 0, 0)
+    assert list((await store.apply([settle("a", cost=1_000)])).answers) == [Done()]
+    assert await budget(store, BALANCE.id) == (1_000, 0, 0, 4_000)
+
+
+async def test_amounts_that_take_a_budget_beyond_what_is_exact_are_refused(store):
+    """I15."""
+    large = OfferAmounts(SOFTLY, cost_nanos=1)
+    await store.apply([reserve("a", large), reserve("b", large)])
+    spent = Amounts(1, 0, 0, 2**53 - 10)
+    assert list((await store.apply([Settle("a", Outcome.SERVED, spent)])).answers) == [Done()]
+    (answer,) = (await store.apply([Settle("b", Outcome.SERVED, spent)])).answers
+    assert isinstance(answer, Refused)
+    assert "beyond 2^53" in answer.message
+    assert list((await store.apply([settle("b", cost=1)])).answers) == [Done()]
+
+
+async def test_a_soft_budget_admits_anything_until_it_is_used_up(store):
+    large = OfferAmounts(SOFTLY, cost_nanos=10**15)
+    held = [await store.apply([reserve(name, large, tenant="others")]) for name in ("a", "b")]
+    assert [type(applied.answers[0]) for applied in held] == [Held, Held]
+    await store.apply([settle("a", cost=10**6)])
+    (denied,) = (await store.apply([reserve("c", OfferAmounts(SOFTLY, cost_nanos=1), tenant="others")])).answers
+    assert (denied.denials[0].budget, denied.denials[0].left) == (SOFT.id, 0)
+
+
+async def test_a_denial_says_what_the_levels_say_and_ends_when_there_is_room(store):
+    """A settle that costs more than was held may leave less than nothing, and no reason to refuse for ever."""
+    wanted = OfferAmounts(GROQ, cost_nanos=400_000)
+    await store.apply([reserve("a", wanted), reserve("b", wanted)])
+    (denied,) = (await store.apply([reserve("c", wanted)])).answers
+    (denial,) = denied.denials
+    assert (denial.budget, denial.limit, denial.left) == (TEAM.id, 1_000_000, 200_000)
+    assert (await budget(store, TEAM.id))[3] == denial.left < wanted.cost_nanos
+    await store.apply([settle("a", cost=700_000)])
+    (denied,) = (await store.apply([reserve("d", wanted)])).answers
+    assert (denied.denials[0].left, await budget(store, TEAM.id)) == (0, (700_000, 400_000, 0, 0))
+    await store.apply([Release("b")])
+    fits = OfferAmounts(GROQ, cost_nanos=300_000)
+    assert isinstance((await store.apply([reserve("e", fits)])).answers[0], Held)
 
 
 async def test_a_replacement_is_one_step(store):

@@ -21,7 +21,7 @@ from meshkit.errors import MeshError, Reason, StartError
 from meshkit.secret import Secret
 from quota_service.memory import Retention
 from quota_service.metrics import Metrics
-from quota_service.operations import Amounts, Done, Held, OfferAmounts, Outcome, Refused, Settle, Waiting
+from quota_service.operations import Done, Held, Outcome, Waiting
 from quota_service.spend import SpendRetention, labels_text
 from quota_service.stores.protocol import Applied
 from quota_service.stores.redis.demands import described
@@ -135,19 +135,6 @@ async def test_a_limit_larger_than_the_store_can_count_is_refused():
     huge = definitions(terms(GROQ, limit("groq/default", "nanodollars", 2**53)))
     with pytest.raises(StartError, match=r"the limit of groq/default/nanodollars/day is 9007199254740992"):
         await opened(shared(), definitions=huge)
-
-
-async def test_amounts_that_take_a_budget_beyond_what_is_exact_are_refused(store):
-    """I15."""
-    large = OfferAmounts(SOFTLY, cost_nanos=1)
-    await store.apply([reserve("a", large), reserve("b", large)])
-    spent = Amounts(1, 0, 0, 2**53 - 10)
-    assert (await store.apply([Settle("a", Outcome.SERVED, spent)])).answers == [Done()]
-    (answer,) = (await store.apply([Settle("b", Outcome.SERVED, spent)])).answers
-    assert isinstance(answer, Refused)
-    assert "beyond 2^53" in answer.message
-    assert (await store.apply([settle("b", cost=1)])).answers == [Done()]
-    assert await store.verify() == []
 
 
 async def test_five_hundred_callers_over_two_processes_hold_exactly_fifty():

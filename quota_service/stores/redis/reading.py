@@ -15,7 +15,6 @@ from quota_service.standing import BudgetStanding, Standing
 from quota_service.stores.redis.known import Known
 from quota_service.stores.redis.link import Link
 from quota_service.stores.redis.rows import Batch, BudgetRows
-from quota_service.windows import FOREVER
 
 # Looking holds up the batches, so it is done in parts.
 BUDGETS_AT_ONCE = 500
@@ -58,11 +57,10 @@ async def _look(link: Link, known: Known, rows: BudgetRows, budgets: list[Budget
 
 
 def _one(budget: Budget, level: list[int]) -> BudgetStanding:
-    used, held, external, vendor_limit, end = level
-    limit = budget.limit if vendor_limit < 0 else min(budget.limit, vendor_limit)
-    slides = budget.window.kind == "sliding" or end == FOREVER
+    used, held, external, limit, end = level
     left = max(0, limit - used - held - external)
-    return BudgetStanding(budget, budget.limit, used, held, external, left, None if slides else end)
+    ends = budget.window.kind == "calendar"
+    return BudgetStanding(budget, budget.limit, used, held, external, left, end if ends else None)
 
 
 async def spend(link: Link, query: SpendQuery) -> list[SpendLine]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec import Raw, json, msgpack
 
-from quota_service.budgets import Budget
+from catalog.words import TIERS
+from quota_service.budgets import TIER_PLACES, Budget
 from quota_service.definitions import Definitions
 from quota_service.holds import fingerprint, settlement
 from quota_service.memory import RecentDenials
@@ -54,11 +55,14 @@ class BudgetRows:
         if window.kind == "sliding":
             kind, length = "sliding", cell_length(window.seconds)
             weighs = window.seconds * SECOND + sliding_guard(window.seconds)
+        elif window.kind == "once":
+            kind = "credit"
         elif window.kind == "calendar":
             kind, bounds = "calendar", _bounds(budget, now)
             since, until = bounds[1], bounds[2]
         columns = (budget.id, budget.index + 1, kind, budget.limit, budget.hard, budget.payer, budget.guard)
-        row = Raw(encode((*columns, length, weighs, bounds)))
+        kept = [budget.kept(tier) for tier in TIERS] if budget.headroom else ()
+        row = Raw(encode((*columns, length, weighs, bounds, kept, budget.grants)))
         self._rows[budget.id] = (since, until, budget, row)
         return row
 
@@ -148,6 +152,7 @@ class Batch:
             DRY_RUN if reserve.dry_run else DECLARED if reserve.declared else ORDINARY,
             self.denied.until(reserve.attempt_id, mark),
             0 if reserve.instead_of is None else _settle(reserve.instead_of),
+            TIER_PLACES[reserve.tier] + 1 if reserve.tier else 0,
         ]
         for offer in reserve.offers:
             draw = self._draw(offer.offer, reserve.tenant, reserve.use_case)

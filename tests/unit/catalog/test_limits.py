@@ -1,5 +1,6 @@
 """Which limits an offer draws on, and under which subjects."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from catalog.limits import budget_id, limits_for
 from catalog.mesh import load_mesh
 from catalog.offers import OfferId
+from catalog.plan import Grant, Limit
 
 POOLS = """
 display_name: One
@@ -43,12 +45,20 @@ models:
 """
 
 
-def budgets(directory: Path, offer: str, text: str = "") -> dict[str, int]:
+def rows(directory: Path, offer: str, text: str) -> tuple[tuple[str, Limit], ...]:
     (directory / "one.yaml").write_text(POOLS)
     path = directory / "mesh.conf"
     path.write_text(text)
     mesh = load_mesh(path, {"MESH_CATALOG": str(directory)})
-    found = limits_for(mesh.catalog, mesh, OfferId.parse(offer))
+    return limits_for(mesh.catalog, mesh, OfferId.parse(offer))
+
+
+def limits(directory: Path, offer: str, text: str) -> list[Limit]:
+    return [limit for _, limit in rows(directory, offer, text)]
+
+
+def budgets(directory: Path, offer: str, text: str = "") -> dict[str, int]:
+    found = rows(directory, offer, text)
     return {budget_id(subject, limit.unit, limit.window): limit.amount for subject, limit in found}
 
 
@@ -90,6 +100,44 @@ vendors: {one: {slots: {1: {plan: local}}, limits: {local: [{unit: requests, win
 def test_a_one_off_credit_is_money_that_never_comes_back(tmp_path: Path) -> None:
     text = "vendors: {one: {slots: {1: {plan: credit}}}}"
     assert budgets(tmp_path, "one/huge", text) == {"one/default/nanodollars/once": 10_000_000_000}
+
+
+def test_a_vendor_may_be_used_more_carefully_than_its_short_limits_say(tmp_path: Path) -> None:
+    assert budgets(tmp_path, "one/a:free#1", "vendors: {one: {safety: 0.9}}") == {
+        "one/default/pool:free_models/requests/day": 50,
+        "one/default/a:free/requests/minute": 18,
+        "one/default/tokens/month": 1_000_000,
+        "one/default/concurrency/now": 4,
+    }
+    least = budgets(tmp_path, "one/a:free#1", "vendors: {one: {safety: 0.01}}")
+    assert least["one/default/a:free/requests/minute"] == 1
+
+
+def test_a_credit_ends_on_the_first_day_that_a_slot_of_its_account_names(tmp_path: Path) -> None:
+    text = """
+vendors:
+  one:
+    slots:
+      1: {plan: credit, expires_on: 2027-02-01}
+      2: {plan: credit, expires_on: 2027-01-01}
+      3: {plan: credit, account: second}
+"""
+    grants = [[limit.grants for limit in limits(tmp_path, f"one/huge#{slot}", text)] for slot in (1, 2, 3)]
+    ended = (Grant("slot", 10_000_000_000, date(2027, 1, 1)),)
+    assert grants == [[ended], [ended], [()]]
+
+
+def test_grants_of_a_limit_say_themselves_when_they_end(tmp_path: Path) -> None:
+    text = """
+vendors:
+  one:
+    slots: {1: {plan: credit, expires_on: 2027-02-01}}
+    limits:
+      credit: [{unit: usd, window: once, grants: [{id: a, amount: 1, expires_on: 2027-03-01}, {id: b, amount: 2}]}]
+"""
+    (credit,) = limits(tmp_path, "one/huge", text)
+    assert credit.amount == 3_000_000_000
+    assert credit.grants == (Grant("a", 1_000_000_000, date(2027, 3, 1)), Grant("b", 2_000_000_000))
 
 
 def test_a_model_out_of_the_plans_reach_has_no_room_at_all(tmp_path: Path) -> None:

@@ -179,7 +179,11 @@ def test_a_vendor_is_switched_off_in_the_file(tmp_path: Path) -> None:
 
 
 def test_a_slot_has_the_account_plan_and_end_that_were_configured(tmp_path: Path) -> None:
-    read = mesh(tmp_path, "vendors: {groq: {slots: {2: {account: team-b, plan: paid, expires_on: 2027-01-31}}}}")
+    read = mesh(
+        tmp_path,
+        "vendors: {groq: {slots: {2: {account: team-b, plan: paid, expires_on: 2027-01-31}}, "
+        "limits: {paid: [{unit: usd, window: once, amount: 5}]}}}",
+    )
     assert read.slot("groq", 2) == Slot(2, "team-b", "paid", expires_on=date(2027, 1, 31))
 
 

@@ -107,6 +107,18 @@ async def test_an_unknown_path_is_told_what_exists_but_only_to_whoever_has_the_k
             assert response.status == 401
 
 
+async def test_what_is_said_to_a_wrong_key_is_the_same_whatever_the_key() -> None:
+    """No part of it, and nothing that is computed from it: a hash of a key would tell it from others."""
+    said = set()
+    async with session(FakeRouter(), authenticate=identity.with_key(Secret("right"))) as http:
+        for key in ("wrong", "also-wrong", "x" * 4_000, "right "[:4]):
+            headers = {"Authorization": f"Bearer {key}", "X-Request-Id": "the-same"}
+            async with http.get("/v1/models", headers=headers) as response:
+                kept = {name: value for name, value in response.headers.items() if name.lower() != "date"}
+                said.add((response.status, await response.text(), *kept.items()))
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/health", "/api/coordination/health"])
 async def test_health_is_exactly_ok_or_503_with_the_reason_and_needs_no_key(path: str) -> None:
     router = FakeRouter()

@@ -55,6 +55,7 @@ BROKEN = [
     (reserve(offers=[offer(cost_nanos=10**15 + 1)]), "operations[0].reserve.offers[0].cost_nanos"),
     (reserve(patience=Duration(seconds=-1)), "operations[0].reserve.patience"),
     (reserve(ttl=Duration(seconds=3_601)), "operations[0].reserve.ttl"),
+    (reserve(tier="gold"), "operations[0].reserve.tier"),
     (reserve(instead_of=pb.Settle(attempt_id="b")), "operations[0].reserve.instead_of.outcome"),
     (
         reserve(instead_of=pb.Settle(attempt_id="a", outcome=pb.OUTCOME_FAILED)),

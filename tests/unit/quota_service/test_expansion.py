@@ -7,6 +7,7 @@ from catalog.mesh import load_mesh
 from quota_service.expansion import definitions_of
 from quota_service.ledger import Ledger
 from quota_service.operations import Held, OfferAmounts
+from quota_service.windows import FOREVER, GUARD
 
 MESH = """
 vendors:
@@ -22,6 +23,7 @@ vendors:
         - {unit: requests, window: minute, amount: 9, scope: pool, pool: large, models: ["openai/gpt-oss-120b"]}
 budgets:
   - {subject: tenant/alice, unit: usd, window: month Europe/Paris, amount: 20}
+  - {subject: tenant/bea, unit: requests, window: day, amount: 15, headroom: {free: 0.5, economy: 0.1}}
   - {subject: tenant/alice/use_case/quick, unit: tokens, window: day, amount: 1000, hard: false}
 """
 OFFER = "groq/openai/gpt-oss-120b"
@@ -72,6 +74,31 @@ def test_payers_have_the_budgets_of_the_configuration(definitions):
         ("tenant/alice/use_case/quick/tokens/day", 1_000, False),
     ]
     assert definitions.payer_budgets("bob", "quick") == ()
+
+
+def test_a_vendors_credit_ends_so_much_before_midnight_as_its_clock_may_be_ahead(tmp_path):
+    path = tmp_path / "mesh.yaml"
+    path.write_text("""
+vendors: {ai21: {slots: {1: {expires_on: 2026-12-31}}}}
+budgets:
+  - subject: tenant/a
+    unit: usd
+    window: once
+    grants: [{id: b, amount: 2}, {id: a, amount: 1, expires_on: 2026-12-31}]
+""")
+    mesh = load_mesh(path, {})
+    definitions = definitions_of(mesh.catalog, mesh)
+    (ours,) = definitions.payer_budgets("a", "quick")
+    midnight = 1_798_675_200_000
+    assert ours.grants == ((midnight, 10**9), (FOREVER, 2 * 10**9))
+    (theirs,) = [row for row in definitions.budgets() if row.id == "ai21/default/nanodollars/once"]
+    assert theirs.grants == ((midnight - GUARD, 10 * 10**9),)
+
+
+def test_a_tier_leaves_its_share_rounded_up_or_what_the_next_dearer_one_leaves(definitions):
+    (row,) = definitions.payer_budgets("bea", "quick")
+    tiers = ("free", "ultra_economy", "economy", "standard", "premium", "")
+    assert [row.kept(tier) for tier in tiers] == [8, 2, 2, 0, 0, 0]
 
 
 @pytest.mark.parametrize("offer", ["nobody/m#1", "groq/no-such-model#1", "groq", "groq/openai/gpt-oss-120b#0", ""])

@@ -25,7 +25,7 @@ from quota_service.operations import (
 )
 from quota_service.rules import NEVER_CLOSED
 from quota_service.verify import discrepancies
-from quota_service.windows import DAY, HOUR
+from quota_service.windows import DAY, GUARD, HOUR
 
 MINUTE = 60_000
 GROQ, GEMINI, LOCAL = "groq/m#1", "gemini/n#1", "local/x#1"
@@ -66,7 +66,7 @@ def test_a_denial_names_the_budget_and_when_asking_again_makes_sense():
     denied = one(book, reserve("c", GROQ), NOON + 1_000)
     assert isinstance(denied, Denied)
     (denial,) = denied.denials
-    assert denial.fits_in == denial.retry_after == 12 * HOUR - 1_000
+    assert denial.fits_in == denial.retry_after == 12 * HOUR + GUARD - 1_000
     assert not denial.by_holds
 
 
@@ -75,7 +75,7 @@ def test_a_budget_full_of_open_holds_is_worth_asking_again_soon():
     book.apply([reserve("a", GROQ), reserve("b", GROQ)], NOON)
     (denial,) = one(book, reserve("c", GROQ)).denials
     assert denial.by_holds
-    assert (denial.retry_after, denial.fits_in) == (1_000, 12 * HOUR)
+    assert (denial.retry_after, denial.fits_in) == (1_000, 12 * HOUR + GUARD)
 
 
 def test_amounts_larger_than_the_budget_itself_never_fit():
@@ -185,8 +185,8 @@ def test_a_settle_charges_the_window_of_its_hold():
 def test_a_budget_resets_without_any_job():
     book = ledger()
     book.apply([reserve("a", GROQ), reserve("b", GROQ)], NOON)
-    assert isinstance(one(book, reserve("c", GROQ), NOON + 12 * HOUR - 1), Denied)
-    assert isinstance(one(book, reserve("d", GROQ), NOON + 12 * HOUR), Held)
+    assert isinstance(one(book, reserve("c", GROQ), NOON + 12 * HOUR + GUARD - 1), Denied)
+    assert isinstance(one(book, reserve("d", GROQ), NOON + 12 * HOUR + GUARD), Held)
 
 
 def test_near_the_end_of_a_vendors_day_both_days_are_charged():
@@ -566,7 +566,7 @@ def test_a_change_of_zone_does_not_open_a_window_twice():
     (cell,) = book.lines[GROQ_DAY.id].cells.values()
     other.restore(NOON, [cell], [], {})
     assert isinstance(one(other, reserve("c", GROQ), NOON + 11 * HOUR), Denied)
-    assert isinstance(one(other, reserve("d", GROQ), NOON + 12 * HOUR), Held)
+    assert isinstance(one(other, reserve("d", GROQ), NOON + 12 * HOUR + GUARD), Held)
     assert other.lines[GROQ_DAY.id].current[0].start == cell.end
 
 

@@ -1,9 +1,11 @@
-"""The ledger against a naive model, a hundred random lives of forty steps."""
+"""The ledger against a naive model, in memory: random lives (tests/fixtures/ledger_machine.py)."""
 
+import pytest
 from fixtures.ledger_machine import LedgerMachine
-from hypothesis import HealthCheck, settings
+from fixtures.lives import lives
+
+# Longer than any other test, for a machine that does other things.
+pytestmark = pytest.mark.timeout(600)
 
 TestLedgerAgainstTheNaiveModel = LedgerMachine.TestCase
-TestLedgerAgainstTheNaiveModel.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestLedgerAgainstTheNaiveModel.settings = lives(350)

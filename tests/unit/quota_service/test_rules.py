@@ -5,7 +5,7 @@ from fixtures.quota import limit, settle, terms
 
 from quota_service import rules
 from quota_service.holds import Hold, State
-from quota_service.levels import Level
+from quota_service.levels import MOST, Level
 from quota_service.operations import ALREADY, NOTHING, Amounts, Cause, Denial, OfferAmounts, Outcome, Refused, Settle
 
 LIMIT = limit("groq/default", "requests", 10)
@@ -123,8 +123,8 @@ def test_an_unknown_hold_cannot_end():
         (Level(3, 2, 1, 8), True, 2),  # the vendor's lower limit holds
         (Level(3, 2, 1, 80), True, 4),  # its higher one does not
         (Level(9, 9, 0, None), True, -8),
-        (Level(9, 0, 0, None), False, rules.FOREVER),  # soft: anything, until used up
-        (Level(9, 500, 0, None), False, rules.FOREVER),
+        (Level(9, 0, 0, None), False, MOST - 9),  # soft: anything that can be counted, until used up
+        (Level(9, 500, 0, None), False, MOST - 509),
         (Level(9, 0, 1, None), False, 0),
     ],
 )

@@ -5,29 +5,22 @@ import os
 import re
 import sqlite3
 import sys
-import tempfile
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
 from fixtures.clock import ManualClock
-from fixtures.ledger_machine import DEFINITIONS, FOREVER, LedgerMachine
 from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import rule
 
 from meshkit.errors import MeshError, Reason, StartError
-from quota_service.ledger import Ledger
 from quota_service.memory import Retention
 from quota_service.operations import (
     Amounts,
-    Answer,
     Denied,
     Done,
     Held,
     Observe,
     OfferAmounts,
-    Operation,
     Outcome,
     SetOverride,
 )
@@ -302,47 +295,3 @@ async def test_the_file_is_written_with_full_sync_through_a_write_ahead_log(path
     database = store._database
     assert (database._one("PRAGMA journal_mode"), database._one("PRAGMA synchronous")) == ("wal", 2)
     await store.close()
-
-
-class RestartingMachine(LedgerMachine):
-    """The same random lives, over a file, with a restart at any moment."""
-
-    def new_ledger(self) -> Ledger:
-        self.path = Path(self.directory.name) / "ledger.db"
-        self.database = Database(self.path)
-        return self.read_back()
-
-    def read_back(self) -> Ledger:
-        stored = self.database.load()
-        ledger = Ledger(DEFINITIONS.numbered(stored.version, stored.overrides), FOREVER)
-        ledger.restore(stored.last_clock, stored.cells, stored.holds, stored.closures)
-        return ledger
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.directory = tempfile.TemporaryDirectory()
-
-    def apply(self, operations: list[Operation]) -> list[Answer]:
-        answers, changes = self.ledger.apply(operations, self.now)
-        self.database.write(changes)
-        return answers
-
-    @rule()
-    def restarts(self) -> None:
-        assert self.database.audit() == []
-        self.database.close()
-        self.database = Database(self.path)
-        self.ledger = self.read_back()
-        self.model.denied.clear()
-
-    def teardown(self) -> None:
-        if hasattr(self, "database"):
-            assert self.database.audit() == []
-            self.database.close()
-        self.directory.cleanup()
-
-
-TestLedgerAgainstTheNaiveModelWithRestarts = RestartingMachine.TestCase
-TestLedgerAgainstTheNaiveModelWithRestarts.settings = settings(
-    max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)

@@ -13,9 +13,9 @@ from quota_service.windows import (
     GUARD,
     HOUR,
     cell_length,
+    neighbour_of,
     sliding_guard,
     span_at,
-    spans_at,
     utc_day,
 )
 
@@ -130,19 +130,22 @@ def test_a_rolling_window_has_sixty_cells_and_counts_each_until_its_last_moment_
     assert span.counts_until - span.end == seconds * 1_000 + guard
 
 
-def test_within_the_guard_of_a_calendar_end_both_windows_are_charged():
+def test_within_the_guard_of_an_edge_the_window_on_its_other_side_is_charged_too():
     day = Window("calendar", per="day")
     midnight = at("2026-11-21T00:00:00")
-    today, tomorrow = span_at(day, midnight - 1), span_at(day, midnight)
-    assert spans_at(day, midnight - GUARD - 1, GUARD) == (today,)
-    assert spans_at(day, midnight - GUARD, GUARD) == (today, tomorrow)
-    assert spans_at(day, midnight - 1, GUARD) == (today, tomorrow)
-    assert spans_at(day, midnight, GUARD) == (tomorrow,)
-    assert spans_at(day, midnight - 1, 0) == (today,)
+    today, tomorrow = (span_at(day, moment, guard=GUARD) for moment in (midnight - 1, midnight))
+    assert today.counts_until == midnight + GUARD
+    assert neighbour_of(today, day, midnight - GUARD - 1, GUARD) is None
+    assert neighbour_of(today, day, midnight - GUARD, GUARD) == tomorrow
+    assert neighbour_of(today, day, midnight - 1, GUARD) == tomorrow
+    assert neighbour_of(tomorrow, day, midnight, GUARD) == today
+    assert neighbour_of(tomorrow, day, midnight + GUARD - 1, GUARD) == today
+    assert neighbour_of(tomorrow, day, midnight + GUARD, GUARD) is None
+    assert neighbour_of(today, day, midnight - 1, 0) is None
 
 
 def test_one_off_and_concurrency_have_one_eternal_key():
-    assert spans_at(Window("once"), 5, GUARD) == spans_at(Window("now"), 9**15, GUARD) == (ETERNITY,)
+    assert span_at(Window("once"), 5) == span_at(Window("now"), 9**15) == ETERNITY
 
 
 def test_a_window_never_begins_before_the_one_charged_last_has_ended():

@@ -56,6 +56,14 @@ async def test_a_dead_provider_service_costs_nothing(running):
     assert await books(running) == [("beta", "served", 1, 1)]
 
 
+async def test_streams_that_fail_before_their_first_piece_leave_nothing_held(running):
+    for name in ("alpha", "beta"):
+        running.provider(name).script.append(fails(Reason.VENDOR_SERVER))
+    told = await running.stream()
+    assert (told.texts, told.error is None) == ([], False)
+    assert await books(running) == [("alpha", "failed", 1, 1), ("beta", "failed", 1, 1)]
+
+
 async def test_a_caller_that_goes_away_leaves_nothing_held(running):
     running.provider("alpha").script.append(hangs("begun", deaf=True))
     call = running.stream_call()

@@ -222,6 +222,7 @@ class Reserve(_message.Message):
     TTL_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     DECLARED_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
     attempt_id: _builtins.str
     """Names the hold; makes the operation idempotent. Required, at most 200 characters."""
     tenant: _builtins.str
@@ -232,6 +233,10 @@ class Reserve(_message.Message):
     """Decide, but hold nothing."""
     declared: _builtins.bool
     """It was held before the epoch changed: hold the one offer again, without asking whether it fits."""
+    tier: _builtins.str
+    """The tier it is for: "free", "ultra_economy", "economy", "standard" or "premium". Of some budgets the last part is kept from the lower
+    tiers. Empty means that nothing is kept from it.
+    """
     @_builtins.property
     def offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___OfferAmounts]:
         """Candidates in order of preference, 1 to 8."""
@@ -262,10 +267,11 @@ class Reserve(_message.Message):
         ttl: _duration_pb2.Duration | None = ...,
         dry_run: _builtins.bool = ...,
         declared: _builtins.bool = ...,
+        tier: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["instead_of", b"instead_of", "patience", b"patience", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_id", b"attempt_id", "declared", b"declared", "dry_run", b"dry_run", "instead_of", b"instead_of", "offers", b"offers", "patience", b"patience", "tenant", b"tenant", "ttl", b"ttl", "use_case", b"use_case"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_id", b"attempt_id", "declared", b"declared", "dry_run", b"dry_run", "instead_of", b"instead_of", "offers", b"offers", "patience", b"patience", "tenant", b"tenant", "tier", b"tier", "ttl", b"ttl", "use_case", b"use_case"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -622,6 +628,10 @@ class Denial(_message.Message):
         """The vendor said that credit or quota is used up."""
         CAUSE_RECOVERING: Denial._Cause.ValueType  # 8
         """The ledger's store lost something; hard budgets are closed until callers have declared what they hold."""
+        CAUSE_HEADROOM: Denial._Cause.ValueType  # 9
+        """What is left of the budget is kept from this tier for higher ones."""
+        CAUSE_EXPIRED: Denial._Cause.ValueType  # 10
+        """What would have been enough of the credit has expired."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
         """What kind of limit stopped an offer."""
@@ -644,6 +654,10 @@ class Denial(_message.Message):
     """The vendor said that credit or quota is used up."""
     CAUSE_RECOVERING: Denial.Cause.ValueType  # 8
     """The ledger's store lost something; hard budgets are closed until callers have declared what they hold."""
+    CAUSE_HEADROOM: Denial.Cause.ValueType  # 9
+    """What is left of the budget is kept from this tier for higher ones."""
+    CAUSE_EXPIRED: Denial.Cause.ValueType  # 10
+    """What would have been enough of the credit has expired."""
 
     OFFER_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
@@ -852,7 +866,7 @@ class BudgetState(_message.Message):
     external: _builtins.int
     """Used at the vendor by others, as observed."""
     left: _builtins.int
-    """limit - used - held - external, never below zero."""
+    """limit - used - held - external, never below zero; of a credit without what has expired."""
     hard: _builtins.bool
     """Denies on estimates; a soft budget denies only once it is used up."""
     declared_limit: _builtins.int

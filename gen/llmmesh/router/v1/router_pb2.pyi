@@ -647,6 +647,7 @@ class Attempt(_message.Message):
     DURATION_FIELD_NUMBER: _builtins.int
     FIRST_TOKEN_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
+    UNMETERED_FIELD_NUMBER: _builtins.int
     offer: _builtins.str
     """The offer: "vendor/model#slot"."""
     outcome: _builtins.str
@@ -655,6 +656,8 @@ class Attempt(_message.Message):
     """Why it failed: an ErrorReason without its prefix. Empty when it served."""
     plan: _builtins.str
     """The plan it was charged by."""
+    unmetered: _builtins.bool
+    """It was made while the ledger was silent, as its budgets allow: nothing was held, and nothing of it is in the ledger."""
     @_builtins.property
     def usage(self) -> _chat_pb2.Usage:
         """What was charged for it."""
@@ -677,10 +680,11 @@ class Attempt(_message.Message):
         duration: _duration_pb2.Duration | None = ...,
         first_token: _duration_pb2.Duration | None = ...,
         plan: _builtins.str = ...,
+        unmetered: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "first_token", b"first_token", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "first_token", b"first_token", "offer", b"offer", "outcome", b"outcome", "plan", b"plan", "reason", b"reason", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "first_token", b"first_token", "offer", b"offer", "outcome", b"outcome", "plan", b"plan", "reason", b"reason", "unmetered", b"unmetered", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,7 +105,7 @@ function ASKED.look()
   for place = 1, #request.budgets do
     local budget = budget_at(place)
     local level = budget.weighed[1]
-    reply.levels[place] = { level.used, level.held, level.external, level.vendor_limit, budget.current[1].ends }
+    reply.levels[place] = { level.used, level.held, level.external, limit_of(level, budget), budget.current[1].ends }
   end
   return reply
 end

@@ -173,23 +173,48 @@ local function span_around(bounds, moment)
   error({ again = true })
 end
 
--- The cells to charge now: two within the guard of a calendar window's end; a stored one keeps its bounds (I9).
-local function calendar_cells(budget, line)
-  local first
+local function cell_around(line, moment)
   for _, cell in pairs(line.cells) do
-    if cell.start <= now and now < cell.ends then
-      first = cell
+    if cell.start <= moment and moment < cell.ends then
+      return cell
     end
   end
+end
+
+-- The cells to charge now, first the one around now: two within the guard of a calendar window's edge; a stored one keeps
+-- its bounds (I9).
+local function calendar_cells(budget, line)
+  local guard, first = budget.guard, cell_around(line, now)
   if not first then
     local start, ends = span_around(budget.bounds, now)
-    first = cell_at(line, max(start, line.last_end), ends, ends)
+    for _, cell in pairs(line.cells) do
+      if cell.ends <= now then
+        line.last_end = max(line.last_end, cell.ends)
+      end
+    end
+    first = cell_at(line, max(start, line.last_end), ends, ends + guard)
   end
-  if now < first.ends - budget.guard then
-    return { first }
+  if now >= first.ends - guard then
+    local _, ends = span_around(budget.bounds, first.ends)
+    return { first, cell_at(line, first.ends, ends, ends + guard) }
+  elseif now < first.start + guard then
+    local start = span_around(budget.bounds, first.start - 1)
+    return { first, cell_around(line, first.start - 1) or cell_at(line, start, first.start, first.start + guard) }
   end
-  local _, ends = span_around(budget.bounds, first.ends)
-  return { first, cell_at(line, first.ends, ends, ends) }
+  return { first }
+end
+
+-- The cell of a credit since the last of its grants has expired; it weighs for ever.
+local function credit_cell(budget, line)
+  local start, ends = 0, FOREVER
+  for _, grant in ipairs(budget.grants) do
+    if grant[1] <= now then
+      start = max(start, grant[1])
+    else
+      ends = min(ends, grant[1])
+    end
+  end
+  return cell_at(line, start, ends, FOREVER)
 end
 
 -- A declared budget, with its line brought to now: `current` cells to charge, `weighed` levels that must have room.
@@ -198,10 +223,10 @@ local function budget_at(place)
   if budget then
     return budget
   end
-  local id, index, kind, limit, hard, payer, guard, length, weighs, bounds = unpack(request.budgets[place])
+  local id, index, kind, limit, hard, payer, guard, length, weighs, bounds, kept, grants = unpack(request.budgets[place])
   local line = line_of(id)
   budget = { id = id, index = index, kind = kind, limit = limit, hard = hard, payer = payer, guard = guard,
-    bounds = bounds, line = line }
+    bounds = bounds, kept = kept, grants = grants, line = line }
   if kind == 'sliding' then
     local start = floor(now / length) * length
     budget.current = { cell_at(line, start, start + length, start + length + weighs) }
@@ -209,6 +234,9 @@ local function budget_at(place)
   elseif kind == 'calendar' then
     budget.current = calendar_cells(budget, line)
     budget.weighed = budget.current
+  elseif kind == 'credit' then
+    budget.current = { credit_cell(budget, line) }
+    budget.weighed = { line.total }
   else
     budget.current = { cell_at(line, 0, FOREVER, FOREVER) }
     budget.weighed = budget.current
@@ -221,16 +249,37 @@ local function taken(level)
   return level.used + level.held + level.external
 end
 
-local function limit_of(level, budget)
-  if level.vendor_limit >= 0 and level.vendor_limit < budget.limit then
-    return level.vendor_limit
+-- How much of the grants that have ended nobody took while they lasted: what is taken comes out of the grant that ends
+-- first; credit.expired says the same.
+local function expired(budget)
+  local left, lost = {}, 0
+  for number, grant in ipairs(budget.grants) do
+    left[number] = grant[2]
   end
-  return budget.limit
+  for _, start in ipairs(starts_of(budget.line)) do
+    local amount = taken(budget.line.cells[start])
+    for number, grant in ipairs(budget.grants) do
+      local part = grant[1] > start and min(amount, left[number]) or 0
+      left[number], amount = left[number] - part, amount - part
+    end
+  end
+  for number, grant in ipairs(budget.grants) do
+    lost = lost + (grant[1] <= now and left[number] or 0)
+  end
+  return lost
 end
 
--- How large a leg may be: what is left, or anything while a soft limit is not used up (I1).
-local function room(level, budget)
-  local limit = limit_of(level, budget)
+local function limit_of(level, budget)
+  local limit = budget.limit
+  if level.vendor_limit >= 0 and level.vendor_limit < limit then
+    limit = level.vendor_limit
+  end
+  return budget.kind == 'credit' and limit - expired(budget) or limit
+end
+
+-- How large a leg may be: what is left beyond what is kept, or anything while a soft limit is not used up (I1).
+local function room(level, budget, kept)
+  local limit = limit_of(level, budget) - kept
   if budget.hard then
     return limit - taken(level)
   end

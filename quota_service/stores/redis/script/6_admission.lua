@@ -1,15 +1,23 @@
 -- First fit: the first offer whose every leg fits, all or none (I1, I3), and why each one before it does not (I17).
 
+local first_fit
+do -- what nobody else calls is nobody else's: a function, and all parts together are one, has two hundred locals at most
+
 local function recovering(budget)
   return budget.hard and meta.closed_until > now
 end
 
-local function fits(budget, amount)
+-- What of a budget is kept from a tier, nothing from none (I16).
+local function kept_from(tier, budget)
+  return tier > 0 and budget.kept[tier] or 0
+end
+
+local function fits(budget, amount, kept)
   if recovering(budget) then
     return false
   end
   for _, level in ipairs(budget.weighed) do
-    if amount > room(level, budget) then
+    if amount > room(level, budget, kept) then
       return false
     end
   end
@@ -18,19 +26,19 @@ end
 
 -- A leg that takes nothing is never denied. `own` is what the attempt being replaced frees: a payer's budget lets its
 -- holder keep that much even when neighbours have overdrawn it meanwhile.
-local function admits(budget, amount, own)
-  if amount == 0 or fits(budget, amount) then
+local function admits(budget, amount, own, kept)
+  if amount == 0 or fits(budget, amount, kept) then
     return true
   end
   return own ~= nil and budget.payer and amount <= (own[budget.id] or 0) and not recovering(budget)
 end
 
-local function rolls_free_in(budget, amount)
+local function rolls_free_in(budget, amount, kept)
   local line, level, excess = budget.line, budget.line.total, nil
   if budget.hard then
-    excess = amount - room(level, budget)
+    excess = amount - room(level, budget, kept)
   else
-    excess = level.used + level.external - limit_of(level, budget) + 1
+    excess = level.used + level.external + kept - limit_of(level, budget) + 1
   end
   read_whole(line)
   local last = now + 1
@@ -46,26 +54,25 @@ local function rolls_free_in(budget, amount)
 end
 
 -- When a leg would fit if nothing else happened; -1 when it never would.
-local function fits_in(budget, amount)
+local function fits_in(budget, amount, kept)
   if budget.index == 4 then
     return max(1, budget.line.latest_expiry - now)
+  elseif budget.kind == 'credit' then
+    return -1
   elseif budget.kind == 'sliding' then
-    return rolls_free_in(budget, amount)
+    return rolls_free_in(budget, amount, kept)
   end
   local ends = 0
   for _, cell in ipairs(budget.current) do
-    if amount > room(cell, budget) then
-      ends = max(ends, cell.ends)
+    if amount > room(cell, budget, kept) then
+      ends = max(ends, cell.counts_until)
     end
-  end
-  if ends == FOREVER then
-    return -1
   end
   return (ends > 0 and ends or now + 1) - now
 end
 
 -- A denial: offer, budget or subject, cause, retry_after, fits_in, limit, left, unit, by_holds.
-local function denial(offer, budget, amount)
+local function denial(offer, budget, amount, kept)
   local fullest = budget.weighed[1]
   for _, level in ipairs(budget.weighed) do
     if taken(level) > taken(fullest) then
@@ -74,21 +81,28 @@ local function denial(offer, budget, amount)
   end
   local limit, unit = limit_of(fullest, budget), UNITS[budget.index]
   local left = max(0, limit - taken(fullest))
-  if budget.hard and amount > budget.limit then
-    return { offer, budget.id, 'too_large', -1, -1, budget.limit, left, unit, false }
+  if budget.hard and amount + kept > budget.limit then
+    local cause = amount > budget.limit and 'too_large' or 'headroom'
+    return { offer, budget.id, cause, -1, -1, budget.limit, left, unit, false }
   elseif recovering(budget) then
     local wait = meta.closed_until - now
     return { offer, budget.id, 'recovering', wait, wait, limit, left, unit, false }
   end
-  local wait, by_holds = fits_in(budget, amount), budget.hard
+  local wait, by_holds = fits_in(budget, amount, kept), budget.hard
   for _, level in ipairs(budget.weighed) do
-    by_holds = by_holds and amount <= room(level, budget) + level.held
+    by_holds = by_holds and amount <= room(level, budget, kept) + level.held
   end
   local again = wait
   if by_holds then
     again = wait > 0 and min(SECOND, wait) or SECOND
   end
-  return { offer, budget.id, budget.payer and 'tenant' or 'budget', again, wait, limit, left, unit, by_holds }
+  local cause = budget.payer and 'tenant' or 'budget'
+  if fits(budget, amount, 0) then
+    cause = 'headroom'
+  elseif budget.kind == 'credit' and fits(budget, amount, -expired(budget)) then
+    cause = 'expired'
+  end
+  return { offer, budget.id, cause, again, wait, limit, left, unit, by_holds }
 end
 
 -- What one offer draws on for one payer, brought to now: its budgets, its legs on their current cells, its shape.
@@ -146,12 +160,12 @@ local function lasts(refusal)
 end
 
 -- Name the budget that keeps the offer out longest; one that waiting cannot cure beats all.
-local function explain(draw, amounts, own)
+local function explain(draw, amounts, own, tier)
   local longest = nil
   for _, budget in ipairs(draw.budgets) do
-    local amount = amounts[budget.index]
-    if not admits(budget, amount, own) then
-      local found = denial(draw.offer, budget, amount)
+    local amount, kept = amounts[budget.index], kept_from(tier, budget)
+    if not admits(budget, amount, own, kept) then
+      local found = denial(draw.offer, budget, amount, kept)
       if not longest or lasts(found) > lasts(longest) then
         longest = found
       end
@@ -160,14 +174,14 @@ local function explain(draw, amounts, own)
   return longest
 end
 
-local function refused(draw, amounts, own)
+local function refused(draw, amounts, own, tier)
   local refusal = any_closed and closed(draw) or nil
   if refusal then
     return refusal
   end
   for _, budget in ipairs(draw.budgets) do
-    if not admits(budget, amounts[budget.index], own) then
-      return explain(draw, amounts, own)
+    if not admits(budget, amounts[budget.index], own, kept_from(tier, budget)) then
+      return explain(draw, amounts, own, tier)
     end
   end
   return nil
@@ -175,9 +189,9 @@ end
 
 -- Return the first offer that fits, with its draw and amounts; and the denials of those before it. What is certain to
 -- have been admitted already always fits.
-local OFFERS_FROM, OFFER_SIZE = 8, 5
+local TIER, OFFERS_FROM, OFFER_SIZE = 8, 9, 5
 
-local function first_fit(reserve, own, certain)
+function first_fit(reserve, own, certain)
   local denials = {}
   for first = OFFERS_FROM, #reserve, OFFER_SIZE do
     local place = reserve[first]
@@ -186,7 +200,7 @@ local function first_fit(reserve, own, certain)
     else
       local draw = draw_at(place)
       local amounts = in_units(reserve[first + 4], reserve[first + 1], reserve[first + 2], reserve[first + 3], 1)
-      local refusal = not certain and refused(draw, amounts, own) or nil
+      local refusal = not certain and refused(draw, amounts, own, reserve[TIER]) or nil
       if not refusal then
         return { draw = draw, first = first, amounts = amounts }, denials
       end
@@ -194,4 +208,5 @@ local function first_fit(reserve, own, certain)
     end
   end
   return nil, denials
+end
 end
