@@ -149,8 +149,11 @@ class QuotaClient:
         try:
             while not answered.done():
                 await asyncio.wait({answered}, timeout=self._silence / 4)
-                if not answered.done() and self._hush.felt():
-                    raise TimeoutError
+                if self._hush.felt() and not answered.done():
+                    await asyncio.wait({answered}, timeout=RETRY_PAUSE)  # perhaps it was we who stood still
+                    if not answered.done():
+                        self._hush.fell("no answer in time")
+                        raise TimeoutError
             return answered.result()
         finally:
             answered.cancel()  # what is answered later is given back
