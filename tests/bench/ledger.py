@@ -32,7 +32,7 @@ from tests.bench import machine
 from tests.bench.cpu import Figure, a_figure, own_cpu
 from tests.bench.ledger_calls import calls
 
-BATCH, BATCHES, ROUNDS = 64, 100, 7
+BATCH, BATCHES, ROUNDS = 64, 60, 7
 FEW, MANY = 10, 10_000
 FIRST = 1_000
 SLOPE = 0.15  # by how much a figure may grow with the number of budgets or of finished holds
@@ -79,13 +79,8 @@ class Bench:
     traffic: Traffic
     server_cpu: Callable[[], float] = lambda: 0.0
 
-    async def rounds(self) -> list[float]:
-        """Return the microseconds of a hold and its settle, round by round."""
-        await self.fill(2 * BATCH)
-        process.settle()
-        return [await self._round() for _ in range(ROUNDS)]
-
-    async def _round(self) -> float:
+    async def round(self) -> float:
+        """Return the microseconds a hold and its settle take now."""
         batches = [self.traffic.batch(BATCH) for _ in range(BATCHES)]
         before = own_cpu() + self.server_cpu()
         for batch in batches:
@@ -115,7 +110,7 @@ async def in_memory(budgets: int, _directory: Path) -> AsyncIterator[Bench]:
 async def in_a_file(budgets: int, directory: Path) -> AsyncIterator[Bench]:
     """SQLite, every batch synced."""
     clock = ManualClock(NOON / 1_000)
-    store = SqliteStore.open(directory / f"{budgets}.db", world(budgets), clock)
+    store = SqliteStore.open(directory.with_suffix(".db"), world(budgets), clock)
     yield Bench("SQLite, synchronous=FULL", store, Traffic(clock))
     await store.close()
 
@@ -133,7 +128,7 @@ async def in_valkey(budgets: int, _directory: Path) -> AsyncIterator[Bench]:
     at_once = Recovery(0, 0)
     store = await RedisStore.open(server.url, world(budgets), recovery=at_once, clock=clock, silence=PATIENCE)
     try:
-        yield Bench("Valkey, appendfsync always: client and server", store, Traffic(clock), server_cpu)
+        yield Bench("Valkey, appendfsync always, both sides", store, Traffic(clock), server_cpu)
     finally:
         await store.close()
         client.close()
@@ -144,34 +139,35 @@ STORES = ((in_memory, 15.0), (in_a_file, 60.0), (in_valkey, 40.0))
 
 
 async def stores(directory: Path, finished: int) -> AsyncIterator[Figure]:
-    """Measure each store: a few budgets, many, and many finished holds."""
-    few: dict[str, float] = {}
+    """Measure each store with a few budgets, with many, and with many finished holds."""
     async with AsyncExitStack() as stack:
-        benches: list[Bench] = []
+        worlds: list[tuple[float, list[Bench]]] = []
         for opening, most in STORES:
-            bench = await stack.enter_async_context(opening(FEW, directory))
-            await bench.fill(FIRST)
-            found = a_figure(f"{bench.name}, {FEW} budgets, {FIRST:,} finished", await bench.rounds(), most)
-            few[bench.name] = found.least
-            benches.append(bench)
-            yield found
-        async for found in with_many_budgets(directory, few):
-            yield found
-        await asyncio.gather(*(bench.fill(finished - bench.traffic.made) for bench in benches))
-        for bench in benches:
-            flat = few[bench.name] * (1 + SLOPE)
-            yield a_figure(f"{bench.name}, {finished:,} finished", await bench.rounds(), flat)
+            budgets = {"few": FEW, "many": MANY, "full": FEW}
+            opened = [opening(number, directory / name) for name, number in budgets.items()]
+            worlds.append((most, [await stack.enter_async_context(bench) for bench in opened]))
+        await asyncio.gather(*(benches[-1].fill(finished) for _, benches in worlds))
+        process.settle()
+        for most, benches in worlds:
+            for found in await compared(most, benches, finished):
+                yield found
 
 
-async def with_many_budgets(directory: Path, few: dict[str, float]) -> AsyncIterator[Figure]:
-    """Measure the same traffic beside many other budgets, and traffic on all of them."""
-    for opening, _ in STORES:
-        async with opening(MANY, directory) as bench:
-            await bench.fill(FIRST)
-            flat = few[bench.name] * (1 + SLOPE)
-            yield a_figure(f"{bench.name}, {MANY:,} budgets", await bench.rounds(), flat)
-            bench.traffic.offers = MANY // 2
-            yield a_figure(f"{bench.name}, {MANY:,} budgets, all in use", await bench.rounds())
+async def compared(most: float, benches: list[Bench], finished: int) -> list[Figure]:
+    """Return the figures of one store, measured in turns; many budgets or finished holds may cost a little more."""
+    few, many, _ = benches
+    for bench in (few, many):
+        await bench.fill(FIRST)
+    rounds = [[await bench.round() for bench in benches] for _ in range(ROUNDS)]
+    of_few, of_many, of_full = zip(*rounds, strict=True)
+    flat = min(of_few) * (1 + SLOPE)
+    many.traffic.offers = MANY // 2
+    return [
+        a_figure(f"{few.name}, {FEW} budgets, {FIRST:,} finished", of_few, most),
+        a_figure(f"{few.name}, {MANY:,} budgets", of_many, flat),
+        a_figure(f"{few.name}, {finished:,} finished", of_full, flat),
+        a_figure(f"{few.name}, {MANY:,} budgets, all in use", [await many.round() for _ in range(ROUNDS)]),
+    ]
 
 
 # ---------------------------------------------------------------------------- the report
@@ -185,7 +181,7 @@ async def measure(finished: int) -> tuple[list[Figure], int]:
         async for figure in stores(directory, finished):
             sys.stderr.write(f"{figure}\n")
             found.append(figure)
-        size = sum(file.stat().st_size for file in directory.glob(f"{FEW}.db*"))  # noqa: ASYNC240 - nobody waits
+        size = sum(file.stat().st_size for file in directory.glob("full.db*"))  # noqa: ASYNC240 - nobody waits
         async for figure in calls(directory):
             sys.stderr.write(f"{figure}\n")
             found.append(figure)
@@ -210,7 +206,13 @@ def main() -> None:
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.ledger", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--finished", type=int, default=1_000_000, metavar="N", help="holds that have ended at last")
+    parser.add_argument(
+        "--finished",
+        type=int,
+        default=200_000,
+        metavar="N",
+        help="how many are to end; a million takes minutes",
+    )
     return parser.parse_args(arguments)
 
 

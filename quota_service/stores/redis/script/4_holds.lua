@@ -9,10 +9,11 @@ local DAY = 86400000
 local holds, changed_holds, opened, closed_ids, ended, spend, labels_of, freed, overage, counts
 
 local function read_holds(ids)
+  local key = prefix .. 'h:'
   for first = 1, #ids, 500 do
     local keys, last = {}, min(#ids, first + 499)
     for place = first, last do
-      keys[place - first + 1] = prefix .. 'h:' .. ids[place]
+      keys[place - first + 1] = key .. ids[place]
     end
     for place, raw in ipairs(call('MGET', unpack(keys))) do
       holds[ids[first + place - 1]] = raw and { unpack_message(raw) } or false
@@ -55,7 +56,10 @@ local function legs_of(shape)
     local told = unpack_message(shape)
     for place = 1, #told, 3 do
       local line = line_of(told[place])
-      legs[#legs + 1] = { line = line, unit = told[place + 1], cell = cell_of(line, told[place + 2]) }
+      local cell = cell_of(line, told[place + 2])
+      if cell then
+        legs[#legs + 1] = { line = line, unit = told[place + 1], cell = cell }
+      end
     end
     legs_by_shape[shape] = legs
   end
@@ -67,34 +71,42 @@ local function in_units(requests, prompt, output, cost, lent)
   return { requests, prompt + output, cost, lent }
 end
 
--- By how much an ending moves used and held, in each unit; refused when a cell would grow beyond what is exact (I12).
-local function moves_of(hold, charged)
-  local held = in_units(hold[REQUESTS], hold[INPUT], hold[OUTPUT], hold[COST], 1)
-  local used = in_units(charged[1], charged[2], charged[3], charged[4], 0)
-  local was_held = hold[STATE] == 'held'
-  local moves = { legs = legs_of(hold[SHAPE]), used = used, held = { 0, 0, 0, 0 }, over = { 0, 0, 0, 0 } }
-  for unit = 1, 4 do
-    moves.over[unit] = max(0, used[unit] - held[unit])
-    if was_held then
-      moves.held[unit] = -held[unit]
-    elseif unit < 4 then
-      used[unit] = used[unit] - held[unit]
-    end
-  end
-  for _, leg in ipairs(moves.legs) do
-    local total = leg.line.total
-    if leg.cell and total.used + total.held + used[leg.unit] + moves.held[leg.unit] > MOST then
-      return nil, leg.line.id
-    end
-  end
-  return moves
+-- An ending is worked out and then booked or not before the next one is, so there is one table of each kind, not one for
+-- each: what it charges, and by how much it moves used and held in each unit.
+local charged, ending = { 0, 0, 0, 0 }, {}
+local moves = { used = { 0, 0, 0, 0 }, held = { 0, 0, 0, 0 }, over = { 0, 0, 0, 0 } }
+
+local function charge_exactly(requests, prompt, output, cost)
+  charged[1], charged[2], charged[3], charged[4] = requests, prompt, output, cost
 end
 
-local function book_moves(moves, sign)
-  for _, leg in ipairs(moves.legs) do
-    if leg.cell then
-      book(leg.line, leg.cell, sign * moves.used[leg.unit], sign * moves.held[leg.unit])
+-- By how much what is charged moves used and held; refused when a cell would grow beyond what is exact (I12).
+local function moves_of(hold)
+  local used, held, over, was_held = moves.used, moves.held, moves.over, hold[STATE] == 'held'
+  used[1], used[2], used[3], used[4] = charged[1], charged[2] + charged[3], charged[4], 0
+  held[1], held[2], held[3], held[4] = hold[REQUESTS], hold[INPUT] + hold[OUTPUT], hold[COST], 1
+  for unit = 1, 4 do
+    local more = used[unit] - held[unit]
+    over[unit] = more > 0 and more or 0
+    if was_held then
+      held[unit] = -held[unit]
+    else
+      used[unit], held[unit] = unit < 4 and more or 0, 0
     end
+  end
+  moves.legs = legs_of(hold[SHAPE])
+  for _, leg in ipairs(moves.legs) do
+    local total, unit = leg.line.total, leg.unit
+    if total.used + total.held + used[unit] + held[unit] > MOST then
+      return false, leg.line.id
+    end
+  end
+  return true
+end
+
+local function book_moves(sign)
+  for _, leg in ipairs(moves.legs) do
+    book(leg.line, leg.cell, sign * moves.used[leg.unit], sign * moves.held[leg.unit])
   end
 end
 
@@ -118,7 +130,7 @@ local function bounded(day, labels)
   return labels
 end
 
-local function add_spend(hold, sign, charged, assumed, labels)
+local function add_spend(hold, sign, figures, assumed, labels)
   local day, key = floor(hold[CREATED] / DAY), hold[WHO] .. hold[OUTCOME]
   if labels ~= '' then
     key = key .. '\n' .. bounded(day, labels)
@@ -135,7 +147,7 @@ local function add_spend(hold, sign, charged, assumed, labels)
   end
   row[1], row[6] = row[1] + sign, row[6] + assumed
   for place = 1, 4 do
-    row[place + 1] = row[place + 1] + sign * charged[place]
+    row[place + 1] = row[place + 1] + sign * figures[place]
   end
 end
 
@@ -144,9 +156,8 @@ local function in_full(hold)
 end
 
 -- Write down an ending whose moves are booked: once for each hold, and a lapsed one is corrected once (I4, I5).
-local function record_ending(id, hold, state, outcome, charged, token, moves, labels)
-  local corrected, moved = hold[STATE] == 'lapsed', 0
-  if corrected then
+local function record_ending(id, hold, state, outcome, token, labels)
+  if hold[STATE] == 'lapsed' then
     counts.late = counts.late + 1
     add_spend(hold, -1, in_full(hold), -1, '')
   else
@@ -155,21 +166,17 @@ local function record_ending(id, hold, state, outcome, charged, token, moves, la
     local queue = state == 'lapsed' and ended.lapsed or ended.ended
     queue[#queue + 1] = id
   end
+  tell(state, id, outcome, #moves.legs)
   for _, leg in ipairs(moves.legs) do
-    local unit, over = leg.unit, moves.over[leg.unit]
-    if moves.used[unit] + moves.held[unit] < 0 then
+    local unit = leg.unit
+    local used, held, over = moves.used[unit], moves.held[unit], moves.over[unit]
+    if used + held < 0 then
       freed[leg.line.id] = true
     end
     if over > 0 then
       overage[UNITS[unit]] = (overage[UNITS[unit]] or 0) + over
     end
-    moved = leg.cell and moved + 1 or moved
-  end
-  tell(state, id, outcome, moved)
-  for _, leg in ipairs(moves.legs) do
-    if leg.cell then
-      tell_move(leg.line, leg.cell, moves.used[leg.unit], moves.held[leg.unit])
-    end
+    tell_move(leg.line, leg.cell, used, held)
   end
   hold[STATE], hold[OUTCOME], hold[SETTLEMENT] = state, outcome, token
   if outcome ~= 'released' then
@@ -180,10 +187,10 @@ end
 
 -- End a hold that nobody ended: charged in full, only its concurrency returns (I5).
 local function lapse(id, hold)
-  local charged = in_full(hold)
-  local moves = moves_of(hold, charged)
-  book_moves(moves, 1)
-  record_ending(id, hold, 'lapsed', 'lapsed', charged, '', moves, '')
+  charge_exactly(unpack(in_full(hold)))
+  moves_of(hold)
+  book_moves(1)
+  record_ending(id, hold, 'lapsed', 'lapsed', '', '')
   counts.lapsed = counts.lapsed + 1
 end
 
@@ -198,7 +205,7 @@ end
 -- What a settle charges: what may have been spent (I5, I13, I15); rules.charge says the same.
 local function charge(hold, outcome, requests, prompt, output, cost, unpriced)
   if outcome == 'released' then
-    return { 0, 0, 0, 0 }
+    return charge_exactly(0, 0, 0, 0)
   end
   if outcome ~= 'failed' and requests == 0 then
     requests = hold[REQUESTS]
@@ -212,10 +219,10 @@ local function charge(hold, outcome, requests, prompt, output, cost, unpriced)
   if unpriced then
     cost = max(cost, hold[COST])
   end
-  return { requests, prompt, output, cost }
+  charge_exactly(requests, prompt, output, cost)
 end
 
--- How a settle or release ends a hold; either an answer, or an ending with its moves, not booked yet (I4, I6).
+-- How a settle or release ends a hold: an answer, or nil and an ending with its moves, not booked yet (I4, I6).
 local function ending_of(settle)
   local _, id, outcome, requests, prompt, output, cost, unpriced, token, labels = unpack(settle)
   local hold = hold_of(id)
@@ -226,30 +233,29 @@ local function ending_of(settle)
   if state ~= 'held' and state ~= 'lapsed' then
     return hold[SETTLEMENT] == token and { 'done', true, false } or { 'refused', 'ended', id, hold[OUTCOME] }
   end
-  local charged = charge(hold, outcome, requests, prompt, output, cost, unpriced)
-  local moves, overflowing = moves_of(hold, charged)
-  if not moves then
+  charge(hold, outcome, requests, prompt, output, cost, unpriced)
+  local fits, overflowing = moves_of(hold)
+  if not fits then
     return { 'refused', 'too much', id, overflowing }
   end
-  local becomes = state == 'lapsed' and 'corrected' or outcome == 'released' and 'released' or 'settled'
-  return nil, { id = id, hold = hold, state = becomes, outcome = outcome, charged = charged, token = token, moves = moves,
-    labels = labels }
+  ending.id, ending.hold, ending.outcome, ending.token, ending.labels = id, hold, outcome, token, labels
+  ending.state = state == 'lapsed' and 'corrected' or outcome == 'released' and 'released' or 'settled'
+  return nil
 end
 
-local function record(ending)
-  record_ending(ending.id, ending.hold, ending.state, ending.outcome, ending.charged, ending.token, ending.moves,
-    ending.labels)
+local function record()
+  record_ending(ending.id, ending.hold, ending.state, ending.outcome, ending.token, ending.labels)
 end
 
 local DONE, CORRECTED = { 'done', false, false }, { 'done', false, true }
 
 local function settle(operation)
-  local answer, ending = ending_of(operation)
+  local answer = ending_of(operation)
   if answer then
     return answer
   end
-  book_moves(ending.moves, 1)
-  record(ending)
+  book_moves(1)
+  record()
   return ending.state == 'corrected' and CORRECTED or DONE
 end
 

@@ -88,11 +88,11 @@ local function hold_offer(reserve, fit, denials)
   return { 'held', draw.place, expires, passed_over, reserve[KIND] ~= DRY_RUN and lease or 0 }
 end
 
-local function freed_by(moves)
+local function freed_by_ending()
   local own = {}
   for _, leg in ipairs(moves.legs) do
     local left = -(moves.used[leg.unit] + moves.held[leg.unit])
-    if leg.cell and left > 0 then
+    if left > 0 then
       own[leg.line.id] = (own[leg.line.id] or 0) + left
     end
   end
@@ -102,17 +102,18 @@ end
 -- Settle the attempt being replaced and admit its successor in one step. While the successor waits, the old attempt
 -- keeps what it holds, so that no neighbour can take it.
 local function replace(reserve)
-  local answer, ending = ending_of(reserve[INSTEAD_OF])
+  local answer = ending_of(reserve[INSTEAD_OF])
   if answer and answer[1] == 'refused' then
     return answer
+  elseif answer then
+    moves.legs = {} -- it has ended already
   end
-  local moves = ending and ending.moves or { legs = {} }
-  book_moves(moves, 1)
-  local fit, denials = first_fit(reserve, freed_by(moves), false)
+  book_moves(1)
+  local fit, denials = first_fit(reserve, freed_by_ending(), false)
   if reserve[KIND] == DRY_RUN or (not fit and worth_waiting(reserve, denials)) then
-    book_moves(moves, -1)
-  elseif ending then
-    record(ending)
+    book_moves(-1)
+  elseif not answer then
+    record()
   end
   if not fit then
     return deny(reserve, denials)

@@ -1,8 +1,10 @@
 -- Everything has been decided; from here on there are only writes. The first one is of a kind that a full store, a
 -- replica or a failing disk refuses, so that it refuses the batch as a whole.
 
+local touched, write_everything
+
+do -- a block of its own, for Lua has room for two hundred names in one
 local SLACK = 172800000 -- a line outlives the last cell that was looked at by two days, to know where its last window ended
-local touched
 
 at_start(function()
   touched = {}
@@ -43,11 +45,11 @@ local function write_line(line)
 end
 
 local function write_holds()
-  local arguments = {}
+  local arguments, key = {}, prefix .. 'h:'
   for id, hold in pairs(changed_holds) do
     local state, size = hold[STATE], #arguments
     local whole = state == 'held' or state == 'lapsed'
-    arguments[size + 1] = prefix .. 'h:' .. id
+    arguments[size + 1] = key .. id
     arguments[size + 2] = pack(unpack(hold, 1, whole and SHAPE or LEASE))
     if size > 1000 then
       call('MSET', unpack(arguments))
@@ -69,8 +71,8 @@ local function write_expiries()
   write_in_parts('ZREM', prefix .. 'open', closed_ids)
   local arguments = {}
   for id, expires in pairs(opened) do
-    arguments[#arguments + 1] = text(expires)
-    arguments[#arguments + 1] = id
+    local size = #arguments
+    arguments[size + 1], arguments[size + 2] = expires, id
   end
   write_in_parts('ZADD', prefix .. 'open', arguments)
 end
@@ -174,7 +176,7 @@ local function write_meta()
   call('HSET', prefix .. 'meta', unpack(arguments))
 end
 
-local function write_everything()
+function write_everything()
   if not anything_to_write() and not lines_changed() then
     return
   end
@@ -203,4 +205,5 @@ local function write_everything()
   if #names > 0 then
     call('PUBLISH', prefix .. 'freed', pack({ request.replica, names }))
   end
+end
 end
