@@ -121,10 +121,10 @@ class QuotaClient:
         self._enqueue(quota_pb2.Operation(observe=observe), None, keep)
 
     async def budgets(self, prefix: str = "") -> quota_pb2.GetBudgetsResponse:
-        """List budgets."""
+        """List budgets; a quota service that is starting is waited for."""
         try:
-            request = quota_pb2.GetBudgetsRequest(prefix=prefix)
-            return await self._stub.GetBudgets(request, timeout=self._silence, metadata=tracing.outgoing())
+            request, trace = quota_pb2.GetBudgetsRequest(prefix=prefix), tracing.outgoing()
+            return await self._stub.GetBudgets(request, timeout=self._grace, metadata=trace, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
             raise _unavailable(error.code().name) from None
 
