@@ -238,6 +238,16 @@ async def test_a_denial_says_what_the_levels_say_and_ends_when_there_is_room(sto
     assert isinstance((await store.apply([reserve("e", fits)])).answers[0], Held)
 
 
+async def test_a_dry_run_decides_as_a_reserve_would_and_changes_nothing(store):
+    asked = [reserve("a", KEPT, tier="free", dry_run=True), reserve("b", OfferAmounts(KEPT, requests=11), dry_run=True)]
+    for _ in range(5):
+        held, denied = (await store.apply(asked)).answers
+        assert (held.offer, denied.denials[0].cause) == (KEPT, Cause.TOO_LARGE)
+    assert await budget(store, SHARED.id) == (0, 0, 0, 10)
+    assert (await store.standing()).open_holds == 0
+    assert isinstance((await store.apply([reserve("a", KEPT)])).answers[0], Held)
+
+
 async def test_a_replacement_is_one_step(store):
     await store.apply([reserve("a", GROQ)])
     failed = settle("a", Outcome.FAILED, prompt=0, output=0, cost=0)
