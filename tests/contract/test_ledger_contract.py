@@ -113,6 +113,16 @@ async def test_answers_come_in_the_order_of_the_operations(store):
     assert applied.now == NOON
 
 
+async def test_two_different_reserves_of_an_attempt_that_was_denied_are_denied_in_one_batch_too(store):
+    """I6: only the last denial of an id is remembered."""
+    ours, other = reserve("late", GROQ), reserve("late", GROQ, ttl=5_000)
+    applied = await store.apply([*(reserve(f"a{n}", GROQ) for n in range(10)), ours])
+    assert isinstance(applied.answers[-1], Denied)
+    for batch in ([other, ours], [ours, other, ours]):
+        applied = await store.apply(batch)
+        assert [type(answer) for answer in applied.answers] == [Denied] * len(batch)
+
+
 async def test_fifty_reserves_on_a_limit_of_ten_hold_exactly_ten_and_pass_the_rest_on(store):
     """I1."""
     applied = await store.apply([reserve(f"a{n}", GROQ, LOCAL) for n in range(50)])

@@ -22,11 +22,11 @@ local function repeated(reserve)
     end
     return { 'refused', 'other contents', reserve[ID] }
   end
-  if reserve[DENIED_UNTIL] > now then
-    return { 'remembered' }
-  end
   local known = denied_now[reserve[ID]]
-  return known and known.mark == reserve[ITS_MARK] and { 'denied', known.denials } or nil
+  if known then -- of this batch; whatever was denied before under this id is forgotten with it
+    return known.mark == reserve[ITS_MARK] and { 'denied', known.denials } or nil
+  end
+  return reserve[DENIED_UNTIL] > now and { 'remembered' } or nil
 end
 
 local function worth_waiting(reserve, denials)
