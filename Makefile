@@ -12,7 +12,7 @@ SCRIPTS = $(shell find deploy -name '*.sh' | sort)
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-shell check-structure \
-	format test test-real nightly product bench bench-dialects bench-ledger conformance chaos trace demo run real-model lock clean
+	format test test-real nightly product bench bench-dialects bench-ledger conformance chaos nemesis trace demo run real-model lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -88,6 +88,11 @@ ROUNDS ?= 30
 SEED ?= 18
 chaos: setup ## kill -9 of router, quota service and providers under load: make chaos ROUNDS=30 SEED=7
 	ROUNDS=$(ROUNDS) SEED=$(SEED) $(PYTEST) tests/mesh/test_kills.py -m nightly -s --timeout=3600
+
+OPERATIONS ?= 200000
+nemesis: setup ## a storm over the ledger, judged by its whole history: make nemesis SEED=7 STORE=valkey OPERATIONS=200000
+	@$(PYTHON) tools/real_programs.py libfaketimeMT.so.1
+	@PYTHONPATH=.:tests:gen $(PYTHON) -m fixtures.ledger_nemesis --seed $(SEED) --operations $(OPERATIONS) $(if $(STORE),--store $(STORE))
 
 trace: setup ## print the trace of one streamed request with a fallback, through a whole mesh
 	@PYTHONPATH=tests $(PYTHON) -m tests.mesh.show_trace

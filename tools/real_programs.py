@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,9 @@ def _run(*command: str, cwd: Path = ROOT) -> str:
 
 
 def _offer(path: Path) -> None:
-    """Make a program found below var/real known by its name."""
+    """Make a program, or a library, found below var/real known by its name."""
     BIN.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o755)  # libraries come without, and are looked for like programs
     link = BIN / path.name
     link.unlink(missing_ok=True)
     link.symlink_to(path)
@@ -56,7 +57,7 @@ def unpacked(package: str, *programs: str) -> Callable[[], str]:
             return problem or f"apt-get downloaded no {package}"
         problem = _run("dpkg-deb", "--extract", str(archive), str(place))
         for program in () if problem else programs:
-            _offer(place / "usr" / "bin" / program)
+            _offer(next(path for folder in ("bin", "lib/**") for path in place.glob(f"usr/{folder}/{program}")))
         return problem
 
     return install
@@ -153,6 +154,11 @@ PROGRAMS = (
     Program("sdk-python", "has the types of the vendors' own clients", python_with("sdks.txt", "sdk-python")),
     Program("fuzz-python", "has the fuzzer of the nightly proofs", beside_ours("fuzz.txt", "fuzz-python")),
     Program("strace", "watches what the ledger writes before it answers", installed("strace")),
+    Program(
+        "libfaketimeMT.so.1",
+        "sets the clock of the ledger back and ahead",
+        unpacked("libfaketime", "libfaketimeMT.so.1"),
+    ),
     Program("buf", "lints protos and compares them with the last tag", from_npm("buf")),
     Program(
         "kubectl", "builds the overlays", _not_ours("in no package list here; https://kubernetes.io/docs/tasks/tools/")
@@ -160,9 +166,11 @@ PROGRAMS = (
 )
 
 
-def main() -> int:
-    """Make sure of every program; a missing one is a skipped test, not a failure."""
+def main(names: Sequence[str]) -> int:
+    """Make sure of these programs, without names of every one; a missing one is a skipped test, not a failure."""
     for program in PROGRAMS:
+        if names and program.name not in names:
+            continue
         problem = "" if find(program.name) else program.install()
         where = find(program.name)
         found = f"ready:   {program.name} ({where})"
@@ -173,4 +181,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
