@@ -133,8 +133,8 @@ def test_what_is_known_is_added_up_exactly_and_what_is_not_within_bounds():
         (reserve("e"), None),  # held of one offer, of the other one, or not at all
         (reserve("f"), DENIED),
     )
-    books = Books(told.dossiers.values(), WORLD)
-    assert (books.certain, books.uncertain) == (3, 2)
+    books = Books.of(told.dossiers.values(), WORLD)
+    assert (books.certain, set(books.vague)) == (3, {"d", "e"})
     assert books.budgets["tenant/t0/tokens/once"] == (95 + 100 + 95, 95 + 100 + 100 + 100)
     assert books.budgets["groq/default/requests/once"] == (3, 4)
     served, lapsed = (("t0", "creative", GROQ.partition("#")[0], outcome) for outcome in ("served", "lapsed"))
@@ -145,6 +145,17 @@ def test_what_is_known_is_added_up_exactly_and_what_is_not_within_bounds():
         assert len(list(books.faults(wrong, spend))) == 1
     assert len(list(books.faults(used, {served: (1, 1, 90, 4, 7, 0), lapsed: spend[lapsed]}))) == 1
     assert len(list(books.faults(used, {served: spend[served]}))) == 6
+
+
+def test_what_is_released_at_last_leaves_nothing_open():
+    told = history(*((reserve("d"), HELD), (settle("d"), None)), (reserve("e"), None))
+    books = Books.of(told.dossiers.values(), WORLD)
+    lapsed = books.once_released({"d": "", "e": None})
+    assert (lapsed.vague, lapsed.budgets) == ({}, {})
+    settled = books.once_released({"d": "served", "e": ""})
+    assert settled.budgets["tenant/t0/tokens/once"] == (95, 95)
+    assert list(books.contradicted({"d": "served", "e": None})) == []
+    assert len(list(books.contradicted({"d": None, "e": "served"}))) == 2
 
 
 def test_a_client_that_is_killed_while_it_writes_leaves_what_it_wrote_before(tmp_path: Path):
