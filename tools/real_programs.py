@@ -57,7 +57,10 @@ def unpacked(package: str, *programs: str) -> Callable[[], str]:
             return problem or f"apt-get downloaded no {package}"
         problem = _run("dpkg-deb", "--extract", str(archive), str(place))
         for program in () if problem else programs:
-            _offer(next(path for folder in ("bin", "lib/**") for path in place.glob(f"usr/{folder}/{program}")))
+            path = next((each for folder in ("bin", "lib/**") for each in place.glob(f"usr/{folder}/{program}")), None)
+            if path is None:
+                return f"the package {package} has no {program}"
+            _offer(path)
         return problem
 
     return install

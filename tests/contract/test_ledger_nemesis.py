@@ -178,7 +178,7 @@ async def test_a_little_storm_over_a_file_is_survived(tmp_path: Path):
     assert verdict.faults == []
     assert set(verdict.befell) >= {"kill service", "lose answers", "cut wire"}
     assert verdict.answered >= 2_000
-    assert verdict.certain > 50
+    assert verdict.certain > 20
 
 
 @pytest.mark.nightly
