@@ -21,4 +21,4 @@ LIVES = int(os.environ.get("MESH_MODEL_LIVES", "20000"))
 )
 def test_the_ledger_leads_many_random_lives_as_the_naive_model_does(machine, share):
     """Each night other lives; a failure prints the operations that lead to it."""
-    run_state_machine_as_test(machine, settings=lives(round(LIVES * share)))
+    run_state_machine_as_test(machine, settings=lives(round(LIVES * share), anew=True))
