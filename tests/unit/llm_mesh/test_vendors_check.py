@@ -319,13 +319,17 @@ async def test_at_most_two_models_of_a_vendor_are_asked_at_once_and_vendors_at_t
     mesh.models = [model(f"{vendor}/m-{number}") for vendor in ("alpha", "beta", "gamma") for number in range(6)]
     running: Counter[str] = Counter()
     highest: Counter[str] = Counter()
+    together = asyncio.Event()
 
     async def slowly(request: Any) -> str:
         vendor = request.intent.model.partition("/")[0]
         for whose in (vendor, "all"):
             running[whose] += 1
             highest[whose] = max(highest[whose], running[whose])
-        await asyncio.sleep(0.01)
+        if running["all"] == 6:
+            together.set()
+        await asyncio.wait_for(together.wait(), 30)
+        await asyncio.sleep(0.01)  # for a seventh, were there one
         running.subtract((vendor, "all"))
         return "Blue."
 
