@@ -56,33 +56,48 @@ def first_fit(
         denial = rules.closed(terms, closures, now) if closures else None
         if denial is None:
             budgets = (*terms.budgets, *payers)
-            takes = _takes(offer, budgets, lines, now, own, tier=reserve.tier)
+            takes = _takes(offer, budgets, lines, now, own, by=reserve)
             if takes is not None:
                 return Fit(offer, terms, takes), denials
-            denial = _explain(offer, budgets, lines, now, own, tier=reserve.tier)
+            denial = _explain(offer, budgets, lines, now, own, by=reserve)
         denials.append(denial)
     return None, denials
 
 
 def _takes(
-    offer: OfferAmounts, budgets: Sequence[Budget], lines: Lines, now: int, own: Mapping[str, int] | None, *, tier: str
+    offer: OfferAmounts,
+    budgets: Sequence[Budget],
+    lines: Lines,
+    now: int,
+    own: Mapping[str, int] | None,
+    *,
+    by: Reserve,
 ) -> list[tuple[Line, int]] | None:
     """Return what the offer takes of each budget, or None as soon as one has no room."""
-    amounts = rules.needs(offer)
+    amounts, tier, behind = rules.needs(offer), by.tier, by.behind
     takes = []
     for budget in budgets:
         line = lines[budget.id]
         if now >= line.stale_at:
             line.advance(now, budget)
         amount = amounts[budget.index]
-        if not rules.admits(line, budget, amount, own, kept=budget.kept(tier) if budget.headroom else 0):
+        kept = budget.kept(tier) if budget.headroom else 0
+        if behind:
+            kept = max(kept, behind.get(budget.id, 0))
+        if not rules.admits(line, budget, amount, own, kept=kept):
             return None
         takes.append((line, amount))
     return takes
 
 
 def _explain(
-    offer: OfferAmounts, budgets: Sequence[Budget], lines: Lines, now: int, own: Mapping[str, int] | None, *, tier: str
+    offer: OfferAmounts,
+    budgets: Sequence[Budget],
+    lines: Lines,
+    now: int,
+    own: Mapping[str, int] | None,
+    *,
+    by: Reserve,
 ) -> Denial:
     """Name the budget that keeps the offer out longest."""
     amounts = rules.needs(offer)
@@ -92,9 +107,11 @@ def _explain(
         if now >= line.stale_at:
             line.advance(now, budget)
         amount = amounts[budget.index]
-        kept = budget.kept(tier)
+        kept = budget.kept(by.tier)
         if not rules.admits(line, budget, amount, own, kept=kept):
             denials.append(rules.denial(offer.offer, line, budget, amount, now, kept=kept))
+        elif not rules.admits(line, budget, amount, own, kept=by.behind.get(budget.id, 0)):
+            denials.append(rules.queued(offer.offer, line, budget))
     return rules.most_limiting(denials)
 
 

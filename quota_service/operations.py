@@ -1,6 +1,8 @@
 """What the ledger is asked and what it answers: frozen values; durations and moments are milliseconds."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal
 
 from msgspec import Struct
@@ -9,6 +11,7 @@ from msgspec.structs import replace
 DEFAULT_TTL = 120_000
 # How long a place of a concurrency budget is lent at a time: when a caller dies, others wait for it no longer.
 LEASE = 10_000
+NOBODY: Mapping[str, int] = MappingProxyType({})
 
 
 class Outcome(StrEnum):
@@ -35,6 +38,7 @@ class Cause(StrEnum):
     HEADROOM = "headroom"
     EXPIRED = "expired"
     RECOVERING = "recovering"
+    QUEUED = "queued"
 
 
 class Amounts(Struct, frozen=True, gc=False):
@@ -100,7 +104,8 @@ class Reserve(Struct, frozen=True):
     """Holds the budgets of the first offer that fits, all or none.
 
     `declared` says that it was admitted before the store lost its state, and is told again. Of some budgets a part is
-    kept from the `tier`; of none when there is none.
+    kept from the `tier`; of none when there is none. `behind` is what those who came first wait for, by budget: that
+    much must be left for them (I16).
     """
 
     attempt_id: str
@@ -113,10 +118,15 @@ class Reserve(Struct, frozen=True):
     dry_run: bool = False
     declared: bool = False
     tier: str = ""
+    behind: Mapping[str, int] = NOBODY
 
     def impatient(self, patience: int = 0) -> "Reserve":
         """Return the same reserve with so much patience, by default none."""
         return replace(self, patience=patience)
+
+    def queued(self, behind: Mapping[str, int]) -> "Reserve":
+        """Return the same reserve behind those who wait for so much of these budgets."""
+        return replace(self, behind=behind) if behind or self.behind else self
 
 
 class SetOverride(Struct, frozen=True):

@@ -111,6 +111,14 @@ def denial(offer: str, line: Line, budget: Budget, amount: int, now: int, *, kep
     )
 
 
+def queued(offer: str, line: Line, budget: Budget) -> Denial:
+    """Explain that what is left is kept for somebody who came first and waits for it; he may have it any moment."""
+    level = max(line.weighed, key=lambda level: level.taken)
+    limit = level.limit(budget.limit)
+    left = max(0, limit - level.taken)
+    return Denial(offer, budget.id, Cause.QUEUED, SECOND, SECOND, limit, left, budget.unit, by_holds=True)
+
+
 def _cause(line: Line, budget: Budget, amount: int) -> Cause:
     """Say what kind of limit a leg met: what is kept from its tier, or has expired, when it would fit otherwise."""
     if admits(line, budget, amount, None):

@@ -124,10 +124,13 @@ class Writer:
         first, not to a reserve that happens to travel with it.
         """
         tasks: list[Task] = []
+        kept = self._lot.kept()
         while self._queue and len(tasks) < MOST_IN_BATCH:
             task = self._queue.popleft()
             if not (task.abandoned and isinstance(task.operation, Reserve)):
                 tasks.append(task)
+                if kept and isinstance(task.operation, Reserve):
+                    task.operation = task.operation.queued(kept)
         return self._one_kind(tasks) if len(self._lot) else tasks
 
     def _one_kind(self, tasks: list[Task]) -> list[Task]:

@@ -25,6 +25,7 @@ CAUSES = {
     quota_pb2.Denial.CAUSE_RECOVERING: "recovering",
     quota_pb2.Denial.CAUSE_HEADROOM: "headroom",
     quota_pb2.Denial.CAUSE_EXPIRED: "credit_expired",
+    quota_pb2.Denial.CAUSE_QUEUED: "queued",
 }
 # What people are told of a denial; of all others, what is left of the budget.
 WHY = {
@@ -35,6 +36,7 @@ WHY = {
     quota_pb2.Denial.CAUSE_UNKNOWN_OFFER: "the ledger does not know {0.offer}",
     quota_pb2.Denial.CAUSE_EXPIRED: "{0.budget} has {0.left} {0.unit} left, the rest of it has expired",
     quota_pb2.Denial.CAUSE_HEADROOM: "{0.budget} has {0.left} of {0.limit} {0.unit} left, kept for higher tiers",
+    quota_pb2.Denial.CAUSE_QUEUED: "{0.budget} has {0.left} of {0.limit} {0.unit} left, kept for who came first",
     quota_pb2.Denial.CAUSE_RECOVERING: "{0.budget} is closed until the ledger knows again what is held",
 }
 # Faults that say nothing would be better elsewhere or later; the caller gets them as they are.

@@ -445,3 +445,23 @@ async def test_a_day_with_too_many_labels_counts_the_rest_as_other_and_the_next_
     await store.apply([labelled("next", team="t9")])
     told = await sums(store, LABEL + "team")
     assert (told[0], told[2], told[-1]) == (("other", 2, 20), ("t1", 2, 20), ("t9", 1, 10))
+
+
+async def test_what_those_wait_for_who_came_first_is_kept_from_those_behind_them(store):
+    """I16: the budget has 4 of its 10 left and 3 are waited for, so whoever is behind may take one and not two."""
+    six = tuple(reserve(f"a{n}", KEPT) for n in range(6))
+    await store.apply(six)
+    behind = {SHARED.id: 3, "unknown/default/requests/day": 5}
+    asked = [
+        reserve("two", OfferAmounts(KEPT, requests=2), LOCAL, behind=behind),
+        reserve("one", KEPT, behind=behind),
+        reserve("free", KEPT, tier="free", behind=behind),
+        reserve("whose turn it is", OfferAmounts(KEPT, requests=3)),
+    ]
+    elsewhere, one, free, first = (await store.apply(asked)).answers
+    assert (elsewhere.offer, one.offer, first.offer) == (LOCAL, KEPT, KEPT)
+    (queued,) = elsewhere.passed_over
+    assert (queued.cause, queued.by_holds, queued.retry_after, queued.fits_in) == (Cause.QUEUED, True, 1_000, 1_000)
+    assert (queued.budget, queued.limit, queued.left, queued.unit) == (SHARED.id, 10, 4, "requests")
+    assert free.denials[0].cause == Cause.HEADROOM
+    assert (await store.apply([reserve("one", KEPT)])).answers[0] == one  # the queue is no part of its identity

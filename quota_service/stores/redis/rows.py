@@ -153,6 +153,7 @@ class Batch:
             self.denied.until(reserve.attempt_id, mark),
             0 if reserve.instead_of is None else _settle(reserve.instead_of),
             TIER_PLACES[reserve.tier] + 1 if reserve.tier else 0,
+            dict(reserve.behind) if reserve.behind else 0,
         ]
         for offer in reserve.offers:
             draw = self._draw(offer.offer, reserve.tenant, reserve.use_case)

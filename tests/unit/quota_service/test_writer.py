@@ -11,18 +11,19 @@ from prometheus_client import CollectorRegistry
 
 from meshkit.errors import MeshError, Reason
 from quota_service.metrics import Metrics
-from quota_service.operations import Denied, Done, Held, Operation, Outcome, Settle
+from quota_service.operations import Cause, Denied, Done, Held, OfferAmounts, Operation, Outcome, Settle
 from quota_service.parking import ParkingLot
 from quota_service.stores.memory import MemoryStore
 from quota_service.stores.protocol import Applied
 from quota_service.writer import Writer
 
-ONE, THREE, MINUTE, LOCAL = "one/m#1", "three/m#1", "minute/m#1", "local/x#1"
+ONE, THREE, MINUTE, LOCAL, BUSY = "one/m#1", "three/m#1", "minute/m#1", "local/x#1", "busy/m#1"
 DEFINITIONS = definitions(
     terms(ONE, limit("one/default", "concurrency", 1)),
     terms(THREE, limit("three/default", "concurrency", 3)),
     terms(MINUTE, limit("minute/default", "requests", 1, "minute")),
     terms(LOCAL),
+    terms(BUSY, limit("busy/default", "tokens", 10_000, "minute")),
     payers=(limit("tenant/poor", "requests", 1, "minute"),),
 )
 
@@ -230,6 +231,65 @@ async def test_a_rolling_window_is_tried_again_when_it_has_room(world):
     assert not waiting.done()
     await world.pass_time(1)
     assert isinstance(await asyncio.wait_for(waiting, 1), Held)
+
+
+def of(tokens: int) -> OfferAmounts:
+    """Return what so many tokens need of the budget of the busy one."""
+    return OfferAmounts(BUSY, input_tokens=tokens)
+
+
+async def crowd(world: World, until: Callable[[], bool]) -> int:
+    """Let small requests of 500 tokens arrive, one a second for two minutes at most; return how many were admitted."""
+    admitted = 0
+    for n in range(120):
+        if until():
+            break
+        answer = await world.ask(reserve(f"small{n}", of(500)))
+        admitted += isinstance(answer, Held)
+        if isinstance(answer, Held):
+            await world.ask(settle(f"small{n}", prompt=500, output=0))
+        await world.pass_time(1)
+    return admitted
+
+
+async def test_a_large_request_is_not_starved_by_small_ones(world):
+    """I16: small ones fill a rolling window as it empties; whoever waits for much of it is let in all the same."""
+    assert await crowd(world, lambda: world.clock.now() > NOON / 1_000 + 30) == 20
+    large = world.later(reserve("large", of(8_000), patience=110_000))
+    await settled()
+    assert not large.done()
+    await crowd(world, large.done)
+    assert isinstance(large.result(), Held)
+    assert world.clock.now() < NOON / 1_000 + 95  # a window after it came
+
+
+async def test_small_ones_that_wait_do_not_overtake_a_large_one_either(world):
+    await world.ask(reserve("all", of(10_000)))
+    large, small = (
+        world.later(reserve(name, of(size), patience=90_000)) for name, size in (("l", 6_000), ("s", 5_000))
+    )
+    await settled()
+    await world.ask(settle("all", prompt=5_000, output=0))  # room for the small one
+    await settled()
+    assert not large.done()
+    assert not small.done()
+    large.cancel()
+    assert isinstance(await asyncio.wait_for(small, 5), Held)
+
+
+async def test_what_the_first_in_line_leaves_is_for_the_others(world):
+    await world.ask(reserve("all", of(10_000)))
+    large = world.later(reserve("large", of(6_000), patience=90_000))
+    await settled()
+    await world.ask(settle("all", prompt=4_500, output=0))
+    denied, elsewhere, free = await world.writer.submit(
+        [reserve("a", of(1_000)), reserve("b", of(1_000), LOCAL), reserve("c", LOCAL)]
+    )
+    assert (type(denied), elsewhere.offer, free.offer) == (Denied, LOCAL, LOCAL)
+    assert denied.denials[0].cause == Cause.QUEUED
+    large.cancel()
+    await settled()
+    assert isinstance(await world.ask(reserve("d", of(1_000))), Held)
 
 
 async def test_the_timer_fires_by_itself_when_patience_ends(world):

@@ -632,6 +632,8 @@ class Denial(_message.Message):
         """What is left of the budget is kept from this tier for higher ones."""
         CAUSE_EXPIRED: Denial._Cause.ValueType  # 10
         """What would have been enough of the credit has expired."""
+        CAUSE_QUEUED: Denial._Cause.ValueType  # 11
+        """What is left of the budget is kept for somebody who came first and waits for it."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
         """What kind of limit stopped an offer."""
@@ -658,6 +660,8 @@ class Denial(_message.Message):
     """What is left of the budget is kept from this tier for higher ones."""
     CAUSE_EXPIRED: Denial.Cause.ValueType  # 10
     """What would have been enough of the credit has expired."""
+    CAUSE_QUEUED: Denial.Cause.ValueType  # 11
+    """What is left of the budget is kept for somebody who came first and waits for it."""
 
     OFFER_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int

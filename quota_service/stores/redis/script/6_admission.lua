@@ -33,6 +33,12 @@ local function admits(budget, amount, own, kept)
   return own ~= nil and budget.payer and amount <= (own[budget.id] or 0) and not recovering(budget)
 end
 
+-- Does a leg leave what those who came first wait for (I16)?
+local function leaves(budget, amount, own, behind)
+  local kept = behind ~= 0 and behind[budget.id]
+  return not kept or admits(budget, amount, own, kept)
+end
+
 local function rolls_free_in(budget, amount, kept)
   local line, level, excess = budget.line, budget.line.total, nil
   if budget.hard then
@@ -71,14 +77,19 @@ local function fits_in(budget, amount, kept)
   return (ends > 0 and ends or now + 1) - now
 end
 
--- A denial: offer, budget or subject, cause, retry_after, fits_in, limit, left, unit, by_holds.
-local function denial(offer, budget, amount, kept)
+local function fullest_of(budget)
   local fullest = budget.weighed[1]
   for _, level in ipairs(budget.weighed) do
     if taken(level) > taken(fullest) then
       fullest = level
     end
   end
+  return fullest
+end
+
+-- A denial: offer, budget or subject, cause, retry_after, fits_in, limit, left, unit, by_holds.
+local function denial(offer, budget, amount, kept)
+  local fullest = fullest_of(budget)
   local limit, unit = limit_of(fullest, budget), UNITS[budget.index]
   local left = max(0, limit - taken(fullest))
   if budget.hard and amount + kept > budget.limit then
@@ -103,6 +114,13 @@ local function denial(offer, budget, amount, kept)
     cause = 'expired'
   end
   return { offer, budget.id, cause, again, wait, limit, left, unit, by_holds }
+end
+
+-- What is left is kept for somebody who came first and waits for it; he may have it any moment.
+local function queued(offer, budget)
+  local fullest = fullest_of(budget)
+  local limit = limit_of(fullest, budget)
+  return { offer, budget.id, 'queued', SECOND, SECOND, limit, max(0, limit - taken(fullest)), UNITS[budget.index], true }
 end
 
 -- What one offer draws on for one payer, brought to now: its budgets, its legs on their current cells, its shape.
@@ -160,12 +178,17 @@ local function lasts(refusal)
 end
 
 -- Name the budget that keeps the offer out longest; one that waiting cannot cure beats all.
-local function explain(draw, amounts, own, tier)
+local function explain(draw, amounts, own, tier, behind)
   local longest = nil
   for _, budget in ipairs(draw.budgets) do
     local amount, kept = amounts[budget.index], kept_from(tier, budget)
+    local found = nil
     if not admits(budget, amount, own, kept) then
-      local found = denial(draw.offer, budget, amount, kept)
+      found = denial(draw.offer, budget, amount, kept)
+    elseif not leaves(budget, amount, own, behind) then
+      found = queued(draw.offer, budget)
+    end
+    if found then
       if not longest or lasts(found) > lasts(longest) then
         longest = found
       end
@@ -174,14 +197,15 @@ local function explain(draw, amounts, own, tier)
   return longest
 end
 
-local function refused(draw, amounts, own, tier)
+local function refused(draw, amounts, own, tier, behind)
   local refusal = any_closed and closed(draw) or nil
   if refusal then
     return refusal
   end
   for _, budget in ipairs(draw.budgets) do
-    if not admits(budget, amounts[budget.index], own, kept_from(tier, budget)) then
-      return explain(draw, amounts, own, tier)
+    local amount = amounts[budget.index]
+    if not (admits(budget, amount, own, kept_from(tier, budget)) and leaves(budget, amount, own, behind)) then
+      return explain(draw, amounts, own, tier, behind)
     end
   end
   return nil
@@ -189,7 +213,7 @@ end
 
 -- Return the first offer that fits, with its draw and amounts; and the denials of those before it. What is certain to
 -- have been admitted already always fits.
-local TIER, OFFERS_FROM, OFFER_SIZE = 8, 9, 5
+local TIER, BEHIND, OFFERS_FROM, OFFER_SIZE = 8, 9, 10, 5
 
 function first_fit(reserve, own, certain)
   local denials = {}
@@ -200,7 +224,7 @@ function first_fit(reserve, own, certain)
     else
       local draw = draw_at(place)
       local amounts = in_units(reserve[first + 4], reserve[first + 1], reserve[first + 2], reserve[first + 3], 1)
-      local refusal = not certain and refused(draw, amounts, own, reserve[TIER]) or nil
+      local refusal = not certain and refused(draw, amounts, own, reserve[TIER], reserve[BEHIND]) or nil
       if not refusal then
         return { draw = draw, first = first, amounts = amounts }, denials
       end

@@ -1,7 +1,7 @@
 -- A reserve: told again what it was told before, else decided, and perhaps in the place of another attempt.
 
--- The columns of a reserve; its tier and offers follow, each offer as draw (or the name of an offer nobody knows), prompt, output, cost,
--- requests.
+-- The columns of a reserve; its tier, what it must leave to those before it and its offers follow, each offer as draw
+-- (or the name of an offer nobody knows), prompt, output, cost, requests.
 local ID, ITS_MARK, TTL, PATIENCE, KIND, DENIED_UNTIL, INSTEAD_OF = 1, 2, 3, 4, 5, 6, 7
 local DRY_RUN, DECLARED = 1, 2
 -- What was held when the state was lost may be declared for as long as a hold can live.
