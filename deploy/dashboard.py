@@ -153,7 +153,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Charged beyond what was held, by unit", rate("mesh_quota_overage_total", "unit", "")),
         Panel(
             "Warnings: budgets that came to 50, 80, 95 % in the last day",
-            (Query("sum by (budget, percent) (increase(mesh_quota_warnings_total[1d])) > 0", "{{budget}} {{percent}} %"),),
+            (
+                Query(
+                    "sum by (budget, percent) (increase(mesh_quota_warnings_total[1d])) > 0", "{{budget}} {{percent}} %"
+                ),
+            ),
         ),
         Panel("Open holds", (Query("sum(mesh_quota_open_holds)", "open holds"),)),
         Panel(
