@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from catalog.limit_rows import AmountRow, Dollars, LimitRow
 from catalog.plan import PlanName
-from catalog.settings import LogLevel
+from catalog.settings import DEFAULT_ACCOUNT, LogLevel
 from catalog.use_case_rows import UseCaseRow
 from catalog.vendor_rows import Endpoint, ModelRow, Name, Text
 from meshkit.yaml_file import StrictModel, wrong
@@ -108,7 +108,7 @@ class AddressesRow(StrictModel):
 class SlotRow(StrictModel):
     """One key of a vendor: whose account it is and how that is charged."""
 
-    account: Annotated[str, AfterValidator(_account)] = "default"
+    account: Annotated[str, AfterValidator(_account)] = DEFAULT_ACCOUNT
     plan: PlanName | None = None
     endpoint: Endpoint | None = None
     region: Name | None = None

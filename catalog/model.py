@@ -174,13 +174,15 @@ class Vendor:
 class UseCase:
     """What a request is for: candidates for each tier in order of preference, and request defaults.
 
-    A tier without a key in `candidates` may use every offer under its cap.
+    A tier without a key in `candidates` may use every offer under its cap. `spread_share` is how many requests a day
+    the strategy `spread` sends to one account before it goes on to the next, 0 under other strategies.
     """
 
     name: str
     aliases: tuple[str, ...] = ()
     default_tier: Tier = "standard"
     strategy: Strategy = "priority"
+    spread_share: int = 0
     candidates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     temperature: float | None = None
     max_output_tokens: int | None = None

@@ -10,6 +10,8 @@ from catalog.plan import Grant, Limit, Plan, PlanName, Unit, WhenSilent
 from catalog.window import Window
 from meshkit.secret import Secret
 
+# Whose account a slot is until mesh.yaml says otherwise.
+DEFAULT_ACCOUNT = "default"
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -146,7 +148,7 @@ class Mesh:
     def slot(self, vendor: str, number: int) -> Slot:
         """Return a slot as configured, else one of the account `default` under the vendor's default plan."""
         known = self.vendors[vendor].slots.get(number)
-        return known or Slot(number, "default", self.catalog.vendors[vendor].default_plan)
+        return known or Slot(number, DEFAULT_ACCOUNT, self.catalog.vendors[vendor].default_plan)
 
     def account_ends(self, vendor: str, slot: Slot) -> date | None:
         """Return the day the one-off credit of a slot's account ends: the first that any slot of it names."""

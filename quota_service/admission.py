@@ -55,7 +55,8 @@ def first_fit(
             continue
         denial = rules.closed(terms, closures, now) if closures else None
         if denial is None:
-            budgets = (*terms.budgets, *payers)
+            share = () if reserve.beyond_share else definitions.share(reserve.use_case, terms.account)
+            budgets = (*terms.budgets, *payers, *share)
             takes = _takes(offer, budgets, lines, now, own, by=reserve)
             if takes is not None:
                 return Fit(offer, terms, takes), denials

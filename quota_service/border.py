@@ -90,6 +90,7 @@ def _reserve(said: pb.Reserve, where: str) -> Reserve:
         dry_run=said.dry_run,
         declared=said.declared,
         tier=_tier(said.tier, f"{where}.tier"),
+        beyond_share=said.beyond_share,
     )
 
 

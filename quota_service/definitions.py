@@ -18,7 +18,8 @@ class Definitions:
     Args:
         fingerprint: differs whenever anything below does; a store turns it into a version that grows.
         expand: finds the terms of an offer, None when nobody knows it.
-        payers: budgets of `tenant/<t>`, `use_case/<u>` and `tenant/<t>/use_case/<u>`, by subject.
+        payers: budgets of `tenant/<t>`, `use_case/<u>` and `tenant/<t>/use_case/<u>`, and what each account serves of a
+            use case that is spread, `use_case/<u>/share/<account>`, by subject.
         declared: the offers whose budgets are listed even before they are used.
         version: grows with every change of any of this.
         overrides: the limits that count instead of declared ones.
@@ -76,6 +77,10 @@ class Definitions:
             *payers.get(f"use_case/{use_case}", ()),
             *payers.get(f"tenant/{tenant}/use_case/{use_case}", ()),
         )
+
+    def share(self, use_case: str, account: str) -> tuple[Budget, ...]:
+        """Return the budget of an account's share of a use case; none when the use case is not spread."""
+        return self._payers.get(f"use_case/{use_case}/share/{account}", ()) if self._payers else ()
 
     def budgets(self) -> list[Budget]:
         """Return every declared budget once, in the order of ids."""

@@ -7,9 +7,13 @@ from catalog.limits import limits_for
 from catalog.model import Catalog
 from catalog.offers import OfferId
 from catalog.plan import Limit
-from catalog.settings import BudgetRow, Mesh
+from catalog.settings import DEFAULT_ACCOUNT, BudgetRow, Mesh
+from catalog.window import parse_window
 from quota_service.budgets import Budget, Terms, budget, tightest
 from quota_service.definitions import Definitions
+
+# A share is so many requests of a day in UTC.
+SHARE_WINDOW = parse_window("day")
 
 
 def definitions_of(catalog: Catalog, mesh: Mesh) -> Definitions:
@@ -53,7 +57,21 @@ def _payers(mesh: Mesh) -> dict[str, tuple[Budget, ...]]:
     payers: defaultdict[str, list[Budget]] = defaultdict(list)
     for row in mesh.budgets:
         payers[row.subject].append(_budget(row.subject, row))
-    return {subject: tightest(rows) for subject, rows in payers.items()}
+    return {subject: tightest(rows) for subject, rows in payers.items()} | dict(_shares(mesh))
+
+
+def _shares(mesh: Mesh) -> Iterator[tuple[str, tuple[Budget, ...]]]:
+    """Return the budgets of every account's share of each use case that is spread, by subject."""
+    enabled = {vendor: settings for vendor, settings in mesh.vendors.items() if settings.enabled}
+    accounts = [
+        f"{vendor}/{account}"
+        for vendor, settings in enabled.items()
+        for account in sorted({DEFAULT_ACCOUNT, *(slot.account for slot in settings.slots.values())})
+    ]
+    for use_case in mesh.use_cases.values():
+        for account in accounts if use_case.spread_share else ():
+            subject = f"use_case/{use_case.name}/share/{account}"
+            yield subject, (budget(subject, "requests", SHARE_WINDOW, use_case.spread_share),)
 
 
 def _declared(catalog: Catalog, mesh: Mesh) -> Iterator[str]:

@@ -79,7 +79,8 @@ def _digest(content: object) -> int:
 def fingerprint(reserve: Reserve) -> int:
     """Tell reserves of one attempt id apart; patience is left out, for a retry has less of it."""
     told = (reserve.tenant, reserve.use_case, reserve.offers, reserve.instead_of, reserve.ttl)
-    return _digest((*told, reserve.tier) if reserve.tier else told)
+    said = (reserve.tier, "beyond share") if reserve.beyond_share else (reserve.tier,) if reserve.tier else ()
+    return _digest((*told, *said))
 
 
 def settlement(settle: Settle) -> int:

@@ -105,7 +105,7 @@ class Reserve(Struct, frozen=True):
 
     `declared` says that it was admitted before the store lost its state, and is told again. Of some budgets a part is
     kept from the `tier`; of none when there is none. `behind` is what those who came first wait for, by budget: that
-    much must be left for them (I16).
+    much must be left for them (I16). `beyond_share` leaves the shares of its use case alone.
     """
 
     attempt_id: str
@@ -119,6 +119,7 @@ class Reserve(Struct, frozen=True):
     declared: bool = False
     tier: str = ""
     behind: Mapping[str, int] = NOBODY
+    beyond_share: bool = False
 
     def impatient(self, patience: int = 0) -> "Reserve":
         """Return the same reserve with so much patience, by default none."""

@@ -68,6 +68,11 @@ class Demand:
     notices: tuple[str, ...] = ()
 
     @property
+    def spreads(self) -> bool:
+        """Tell whether offers have shares of what is asked; who names a model has chosen who shall serve."""
+        return self.use_case.spread_share > 0 and not self.leading
+
+    @property
     def embeds(self) -> bool:
         """Tell whether vectors are asked for; else it is an answer."""
         return self.facts.vectors is not None

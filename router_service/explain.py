@@ -40,6 +40,7 @@ async def _would_hold(
         offers=[planned.amounts()],
         dry_run=True,
         tier=asked.tier,
+        beyond_share=asked.use_case.spread_share > 0 and not asked.spreads,
     )
     return await quota.reserve(reserve, DEADLINE)
 

@@ -11,10 +11,14 @@ MAX_OFFERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Offers to ask the ledger for together; a patient one waits until one of them has room."""
+    """Offers to ask the ledger for together.
+
+    A patient batch waits until one of them has room; one within shares wants room in each account's share, too.
+    """
 
     offers: Sequence[Planned]
     patient: bool = False
+    within_share: bool = False
 
 
 class OffersLeft:
@@ -24,9 +28,19 @@ class OffersLeft:
         offers: in the order of the plan.
         admits: tells whether the breaker of a vendor lets a call through.
         skip: is told the reason when an offer is left out.
+        spreads: accounts have shares: an offer that is passed over comes again when all shares are used up.
     """
 
-    def __init__(self, offers: Sequence[Planned], admits: Callable[[str], bool], skip: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        offers: Sequence[Planned],
+        admits: Callable[[str], bool],
+        skip: Callable[[str], None],
+        *,
+        spreads: bool = False,
+    ) -> None:
+        self._within_share = spreads
+        self._share_used: list[Planned] = []
         self._ranks = {planned.offer.text: rank for rank, planned in enumerate(offers)}
         self._untried = deque(offers)
         self._turns: dict[str, Planned] = {}
@@ -35,7 +49,7 @@ class OffersLeft:
         self._skip = skip
 
     def __bool__(self) -> bool:
-        return bool(self._untried or self._turns)
+        return bool(self._untried or self._share_used or self._turns)
 
     def next_batch(self, *, replacing: bool) -> Batch | None:
         """Return what to ask for next, None when nothing is left.
@@ -43,6 +57,10 @@ class OffersLeft:
         Only the last batch is patient, and only when it has been asked in vain: who waits cannot share a call with
         others. But an attempt that is replaced keeps its room for its successor only while that one waits.
         """
+        if self._within_share:
+            if offers := self._next_untried():
+                return Batch(offers, within_share=True)
+            self._go_beyond_shares()
         offers = self._next_untried()
         if self._untried:
             return Batch(offers)
@@ -57,14 +75,15 @@ class OffersLeft:
     def held(self, batch: Batch, offer: str) -> Planned:
         """Note that one of a batch had room and return it: those before it had none, those behind it are not tried."""
         place = next(place for place, planned in enumerate(batch.offers) if planned.offer.text == offer)
-        self._turns.update(_local(batch.offers[:place]))
+        self._passed_over(batch, batch.offers[:place])
         self._untried.extendleft(reversed(batch.offers[place + 1 :]))
         return batch.offers[place]
 
     def denied(self, batch: Batch) -> None:
         """Note that none of a batch had room; who has waited for its turn in vain does not wait again."""
         if not batch.patient:
-            self._turns.update(_local(batch.offers))
+            self._passed_over(batch, batch.offers)
+        if not (batch.patient or batch.within_share):
             self._denied_last = [planned for planned in batch.offers if not planned.offer.vendor.local]
 
     def wait_for(self, planned: Planned) -> None:
@@ -73,18 +92,31 @@ class OffersLeft:
 
     def any(self, fits: Callable[[Planned], bool]) -> bool:
         """Tell whether anything is left that fits."""
-        return any(map(fits, (*self._untried, *self._turns.values())))
+        return any(map(fits, (*self._untried, *self._share_used, *self._turns.values())))
 
     def keep_longer_contexts(self, than: int) -> None:
         """Leave out every offer whose context window is not longer."""
         self._untried = deque(p for p in self._untried if p.offer.model.context_window > than)
+        self._share_used = [p for p in self._share_used if p.offer.model.context_window > than]
         self._turns = {text: p for text, p in self._turns.items() if p.offer.model.context_window > than}
+
+    def _passed_over(self, batch: Batch, offers: Sequence[Planned]) -> None:
+        """Note who had no room: within shares that may be for the share alone, so everybody is asked again."""
+        if batch.within_share:
+            self._share_used += offers
+        else:
+            self._turns.update(_local(offers))
+
+    def _go_beyond_shares(self) -> None:
+        """Begin again with those who were passed over; who was tried, or left out, is not."""
+        self._within_share = False
+        self._untried, self._share_used = deque(self._share_used), []
 
     def _next_untried(self) -> list[Planned]:
         offers: list[Planned] = []
         while self._untried and len(offers) < MAX_OFFERS:
             planned = self._untried.popleft()
-            alone = not (offers or self._untried or self._turns)
+            alone = not (offers or self._untried or self._share_used or self._turns)
             if alone or self._admits(planned.offer.ref.vendor):
                 offers.append(planned)
             else:

@@ -43,7 +43,8 @@ class Pursuit:
         self._tools = tools
         self._order = order
         self._journey = journey
-        self._left = OffersLeft(journey.plan.offers, tools.breakers.admits, journey.skip)
+        spreads = journey.demand.spreads
+        self._left = OffersLeft(journey.plan.offers, tools.breakers.admits, journey.skip, spreads=spreads)
         self._unsettled: Attempt | None = None
 
     async def events(self) -> AsyncGenerator[tuple[Attempt, Event]]:
@@ -271,6 +272,7 @@ class Pursuit:
             offers=[planned.amounts() for planned in batch.offers],
             ttl=durations.to_proto(min(remaining, self._tools.timeouts.total) + HOLD_AFTERLIFE),
             tier=self._journey.demand.tier,
+            beyond_share=self._journey.demand.use_case.spread_share > 0 and not batch.within_share,
         )
         if self._unsettled is not None and not self._unsettled.unmetered:
             operation.instead_of.CopyFrom(self._unsettled.settle())

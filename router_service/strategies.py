@@ -20,7 +20,16 @@ def cheapest(offers: Sequence[Ranked]) -> list[Ranked]:
     return sorted(offers, key=lambda ranked: (_price(ranked[1]), ranked[1].vendor.local, ranked[0]))
 
 
-STRATEGIES: Mapping[str, Strategy] = {"priority": priority, "cheapest": cheapest}
+def spread(offers: Sequence[Ranked]) -> list[Ranked]:
+    """As listed, but each account serves no more than its share of a day while others have some of theirs left.
+
+    Who has how much left only the ledger knows, for all routers at once: it is asked for offers within their shares
+    first (`offers_left.py`), and takes the first that fits.
+    """
+    return priority(offers)
+
+
+STRATEGIES: Mapping[str, Strategy] = {"priority": priority, "cheapest": cheapest, "spread": spread}
 
 
 def _price(offer: Offer) -> float:

@@ -42,6 +42,7 @@ SOFT = limit("soft/default", "nanodollars", 10**6, hard=False)
 DAY = limit("groq/default", "requests", 10)
 TOKENS = limit("groq/default", "tokens", 100_000, "minute")
 TEAM = limit("tenant/team", "nanodollars", 1_000_000, "month")
+SHARE = limit("use_case/spread/share/groq/default", "requests", 3)
 SHARED = limit("kept/default", "requests", 10, "minute", headroom=headroom_of({"free": 0.6, "economy": 0.25}))
 GRANTS = (
     Grant("welcome", 5_000, datetime.fromtimestamp(NOON / 1_000, UTC).date() + timedelta(days=2)),
@@ -54,7 +55,7 @@ DEFINITIONS = definitions(
     terms(KEPT, SHARED),
     terms(CREDIT, BALANCE, plan="credit"),
     terms(SOFTLY, SOFT),
-    payers=(TEAM,),
+    payers=(TEAM, SHARE),
 )
 
 SPENDING = SpendRetention(days=3, labels=4)
@@ -129,6 +130,20 @@ async def test_fifty_reserves_on_a_limit_of_ten_hold_exactly_ten_and_pass_the_re
     offers = [answer.offer for answer in applied.answers]
     assert (offers.count(GROQ), offers.count(LOCAL)) == (10, 40)
     assert await budget(store, DAY.id) == (0, 10, 0, 0)
+
+
+async def test_an_account_serves_its_share_of_a_use_case_and_more_only_to_who_asks_beyond_shares(store):
+    spread = {"use_case": "spread"}
+    applied = await store.apply([reserve(f"a{n}", GROQ, LOCAL, **spread) for n in range(5)])
+    assert [answer.offer for answer in applied.answers] == [GROQ] * 3 + [LOCAL] * 2
+    assert applied.answers[-1].passed_over[0].budget == SHARE.id
+    assert applied.answers[-1].passed_over[0].cause == Cause.TENANT
+    more = [reserve("b", GROQ, beyond_share=True, **spread), reserve("c", GROQ), reserve("b", GROQ, **spread)]
+    held, other, repeated = (await store.apply(more)).answers
+    assert (held.offer, other.offer, repeated.reason) == (GROQ, GROQ, "ATTEMPT_CONFLICT")
+    await store.apply([settle("a0"), Release("a1"), settle("b")])
+    assert await budget(store, SHARE.id) == (1, 1, 0, 1)
+    assert await budget(store, DAY.id) == (2, 2, 0, 6)
 
 
 async def test_settle_release_and_lapse_move_the_levels_as_they_must(store, clock):

@@ -90,7 +90,7 @@ class Batch:
     reserves: list[Row] = field(default_factory=list)
     places: list[int | Answer] = field(default_factory=list)
     _budget_places: dict[str, int] = field(default_factory=dict)
-    _draws: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _draws: dict[tuple[str, str, str, bool], int] = field(default_factory=dict)
 
     def add(self, operations: Sequence[Operation]) -> None:
         """Take in operations; `places` tells where each one's answer will be, or the answer itself."""
@@ -156,22 +156,23 @@ class Batch:
             dict(reserve.behind) if reserve.behind else 0,
         ]
         for offer in reserve.offers:
-            draw = self._draw(offer.offer, reserve.tenant, reserve.use_case)
+            draw = self._draw(offer.offer, reserve.tenant, reserve.use_case, shared=not reserve.beyond_share)
             row += draw, offer.input_tokens, offer.output_tokens, offer.cost_nanos, offer.requests
         return row
 
-    def _draw(self, offer: str, tenant: str, use_case: str) -> int | str:
+    def _draw(self, offer: str, tenant: str, use_case: str, *, shared: bool) -> int | str:
         """Return the place of what an offer draws on for a payer; the offer itself when nobody knows it."""
-        place = self._draws.get((offer, tenant, use_case))
+        place = self._draws.get((offer, tenant, use_case, shared))
         if place is None:
             terms = self.definitions.terms(offer)
             if terms is None:
                 return offer
             payers = self.definitions.payer_budgets(tenant, use_case)
-            budgets = [self.budget(budget) for budget in (*terms.budgets, *payers)]
+            share = self.definitions.share(use_case, terms.account) if shared else ()
+            budgets = [self.budget(budget) for budget in (*terms.budgets, *payers, *share)]
             who = _text((tenant, use_case, terms.vendor, terms.model, terms.plan)).decode()
             self.draws.append([offer, terms.plan, who, *terms.subjects(), budgets])
-            place = self._draws[offer, tenant, use_case] = len(self.draws)
+            place = self._draws[offer, tenant, use_case, shared] = len(self.draws)
         return place
 
 

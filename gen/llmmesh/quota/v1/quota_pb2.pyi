@@ -223,6 +223,7 @@ class Reserve(_message.Message):
     DRY_RUN_FIELD_NUMBER: _builtins.int
     DECLARED_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
+    BEYOND_SHARE_FIELD_NUMBER: _builtins.int
     attempt_id: _builtins.str
     """Names the hold; makes the operation idempotent. Required, at most 200 characters."""
     tenant: _builtins.str
@@ -236,6 +237,10 @@ class Reserve(_message.Message):
     tier: _builtins.str
     """The tier it is for: "free", "ultra_economy", "economy", "standard" or "premium". Of some budgets the last part is kept from the lower
     tiers. Empty means that nothing is kept from it.
+    """
+    beyond_share: _builtins.bool
+    """Neither look at nor use the shares that the strategy `spread` gives each account of what its use case asks for: they are used up, or
+    the caller has named who shall serve.
     """
     @_builtins.property
     def offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___OfferAmounts]:
@@ -268,10 +273,11 @@ class Reserve(_message.Message):
         dry_run: _builtins.bool = ...,
         declared: _builtins.bool = ...,
         tier: _builtins.str = ...,
+        beyond_share: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["instead_of", b"instead_of", "patience", b"patience", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_id", b"attempt_id", "declared", b"declared", "dry_run", b"dry_run", "instead_of", b"instead_of", "offers", b"offers", "patience", b"patience", "tenant", b"tenant", "tier", b"tier", "ttl", b"ttl", "use_case", b"use_case"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_id", b"attempt_id", "beyond_share", b"beyond_share", "declared", b"declared", "dry_run", b"dry_run", "instead_of", b"instead_of", "offers", b"offers", "patience", b"patience", "tenant", b"tenant", "tier", b"tier", "ttl", b"ttl", "use_case", b"use_case"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
