@@ -1,5 +1,6 @@
 """Starts and stops the HTTP edge: which paths there are and who serves them."""
 
+from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
@@ -10,9 +11,11 @@ from meshkit.admin import listen
 from meshkit.clock import Clock, SystemClock
 from router_service.edge.boundary import GENERATE_PATHS, OPEN_PATHS, PROCESS_PATHS, boundary
 from router_service.edge.chat import Chat
+from router_service.edge.cors import Cors
 from router_service.edge.embeddings import Embeddings
 from router_service.edge.exchange import MAX_BODY_BYTES
 from router_service.edge.generate import Generate, read_conversation, read_task
+from router_service.edge.health import Health
 from router_service.edge.models import Models
 from router_service.edge.providers import Providers
 from router_service.edge.waits import Waits
@@ -31,6 +34,7 @@ class EdgeServer:
         default_deadline: seconds granted to a request that does not say how long its caller waits.
         patience: seconds of silence before a stream's headers are sent; until then a failure has its own status.
         heartbeat: seconds of silence between a stream's comments.
+        origins: of pages that may call; empty for none, "*" for all.
         clock: says when a reply was created.
     """
 
@@ -43,11 +47,13 @@ class EdgeServer:
         *,
         patience: float = 10.0,
         heartbeat: float = 15.0,
+        origins: Collection[str] = (),
         clock: Clock | None = None,
     ) -> None:
         self._address = address
         self._router = router
         self._authenticate = authenticate
+        self._cors = Cors(origins)
         self._waits = Waits(deadline=default_deadline, patience=patience, heartbeat=heartbeat)
         self._clock = clock or SystemClock()
         self.port = 0
@@ -67,6 +73,7 @@ class EdgeServer:
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[boundary(self._authenticate)], client_max_size=MAX_BODY_BYTES)
+        self._cors.install(application)
         chat = Chat(self._router, self._clock, self._waits)
         embeddings = Embeddings(self._router, self._waits)
         models = Models(self._router)
@@ -82,12 +89,8 @@ class EdgeServer:
             application.router.add_post(path, generate.serve)
         for path in PROCESS_PATHS:
             application.router.add_post(path, Generate(self._router, self._waits, read_task, "result").serve)
+        health = Health(self._router)
         for path in OPEN_PATHS:
-            application.router.add_get(path, self._health)
+            application.router.add_get(path, health.brief)
+        application.router.add_get("/api/health", health.full)
         return application
-
-    async def _health(self, _request: web.Request) -> web.Response:
-        reason = self._router.serving()
-        if reason is None:
-            return web.json_response({"status": "ok"})
-        return web.json_response({"status": "unavailable", "reason": reason}, status=503)
