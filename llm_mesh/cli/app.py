@@ -2,7 +2,21 @@
 
 import typer
 
-from llm_mesh.cli import bench, catalog, chat, conformance, demo, explain, group, models, serve, status, up
+from llm_mesh.cli import (
+    bench,
+    catalog,
+    chat,
+    compare,
+    conformance,
+    count,
+    demo,
+    explain,
+    group,
+    models,
+    serve,
+    status,
+    up,
+)
 from llm_mesh.cli.ledger.group import ledger
 
 app = typer.Typer(
@@ -16,6 +30,8 @@ app = typer.Typer(
 )
 app.command()(up.up)
 app.command()(chat.chat)
+app.command()(compare.compare)
+app.command()(count.count)
 app.command()(explain.explain)
 app.command()(status.status)
 app.add_typer(group.vendors, name="vendors")
