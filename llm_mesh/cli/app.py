@@ -13,6 +13,7 @@ from llm_mesh.cli import (
     explain,
     group,
     models,
+    savings,
     serve,
     status,
     up,
@@ -37,6 +38,7 @@ app.command()(status.status)
 app.add_typer(group.vendors, name="vendors")
 app.add_typer(group.vendors, name="providers", hidden=True)
 app.command()(models.models)
+app.command()(savings.savings)
 app.command()(demo.demo)
 app.command()(conformance.conformance)
 app.add_typer(bench.app, name="bench")
