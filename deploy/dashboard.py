@@ -92,6 +92,18 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "table",
             12,
         ),
+        Panel(
+            "Tokens counted, by tokens estimated",
+            tuple(
+                Query(
+                    f"histogram_quantile({share}, sum by (le, type) (rate(mesh_estimate_ratio_bucket{RATE})))",
+                    f"{{{{type}}}} p{round(share * 100)}",
+                )
+                for share in (0.5, 0.95)
+            ),
+            width=12,
+            description="Below 1: room was kept for nothing. Above 1: more was charged than was held.",
+        ),
     ),
     "Vendors": (
         Panel(

@@ -13,6 +13,7 @@ TOKENS_PER_IMAGE = 1_100
 UNKNOWN_OUTPUT = 1_024
 RATIO_BOUNDS = (0.5, 2.0)
 MEMORY = 64
+ENOUGH = 8
 
 
 class Percentile:
@@ -23,10 +24,15 @@ class Percentile:
         self._share = share
         self.value = default
 
+    @property
+    def observations(self) -> int:
+        """Return how many figures it rests on; fewer than eight do not count yet."""
+        return len(self._seen) if len(self._seen) >= ENOUGH else 0
+
     def observe(self, figure: float) -> None:
         """Add one observation."""
         self._seen.append(figure)
-        if len(self._seen) >= 8:
+        if len(self._seen) >= ENOUGH:
             self.value = sorted(self._seen)[ceil(self._share * len(self._seen)) - 1]
 
 
@@ -62,6 +68,11 @@ class Estimator:
             learned = self._outputs.get(model)
             bound = UNKNOWN_OUTPUT if learned is None else ceil(learned.value)
         return (min(bound, longest) if longest else bound) * facts.answers
+
+    def learned_from(self, model: str) -> int:
+        """Return how many answers of a model its estimates rest on."""
+        known = self._ratios.get(model)
+        return 0 if known is None else known.observations
 
     def learn(self, facts: PromptFacts, model: str, input_tokens: int, output_tokens: int) -> None:
         """Compare what a vendor counted with what was estimated."""

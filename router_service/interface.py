@@ -29,8 +29,16 @@ class Router(Protocol):
     ) -> router_pb2.EmbedResponse:
         """Turn texts into vectors of one model."""
 
+    def compare(
+        self, request: router_pb2.CompareRequest, caller: Caller, deadline: float
+    ) -> AsyncGenerator[router_pb2.CompareResponse]:
+        """Answer by several models side by side, each on its own hold. Close the iterator to cancel them all."""
+
     async def explain(self, request: router_pb2.ExplainRouteRequest, caller: Caller) -> router_pb2.ExplainRouteResponse:
         """Say how a request would be served; send and hold nothing."""
+
+    async def count_tokens(self, request: router_pb2.CountTokensRequest) -> router_pb2.CountTokensResponse:
+        """Estimate how many tokens a prompt is for each model that might serve it; send and hold nothing."""
 
     async def list_models(self, request: router_pb2.ListModelsRequest) -> router_pb2.ListModelsResponse:
         """List models with price, capabilities and status."""

@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from meshkit import logs
 from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
-from router_service.attempt import Attempt
+from router_service.attempt import SERVED, Attempt
 from router_service.journey import Journey
 from router_service.silence import UNMETERED
 
@@ -28,6 +28,14 @@ ATTEMPTS = Counter("mesh_attempts_total", "Calls to vendors.", ["vendor", "model
 FALLBACKS = Counter("mesh_fallbacks_total", "Requests another than the first choice served.", ["from", "to", "reason"])
 IN_FLIGHT = Gauge("mesh_in_flight_requests", "Requests being served.")
 ESTIMATED = Counter("mesh_usage_estimated_total", "Attempts charged by estimate.", ["vendor"])
+# Of what was held before the vendor had counted: below 1 room was kept for nothing, above 1 the ledger was overdrawn.
+RATIOS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
+ESTIMATE = Histogram(
+    "mesh_estimate_ratio",
+    "Tokens counted by the vendor, by tokens estimated.",
+    ["vendor", "model_class", "type"],
+    buckets=RATIOS,
+)
 UNPRICED = Counter("mesh_unpriced_total", "Attempts of a model without a price.", ["vendor", "model"])
 INCOMPLETE = Counter("mesh_stream_incomplete_total", "Streams that broke after content was forwarded.", ["vendor"])
 log = logs.get("request")
@@ -38,6 +46,7 @@ _first_token = cache(FIRST_TOKEN.labels)
 _tokens = cache(TOKENS.labels)
 _cost = cache(COST.labels)
 _attempts = cache(ATTEMPTS.labels)
+_estimate = cache(ESTIMATE.labels)
 
 
 @contextmanager
@@ -91,12 +100,26 @@ def _count_attempt(attempt: Attempt, use_case: str, tier: str) -> None:
     if usage.reasoning_tokens:
         _tokens(vendor, model, "reasoning").inc(usage.reasoning_tokens)
     _cost(vendor, model, use_case, tier).inc(usage.cost_nanos / 1e9)
+    if attempt.outcome == SERVED and not usage.estimated:
+        _compare_with_estimate(attempt)
     if attempt.unmetered:
         UNMETERED.labels(vendor).inc()
     if usage.estimated:
         ESTIMATED.labels(vendor).inc()
     if usage.unpriced:
         UNPRICED.labels(vendor, model).inc()
+
+
+def _compare_with_estimate(attempt: Attempt) -> None:
+    """Note how far off the estimate was; vectors have no output to estimate."""
+    planned, usage = attempt.planned, attempt.usage
+    vendor, model_class = planned.offer.ref.vendor, planned.offer.model.model_class
+    for kind, counted, estimated in (
+        ("input", usage.input_tokens, planned.input_tokens),
+        ("output", usage.output_tokens, planned.output_tokens),
+    ):
+        if estimated:
+            _estimate(vendor, model_class, kind).observe(counted / estimated)
 
 
 def _write(journey: Journey, outcome: str, reason: str, seconds: float) -> None:

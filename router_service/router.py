@@ -14,7 +14,7 @@ from llmmesh.router.v1 import router_pb2
 
 from catalog.mesh import Mesh
 from meshkit.identity import Caller
-from router_service import demand, explain, key_checks, listing, prompt_facts, report, validation
+from router_service import comparison, counting, demand, explain, key_checks, listing, prompt_facts, report, validation
 from router_service.attempt import Attempt
 from router_service.demand import Demand
 from router_service.health import Health
@@ -92,11 +92,32 @@ class MeshRouter:
                             self._lately.served(journey)
                             yield _finish(event.finish, attempt, entry.route, journey.demand)
 
+    async def compare(
+        self, request: router_pb2.CompareRequest, caller: Caller, deadline: float
+    ) -> AsyncGenerator[router_pb2.CompareResponse]:
+        """Answer by several models side by side; what is wrong whoever answers is refused before any is asked."""
+        validation.check(request.request_id, request.prompt, comparison.faults(request))
+        self._read(request.intent, request.prompt)
+        ends = self._tools.clock.monotonic() + deadline
+
+        def stream(asked: router_pb2.StreamGenerateRequest) -> AsyncGenerator[router_pb2.StreamGenerateResponse]:
+            return self.stream(asked, caller, ends - self._tools.clock.monotonic())
+
+        async with aclosing(comparison.compare(request, stream, self._tools.clock)) as events:
+            async for event in events:
+                yield event
+
     async def explain(self, request: router_pb2.ExplainRouteRequest, caller: Caller) -> router_pb2.ExplainRouteResponse:
         """Say how a request would be served; send and hold nothing."""
         asked = self._read_explained(request)
         plan = self._view.planner.plan(asked, self._signals())
         return await explain.explain(asked, plan, caller.tenant, self._tools.quota)
+
+    async def count_tokens(self, request: router_pb2.CountTokensRequest) -> router_pb2.CountTokensResponse:
+        """Estimate how many tokens a prompt is for each model that might serve it."""
+        asked = self._read_explained(request)
+        plan = self._view.planner.plan(asked, self._signals())
+        return counting.count(asked, plan, self._view.catalog, self._tools.estimator)
 
     async def list_models(self, request: router_pb2.ListModelsRequest) -> router_pb2.ListModelsResponse:
         """List models with price, capabilities and status."""
@@ -181,12 +202,13 @@ class MeshRouter:
     def _read_texts(self, intent: router_pb2.Intent, texts: Sequence[str], dimensions: int) -> Demand:
         return self._demand(intent, prompt_facts.read_texts(texts, dimensions))
 
-    def _read_explained(self, request: router_pb2.ExplainRouteRequest) -> Demand:
-        """Read what is to be explained; where only an intent is given, its first model says for which work."""
+    def _read_explained(self, request: router_pb2.ExplainRouteRequest | router_pb2.CountTokensRequest) -> Demand:
+        """Read what is to be explained or counted; of an intent alone, its first model says for which work."""
         validation.check_explained(request)
         untold = not request.prompt.messages and demand.suggests_vectors(request.intent, self._view.catalog)
         if request.texts or untold:
-            return self._read_texts(request.intent, request.texts, request.dimensions)
+            dimensions = request.dimensions if isinstance(request, router_pb2.ExplainRouteRequest) else 0
+            return self._read_texts(request.intent, request.texts, dimensions)
         return self._read(request.intent, request.prompt)
 
     def _demand(self, intent: router_pb2.Intent, facts: PromptFacts) -> Demand:

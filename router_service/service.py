@@ -38,6 +38,14 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             async for event in events:
                 yield event
 
+    async def Compare(
+        self, request: router_pb2.CompareRequest, context: Context
+    ) -> AsyncGenerator[router_pb2.CompareResponse]:
+        """Generate completions of several models side by side."""
+        async with aclosing(self._router.compare(request, identity.current.get(), self._deadline(context))) as events:
+            async for event in events:
+                yield event
+
     async def Embed(self, request: router_pb2.EmbedRequest, context: Context) -> router_pb2.EmbedResponse:
         """Turn texts into vectors."""
         return await self._router.embed(request, identity.current.get(), self._deadline(context))
@@ -47,6 +55,12 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     ) -> router_pb2.ExplainRouteResponse:
         """Say how a request would be served."""
         return await self._router.explain(request, identity.current.get())
+
+    async def CountTokens(
+        self, request: router_pb2.CountTokensRequest, _context: Context
+    ) -> router_pb2.CountTokensResponse:
+        """Estimate the tokens of a prompt."""
+        return await self._router.count_tokens(request)
 
     async def ListModels(
         self, request: router_pb2.ListModelsRequest, _context: Context

@@ -1,7 +1,7 @@
 """Refuses a request that cannot be right, naming the field and what is allowed; nothing is held or sent for it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 from llmmesh.chat.v1 import chat_pb2
@@ -29,10 +29,16 @@ WRITERS = {role for role, kinds in SPEAKERS.items() if "text" in kinds}
 Violations = Iterator[FieldViolation]
 
 
-def check(request_id: str, prompt: chat_pb2.Prompt) -> None:
-    """Raise INVALID_REQUEST with every violation found, twenty at most; return when there is none."""
+def check(request_id: str, prompt: chat_pb2.Prompt, others: Iterable[FieldViolation] = ()) -> None:
+    """Raise INVALID_REQUEST with every violation found, twenty at most; return when there is none.
+
+    Args:
+        request_id: the caller's own id of the request.
+        prompt: what the model would see.
+        others: violations found elsewhere in the request.
+    """
     checks: tuple[Callable[[chat_pb2.Prompt], Violations], ...] = (_messages, _tools, _choice, _sampling, _format)
-    violations = [*_request_id(request_id)]
+    violations = [*_request_id(request_id), *others]
     for each in checks:
         violations.extend(each(prompt))
     _refuse(violations)
@@ -47,8 +53,8 @@ def check_texts(request: router_pb2.EmbedRequest) -> None:
     _refuse([*_request_id(request.request_id), *empty, *_texts(request), *kind])
 
 
-def check_explained(request: router_pb2.ExplainRouteRequest) -> None:
-    """Do the same for what is to be explained; it may be empty."""
+def check_explained(request: router_pb2.ExplainRouteRequest | router_pb2.CountTokensRequest) -> None:
+    """Do the same for what is to be explained or counted; it may be empty."""
     both = request.texts and request.prompt.messages
     _refuse([*([FieldViolation("texts", "must be empty when there is a prompt")] if both else ()), *_texts(request)])
 
@@ -66,13 +72,17 @@ def _request_id(request_id: str) -> Violations:
         yield FieldViolation("request_id", "must be 1 to 100 printable ASCII characters without spaces")
 
 
-def _texts(request: router_pb2.EmbedRequest | router_pb2.ExplainRouteRequest) -> Violations:
+def _texts(
+    request: router_pb2.EmbedRequest | router_pb2.ExplainRouteRequest | router_pb2.CountTokensRequest,
+) -> Violations:
     if len(request.texts) > MAX_TEXTS:
         yield FieldViolation("texts", f"must be at most {MAX_TEXTS}")
         return
     for number, text in enumerate(request.texts):
         if not text:
             yield FieldViolation(f"texts[{number}]", "must not be empty")
+    if isinstance(request, router_pb2.CountTokensRequest):
+        return  # how long vectors are does not change how many tokens a text is
     if request.HasField("dimensions") and not 1 <= request.dimensions <= MAX_DIMENSIONS:
         yield FieldViolation("dimensions", f"must be from 1 to {MAX_DIMENSIONS}")
 

@@ -2,7 +2,22 @@
 
 import typer
 
-from llm_mesh.cli import bench, catalog, chat, conformance, demo, explain, group, models, serve, status, up
+from llm_mesh.cli import (
+    bench,
+    catalog,
+    chat,
+    compare,
+    conformance,
+    count,
+    demo,
+    explain,
+    group,
+    models,
+    savings,
+    serve,
+    status,
+    up,
+)
 from llm_mesh.cli.ledger.group import ledger
 
 app = typer.Typer(
@@ -16,11 +31,14 @@ app = typer.Typer(
 )
 app.command()(up.up)
 app.command()(chat.chat)
+app.command()(compare.compare)
+app.command()(count.count)
 app.command()(explain.explain)
 app.command()(status.status)
 app.add_typer(group.vendors, name="vendors")
 app.add_typer(group.vendors, name="providers", hidden=True)
 app.command()(models.models)
+app.command()(savings.savings)
 app.command()(demo.demo)
 app.command()(conformance.conformance)
 app.add_typer(bench.app, name="bench")

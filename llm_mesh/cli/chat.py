@@ -35,7 +35,7 @@ def chat(
     strict: options.Strict = False,
     require: options.Requirements = None,
     max_tokens: options.MaxTokens = None,
-    temperature: Annotated[float | None, typer.Option(min=0, max=2, help="0 to 2.")] = None,
+    temperature: options.Temperature = None,
     system: options.System = "",
     whole: Annotated[bool, typer.Option("--whole", "--no-stream", help="Wait for the whole answer.")] = False,
     stream_guarantee: Annotated[
@@ -43,13 +43,14 @@ def chat(
     ] = None,
     reasoning: Annotated[bool, typer.Option("--reasoning", help="Print the model's reasoning too.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Longest wait, in seconds.")] = 60.0,
+    label: options.Labels = None,
+    timeout: options.Timeout = 60.0,
     address: options.RouterAddress = options.ROUTER,
     as_json: options.Json = False,
 ) -> None:
     """Ask for a completion; stream it; print its route and cost."""
     text = sys.stdin.read() if prompt == "-" else prompt
-    intent = options.intent(use_case, tier, model or (), strict=strict, requirements=require)
+    intent = options.intent(use_case, tier, model or (), strict=strict, requirements=require, labels=label)
     if stream_guarantee:
         word = f"STREAM_GUARANTEE_{stream_guarantee.upper()}"
         intent.stream_guarantee = router_pb2.StreamGuarantee.Value(word)

@@ -1,6 +1,6 @@
 """The options several commands share, and the intent they describe."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -53,6 +53,12 @@ Requirements = Annotated[
     typer.Option("--require", metavar="WORD", help="What the model must do: vision, tools, reasoning …"),
 ]
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, metavar="N", help="Longest answer, in tokens.")]
+Temperature = Annotated[float | None, typer.Option(min=0, max=2, help="0 to 2.")]
+Timeout = Annotated[float, typer.Option(min=0.1, help="Longest wait, in seconds.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="NAME=VALUE", help="What spend can be summed by besides; at most 4."),
+]
 System = Annotated[str, typer.Option("--system", metavar="TEXT", help="Instructions for the model.")]
 
 __all__ = ["QUOTA", "ROUTER", "Guarantee", "Tier"]
@@ -79,6 +85,7 @@ def intent(
     *,
     strict: bool = False,
     requirements: list[str] | None = None,
+    labels: Iterable[str] | None = None,
 ) -> router_pb2.Intent:
     """Return what the options ask for."""
     return router_pb2.Intent(
@@ -88,7 +95,25 @@ def intent(
         candidates=models if len(models) > 1 else (),
         strict=strict,
         requirements=requirements or (),
+        labels=_labelled(labels or ()),
     )
+
+
+def _labelled(words: Iterable[str]) -> Mapping[str, str]:
+    """Read labels; the mesh judges their names and values.
+
+    Raises:
+        typer.BadParameter: one is not NAME=VALUE, or is there twice.
+    """
+    labels: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"`{word}`; allowed: NAME=VALUE, such as team=search", param_hint="--label")
+        if name in labels:
+            raise typer.BadParameter(f"`{name}` is there twice", param_hint="--label")
+        labels[name] = value
+    return labels
 
 
 def prompt(

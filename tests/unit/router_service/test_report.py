@@ -97,6 +97,18 @@ def test_a_served_request_is_counted_with_its_tokens_money_and_times(journey, cl
     assert figures.grown("mesh_fallbacks_total", "alpha", "beta", "vendor_server") == 0
 
 
+def test_how_far_an_estimate_was_off_is_seen_by_vendor_class_and_kind(journey, clock, figures):
+    with report.following(journey, clock):
+        told = attempt(journey, 0, clock)
+        told.serve(USAGE, clock.monotonic())
+        untold = attempt(journey, 1, clock)
+        untold.serve(chat_pb2.Usage(), clock.monotonic())
+    planned = told.planned
+    for kind, counted, estimated in (("input", 100, planned.input_tokens), ("output", 20, planned.output_tokens)):
+        assert figures.grown("mesh_estimate_ratio_sum", "alpha", "chat", kind) == pytest.approx(counted / estimated)
+        assert figures.grown("mesh_estimate_ratio_count", "beta", "chat", kind) == 0
+
+
 def test_a_fallback_is_counted_with_its_reason_and_every_attempt_with_its_outcome(journey, clock, figures):
     with report.following(journey, clock):
         failure = provider_pb2.AttemptFailure(sent=SENT.SENT_UNKNOWN)

@@ -451,6 +451,138 @@ class StreamGenerateResponse(_message.Message):
 Global___StreamGenerateResponse: _TypeAlias = StreamGenerateResponse  # noqa: Y015
 
 @_typing.final
+class CompareRequest(_message.Message):
+    """Asks several models the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INTENT_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """As in GenerateRequest, but at most 98 characters: the model in place n is asked under this id, a dot and n."""
+    @_builtins.property
+    def intent(self) -> Global___Intent:
+        """What holds for each of them, its cost cap too. It names no model."""
+
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The models, 1 to 8, no name twice: names as in Intent.model. Each serves itself or fails: no other host takes its place, but what has
+        ended is served by its successor.
+        """
+
+    @_builtins.property
+    def prompt(self) -> _chat_pb2.Prompt:
+        """What the models see. Required."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        intent: Global___Intent | None = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        prompt: _chat_pb2.Prompt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "prompt", b"prompt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "models", b"models", "prompt", b"prompt", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareRequest: _TypeAlias = CompareRequest  # noqa: Y015
+
+@_typing.final
+class CompareResponse(_message.Message):
+    """One event of one model's answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Failure(_message.Message):
+        """Why a model does not answer."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REASON_FIELD_NUMBER: _builtins.int
+        MESSAGE_FIELD_NUMBER: _builtins.int
+        RETRY_AFTER_FIELD_NUMBER: _builtins.int
+        ROUTE_FAILURE_FIELD_NUMBER: _builtins.int
+        reason: _builtins.str
+        """An ErrorReason without its prefix."""
+        message: _builtins.str
+        """The same for people."""
+        @_builtins.property
+        def retry_after(self) -> _duration_pb2.Duration:
+            """When to try again; unset when nobody knows."""
+
+        @_builtins.property
+        def route_failure(self) -> Global___RouteFailure:
+            """What was tried, and what the caller received before a break; unset when nothing was."""
+
+        def __init__(
+            self,
+            *,
+            reason: _builtins.str = ...,
+            message: _builtins.str = ...,
+            retry_after: _duration_pb2.Duration | None = ...,
+            route_failure: Global___RouteFailure | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after", "route_failure", b"route_failure"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "retry_after", b"retry_after", "route_failure", b"route_failure"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    ELAPSED_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    DELTAS_FIELD_NUMBER: _builtins.int
+    FINISH_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    place: _builtins.int
+    """Which of the models, counted from zero."""
+    @_builtins.property
+    def elapsed(self) -> _duration_pb2.Duration:
+        """How long after the call this happened."""
+
+    @_builtins.property
+    def start(self) -> Global___StreamGenerateResponse.Start:
+        """As in StreamGenerateResponse."""
+
+    @_builtins.property
+    def deltas(self) -> Global___StreamGenerateResponse.Deltas:
+        """As in StreamGenerateResponse."""
+
+    @_builtins.property
+    def finish(self) -> Global___StreamGenerateResponse.Finish:
+        """As in StreamGenerateResponse."""
+
+    @_builtins.property
+    def failure(self) -> Global___CompareResponse.Failure:
+        """This model does not answer, or broke off."""
+
+    def __init__(
+        self,
+        *,
+        place: _builtins.int = ...,
+        elapsed: _duration_pb2.Duration | None = ...,
+        start: Global___StreamGenerateResponse.Start | None = ...,
+        deltas: Global___StreamGenerateResponse.Deltas | None = ...,
+        finish: Global___StreamGenerateResponse.Finish | None = ...,
+        failure: Global___CompareResponse.Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "elapsed", b"elapsed", "event", b"event", "failure", b"failure", "finish", b"finish", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "elapsed", b"elapsed", "event", b"event", "failure", b"failure", "finish", b"finish", "place", b"place", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["start", "deltas", "finish", "failure"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___CompareResponse: _TypeAlias = CompareResponse  # noqa: Y015
+
+@_typing.final
 class EmbedRequest(_message.Message):
     """Asks for vectors."""
 
@@ -902,6 +1034,114 @@ class ExcludedOffer(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExcludedOffer: _TypeAlias = ExcludedOffer  # noqa: Y015
+
+@_typing.final
+class CountTokensRequest(_message.Message):
+    """Asks how many tokens a prompt is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def intent(self) -> Global___Intent:
+        """What it is for. Models it names are counted for; else those its use case and tier would be tried on."""
+
+    @_builtins.property
+    def prompt(self) -> _chat_pb2.Prompt:
+        """What the models would see."""
+
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What would be embedded, instead of a prompt."""
+
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        prompt: _chat_pb2.Prompt | None = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "prompt", b"prompt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "prompt", b"prompt", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountTokensRequest: _TypeAlias = CountTokensRequest  # noqa: Y015
+
+@_typing.final
+class CountTokensResponse(_message.Message):
+    """How many tokens a prompt is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenCount]:
+        """For each model: first those that would be tried, in that order, then the others."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[Global___TokenCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountTokensResponse: _TypeAlias = CountTokensResponse  # noqa: Y015
+
+@_typing.final
+class TokenCount(_message.Message):
+    """What is held for a prompt at one model before the vendor has counted anything."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    LIST_COST_NANOS_FIELD_NUMBER: _builtins.int
+    LEARNED_FROM_FIELD_NUMBER: _builtins.int
+    CONTEXT_WINDOW_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """"vendor/model"."""
+    input_tokens: _builtins.int
+    """Estimated prompt tokens, on the high side."""
+    output_tokens: _builtins.int
+    """Output tokens that would be held: the caller's bound, else the use case's, else what the model usually writes."""
+    list_cost_nanos: _builtins.int
+    """Both at list price, in billionths of a US dollar; unset when the price is unknown."""
+    learned_from: _builtins.int
+    """Answers of this model the estimate has learned from, 64 at most; 0: it is made of sizes alone."""
+    context_window: _builtins.int
+    """Longest prompt and answer in tokens, 0 when unknown."""
+    left_out: _builtins.str
+    """Why it would not be tried, for people; empty when it would."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        input_tokens: _builtins.int = ...,
+        output_tokens: _builtins.int = ...,
+        list_cost_nanos: _builtins.int | None = ...,
+        learned_from: _builtins.int = ...,
+        context_window: _builtins.int = ...,
+        left_out: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_list_cost_nanos", b"_list_cost_nanos", "list_cost_nanos", b"list_cost_nanos"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_list_cost_nanos", b"_list_cost_nanos", "context_window", b"context_window", "input_tokens", b"input_tokens", "learned_from", b"learned_from", "left_out", b"left_out", "list_cost_nanos", b"list_cost_nanos", "model", b"model", "output_tokens", b"output_tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__list_cost_nanos: _TypeAlias = _typing.Literal["list_cost_nanos"]  # noqa: Y015
+    _WhichOneofArgType__list_cost_nanos: _TypeAlias = _typing.Literal["_list_cost_nanos", b"_list_cost_nanos"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__list_cost_nanos) -> _WhichOneofReturnType__list_cost_nanos | None: ...
+
+Global___TokenCount: _TypeAlias = TokenCount  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):

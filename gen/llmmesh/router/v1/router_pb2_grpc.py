@@ -46,6 +46,11 @@ class RouterServiceStub:
                 request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.StreamGenerateRequest.SerializeToString,
                 response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.StreamGenerateResponse.FromString,
                 _registered_method=True)
+        self.Compare = channel.unary_stream(
+                '/llmmesh.router.v1.RouterService/Compare',
+                request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CompareRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CompareResponse.FromString,
+                _registered_method=True)
         self.Embed = channel.unary_unary(
                 '/llmmesh.router.v1.RouterService/Embed',
                 request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.EmbedRequest.SerializeToString,
@@ -55,6 +60,11 @@ class RouterServiceStub:
                 '/llmmesh.router.v1.RouterService/ExplainRoute',
                 request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ExplainRouteRequest.SerializeToString,
                 response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ExplainRouteResponse.FromString,
+                _registered_method=True)
+        self.CountTokens = channel.unary_unary(
+                '/llmmesh.router.v1.RouterService/CountTokens',
+                request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CountTokensRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CountTokensResponse.FromString,
                 _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/llmmesh.router.v1.RouterService/ListModels',
@@ -97,6 +107,14 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Compare(self, request, context):
+        """Asks several models the same at once and streams their answers side by side, each on its own hold and with its own cost. One that
+        fails says so and the others go on; when the caller goes away all of them are cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Embed(self, request, context):
         """Turns texts into vectors, all of one model. Without a use case it is "embedding". Vectors of two models cannot be compared: who keeps
         vectors names the model they are of, and nothing else will serve, not even another host of it. A use case may answer with another of
@@ -108,6 +126,13 @@ class RouterServiceServicer:
 
     def ExplainRoute(self, request, context):
         """Says which offers a request would be tried on, in which order, and why every other one is left out. Sends and holds nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountTokens(self, request, context):
+        """Estimates how many tokens a prompt is for each model that might serve it. Sends and holds nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +179,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.StreamGenerateRequest.FromString,
                     response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.StreamGenerateResponse.SerializeToString,
             ),
+            'Compare': grpc.unary_stream_rpc_method_handler(
+                    servicer.Compare,
+                    request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CompareRequest.FromString,
+                    response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CompareResponse.SerializeToString,
+            ),
             'Embed': grpc.unary_unary_rpc_method_handler(
                     servicer.Embed,
                     request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.EmbedRequest.FromString,
@@ -163,6 +193,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.ExplainRoute,
                     request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ExplainRouteRequest.FromString,
                     response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ExplainRouteResponse.SerializeToString,
+            ),
+            'CountTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountTokens,
+                    request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CountTokensRequest.FromString,
+                    response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CountTokensResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -252,6 +287,33 @@ class RouterService:
             _registered_method=True)
 
     @staticmethod
+    def Compare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/llmmesh.router.v1.RouterService/Compare',
+            llmmesh_dot_router_dot_v1_dot_router__pb2.CompareRequest.SerializeToString,
+            llmmesh_dot_router_dot_v1_dot_router__pb2.CompareResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Embed(request,
             target,
             options=(),
@@ -295,6 +357,33 @@ class RouterService:
             '/llmmesh.router.v1.RouterService/ExplainRoute',
             llmmesh_dot_router_dot_v1_dot_router__pb2.ExplainRouteRequest.SerializeToString,
             llmmesh_dot_router_dot_v1_dot_router__pb2.ExplainRouteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmmesh.router.v1.RouterService/CountTokens',
+            llmmesh_dot_router_dot_v1_dot_router__pb2.CountTokensRequest.SerializeToString,
+            llmmesh_dot_router_dot_v1_dot_router__pb2.CountTokensResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class RouterServiceStub:
     """Generates a whole completion."""
     StreamGenerate: _grpc.UnaryStreamMultiCallable[_router_pb2.StreamGenerateRequest, _router_pb2.StreamGenerateResponse]
     """Generates a completion piece by piece: start, deltas, one finish. A stream without its finish is incomplete, never a success."""
+    Compare: _grpc.UnaryStreamMultiCallable[_router_pb2.CompareRequest, _router_pb2.CompareResponse]
+    """Asks several models the same at once and streams their answers side by side, each on its own hold and with its own cost. One that
+    fails says so and the others go on; when the caller goes away all of them are cancelled.
+    """
     Embed: _grpc.UnaryUnaryMultiCallable[_router_pb2.EmbedRequest, _router_pb2.EmbedResponse]
     """Turns texts into vectors, all of one model. Without a use case it is "embedding". Vectors of two models cannot be compared: who keeps
     vectors names the model they are of, and nothing else will serve, not even another host of it. A use case may answer with another of
@@ -46,6 +50,8 @@ class RouterServiceStub:
     """
     ExplainRoute: _grpc.UnaryUnaryMultiCallable[_router_pb2.ExplainRouteRequest, _router_pb2.ExplainRouteResponse]
     """Says which offers a request would be tried on, in which order, and why every other one is left out. Sends and holds nothing."""
+    CountTokens: _grpc.UnaryUnaryMultiCallable[_router_pb2.CountTokensRequest, _router_pb2.CountTokensResponse]
+    """Estimates how many tokens a prompt is for each model that might serve it. Sends and holds nothing."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListModelsRequest, _router_pb2.ListModelsResponse]
     """Lists models with price, capabilities and status."""
     ListVendors: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListVendorsRequest, _router_pb2.ListVendorsResponse]
@@ -66,6 +72,10 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Generates a whole completion."""
     StreamGenerate: _aio.UnaryStreamMultiCallable[_router_pb2.StreamGenerateRequest, _router_pb2.StreamGenerateResponse]  # type: ignore[assignment]
     """Generates a completion piece by piece: start, deltas, one finish. A stream without its finish is incomplete, never a success."""
+    Compare: _aio.UnaryStreamMultiCallable[_router_pb2.CompareRequest, _router_pb2.CompareResponse]  # type: ignore[assignment]
+    """Asks several models the same at once and streams their answers side by side, each on its own hold and with its own cost. One that
+    fails says so and the others go on; when the caller goes away all of them are cancelled.
+    """
     Embed: _aio.UnaryUnaryMultiCallable[_router_pb2.EmbedRequest, _router_pb2.EmbedResponse]  # type: ignore[assignment]
     """Turns texts into vectors, all of one model. Without a use case it is "embedding". Vectors of two models cannot be compared: who keeps
     vectors names the model they are of, and nothing else will serve, not even another host of it. A use case may answer with another of
@@ -73,6 +83,8 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """
     ExplainRoute: _aio.UnaryUnaryMultiCallable[_router_pb2.ExplainRouteRequest, _router_pb2.ExplainRouteResponse]  # type: ignore[assignment]
     """Says which offers a request would be tried on, in which order, and why every other one is left out. Sends and holds nothing."""
+    CountTokens: _aio.UnaryUnaryMultiCallable[_router_pb2.CountTokensRequest, _router_pb2.CountTokensResponse]  # type: ignore[assignment]
+    """Estimates how many tokens a prompt is for each model that might serve it. Sends and holds nothing."""
     ListModels: _aio.UnaryUnaryMultiCallable[_router_pb2.ListModelsRequest, _router_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists models with price, capabilities and status."""
     ListVendors: _aio.UnaryUnaryMultiCallable[_router_pb2.ListVendorsRequest, _router_pb2.ListVendorsResponse]  # type: ignore[assignment]
@@ -104,6 +116,16 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         """Generates a completion piece by piece: start, deltas, one finish. A stream without its finish is incomplete, never a success."""
 
     @_abc_1.abstractmethod
+    def Compare(
+        self,
+        request: _router_pb2.CompareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_router_pb2.CompareResponse], _abc.AsyncIterator[_router_pb2.CompareResponse]]:
+        """Asks several models the same at once and streams their answers side by side, each on its own hold and with its own cost. One that
+        fails says so and the others go on; when the caller goes away all of them are cancelled.
+        """
+
+    @_abc_1.abstractmethod
     def Embed(
         self,
         request: _router_pb2.EmbedRequest,
@@ -121,6 +143,14 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ExplainRouteResponse, _abc.Awaitable[_router_pb2.ExplainRouteResponse]]:
         """Says which offers a request would be tried on, in which order, and why every other one is left out. Sends and holds nothing."""
+
+    @_abc_1.abstractmethod
+    def CountTokens(
+        self,
+        request: _router_pb2.CountTokensRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.CountTokensResponse, _abc.Awaitable[_router_pb2.CountTokensResponse]]:
+        """Estimates how many tokens a prompt is for each model that might serve it. Sends and holds nothing."""
 
     @_abc_1.abstractmethod
     def ListModels(
