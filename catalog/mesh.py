@@ -89,6 +89,7 @@ def _mesh(document: Document, env: Mapping[str, str], known: Catalog) -> Mesh:
         ledger=_ledger(file.ledger, document),
         version=_version(known, file),
         http=Http(tuple(file.edge.cors_origins), file.edge.heartbeat),
+        tenants=_beside(document, env, "MESH_TENANTS", file.tenants),
     )
 
 
@@ -111,6 +112,13 @@ def _place(document: Document, env: Mapping[str, str]) -> Path | None:
         return found(named, Path())
     named = document.data.get("catalog")
     return found(named, Path(document.name).parent) if isinstance(named, str) and named else None
+
+
+def _beside(document: Document, env: Mapping[str, str], variable: str, named: str | None) -> Path | None:
+    """Return a file: the one the variable names, else the one mesh.yaml does, seen from there."""
+    if said := env.get(variable):
+        return Path(said).absolute()
+    return (Path(document.name).parent / named).absolute() if named else None
 
 
 def _address(row: RouterRow | QuotaRow | EdgeRow) -> Address:

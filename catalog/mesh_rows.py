@@ -224,6 +224,7 @@ class MeshFile(StrictModel):
     """The whole file."""
 
     catalog: Text | None = None
+    tenants: Text | None = None
     addresses: AddressesRow = AddressesRow()
     vendors: dict[str, VendorSettingsRow] = Field(default_factory=dict)
     use_cases: dict[Name, UseCaseRow] = Field(default_factory=dict)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import Literal
 
 from catalog.model import Catalog, UseCase
@@ -140,6 +141,7 @@ class Mesh:
     ledger: Ledger
     version: int
     http: Http = Http()
+    tenants: Path | None = None
 
     @property
     def use_cases(self) -> Mapping[str, UseCase]:

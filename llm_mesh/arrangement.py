@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from catalog.mesh import default_path, load_mesh
+from catalog.tenants import with_tenants
 from llm_mesh.addresses import Choice, choose
 from llm_mesh.children import LEDGER_PATH, LEDGER_STORE, ChildPlan, Layout, listeners, plan_children, provider_processes
 from llm_mesh.env_file import ENV_FILE, read_env_file
@@ -41,7 +42,7 @@ def arrange(order: Order, environment: Mapping[str, str], parent: int, where: Pl
     processes = provider_processes(vendors, isolated=order.isolated)
     choice = choose(order.wishes, unplaced.catalog, processes)
     found = _environments(order, environments(unplaced.catalog, environment, env_file), choice, where)
-    mesh = load_mesh(config, found.plain)
+    mesh = with_tenants(load_mesh(config, found.plain))
     simulator = choice.simulator() if order.sandbox else None
     admins = choice.provider_admins(processes, mesh)
     if where.simulated is not None:

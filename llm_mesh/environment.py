@@ -9,7 +9,7 @@ from catalog.environment import endpoint_variable
 from catalog.keys import holds_key
 from catalog.model import Catalog, Vendor
 from llm_mesh.made_up_keys import made_up_key
-from llm_mesh.variables import CALLER_KEY, CLIENT_KEY, LEDGER_URL
+from llm_mesh.variables import CALLER_KEY, CLIENT_KEY, LEDGER_URL, PEPPER
 
 ALLOWED_PREFIXES = ("MESH_", "OTEL_", "LOCAL_MODELS_")
 Question = Callable[[str], bool]  # about the name of a variable
@@ -34,8 +34,8 @@ class Environments:
         return {**self.plain, **{name: value for name, value in self.keys.items() if name == LEDGER_URL}}
 
     def of_router(self) -> dict[str, str]:
-        """Return the router's environment: the callers' key and no vendor's."""
-        return {**self.plain, **{name: value for name, value in self.keys.items() if name == CALLER_KEY}}
+        """Return the router's environment: what callers' keys are known by, and no vendor's key."""
+        return {**self.plain, **{name: value for name, value in self.keys.items() if name in (CALLER_KEY, PEPPER)}}
 
 
 def environments(catalog: Catalog, environment: Mapping[str, str], env_file: Mapping[str, str]) -> Environments:
@@ -47,7 +47,7 @@ def environments(catalog: Catalog, environment: Mapping[str, str], env_file: Map
     harmless = _settings(catalog)
     offered = {name: value for name, value in env_file.items() if known(name) or harmless(name) or name == CALLER_KEY}
     merged = {**offered, **{name: value for name, value in environment.items() if value or name not in offered}}
-    keys = {name: value for name, value in merged.items() if known(name) or name in (CALLER_KEY, LEDGER_URL)}
+    keys = {name: value for name, value in merged.items() if known(name) or name in (CALLER_KEY, LEDGER_URL, PEPPER)}
     plain = {name: value for name, value in merged.items() if name not in keys and name != CLIENT_KEY}
     return Environments(catalog, plain, keys)
 
@@ -60,7 +60,7 @@ def sandboxed(found: Environments, simulator: str) -> Environments:
         plain[name] = ",".join(filter(None, (plain.get(name, ""), "127.0.0.1", "localhost")))
     for vendor in vendors:
         plain[endpoint_variable(vendor.id)] = f"http://{simulator}/{vendor.id}{_path(vendor)}"
-    keys = {name: value for name, value in found.keys.items() if name == CALLER_KEY}
+    keys = {name: value for name, value in found.keys.items() if name in (CALLER_KEY, PEPPER)}
     keys |= {vendor.key_env[0]: made_up_key(vendor.key_format) for vendor in vendors if vendor.key_env}
     return Environments(found.catalog, plain, keys)
 

@@ -5,21 +5,26 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from meshkit.api_key import presented
 from meshkit.errors import MeshError, Reason
 from meshkit.secret import Secret
+
+OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller: the tenant that pays."""
+    """An authenticated caller: the tenant that pays, and whether it may operate the mesh."""
 
     tenant: str
+    operator: bool = False
 
 
 # Resolves lower-case metadata or headers to a caller, or raises UNAUTHENTICATED.
 Authenticate = Callable[[Mapping[str, str]], Caller]
 
-LOCAL = Caller(tenant="local")
+# Who runs the mesh on a machine of its own, or holds the key that it was started with.
+LOCAL = Caller(tenant="local", operator=True)
 current: ContextVar[Caller] = ContextVar("caller")
 
 
@@ -30,13 +35,30 @@ def development(_credentials: Mapping[str, str]) -> Caller:
 
 def with_key(key: Secret) -> Authenticate:
     """Let in whoever presents the key, as `Authorization: Bearer …` or `x-api-key`."""
-    expected = key.reveal().encode()
 
     def authenticate(credentials: Mapping[str, str]) -> Caller:
-        bearer = credentials.get("authorization", "")
-        offered = bearer[7:] if bearer[:7].lower() == "bearer " else credentials.get("x-api-key", "")
-        if not hmac.compare_digest(offered.encode(), expected):
-            raise MeshError(Reason.UNAUTHENTICATED, "the caller's key is missing or wrong")
+        if not is_key(presented(credentials), key):
+            raise stranger()
         return LOCAL
 
     return authenticate
+
+
+def is_key(offered: str, key: Secret) -> bool:
+    """Tell whether a credential is that key, in a time that says nothing of how much of it is right."""
+    return hmac.compare_digest(offered.encode(), key.reveal().encode())
+
+
+def stranger() -> MeshError:
+    """Make the one refusal of a credential: unknown, wrong, expired and revoked keys are told apart for nobody."""
+    return MeshError(Reason.UNAUTHENTICATED, "the caller's key is missing or wrong")
+
+
+def demand_operator() -> None:
+    """Refuse a caller that may not operate the mesh.
+
+    Raises:
+        MeshError: FORBIDDEN.
+    """
+    if not current.get().operator:
+        raise MeshError(Reason.FORBIDDEN, "this needs a key with the scope `operator`")

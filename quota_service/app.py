@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from catalog.model import Catalog
 from catalog.settings import Mesh
+from catalog.tenants import with_tenants
 from meshkit import logs, process
 from meshkit.admin import AdminServer
 from meshkit.clock import Clock, SystemClock
@@ -49,6 +50,7 @@ async def serve(
         StartError: an address or the ledger file is in use, the file cannot be read, the store is not fit.
     """
     clock = clock or SystemClock()
+    mesh = with_tenants(mesh)
     metrics = Metrics(registry)
     async with AsyncExitStack() as stack:
         store = await _open(mesh, definitions_of(catalog, mesh), clock, stack)
@@ -89,7 +91,7 @@ async def import_ledger(mesh: Mesh, catalog: Catalog, lines: Iterable[bytes], na
     """
     image = read(lines, name)
     async with AsyncExitStack() as stack:
-        store = await _open(mesh, definitions_of(catalog, mesh), SystemClock(), stack, IMPORT_SECONDS)
+        store = await _open(mesh, definitions_of(catalog, with_tenants(mesh)), SystemClock(), stack, IMPORT_SECONDS)
         await store.take_in(image)
         for difference in await store.verify():
             raise StartError(f"what was imported does not add up in the store: {difference}")

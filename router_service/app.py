@@ -1,25 +1,25 @@
 """Builds the router service: the one place where its parts meet."""
 
 import asyncio
-import os
 import secrets
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from ipaddress import ip_address
+from functools import partial
 
 from llmmesh.quota.v1 import quota_pb2_grpc
 
 from catalog.mesh import Mesh
-from meshkit import identity, logs, process, tracing
-from meshkit.admin import AdminServer, split_address
+from catalog.tenants import with_tenants
+from meshkit import logs, process, tracing
+from meshkit.admin import AdminServer
 from meshkit.boundary import Boundary
 from meshkit.channel import open_channel
-from meshkit.clock import SystemClock
-from meshkit.errors import StartError
-from meshkit.secret import Secret
+from meshkit.clock import Clock, SystemClock
 from meshkit.server import GrpcServer
 from router_service.breaker import Settings
 from router_service.breakers import Breakers
 from router_service.edge.server import EdgeServer
+from router_service.entrance import open_entrance
 from router_service.estimate import Estimator
 from router_service.order import Tools
 from router_service.quota_client import QuotaClient
@@ -29,56 +29,32 @@ from router_service.service import NAME, RouterServicer
 from router_service.silence import WithoutLedger
 from router_service.vendors import Vendors
 
-CALLER_KEY = "ORCHESTRATOR_API_KEY"
-OPEN_TO_ALL = "MESH_ALLOW_ANONYMOUS"
 log = logs.get("router")
 
 
 async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
     """Serve the router and its HTTP edge until `stop` is set, then drain."""
-    authenticate = _authenticate(mesh)
-    clock = SystemClock()
-    exporter = tracing.start(
-        "llm-mesh-router",
-        otlp_endpoint=mesh.telemetry.otlp_endpoint,
-        sample_ratio=mesh.telemetry.sample_ratio,
-    )
+    clock, mesh = SystemClock(), with_tenants(mesh)
     async with AsyncExitStack() as stack:
-        if exporter is not None:
-            stack.callback(exporter.shutdown)
-        channels = [await stack.enter_async_context(open_channel(mesh.quota.dial)) for _ in range(2)]
-        stub, turns = map(quota_pb2_grpc.QuotaServiceStub, channels)
-        quota = await stack.enter_async_context(
-            QuotaClient(stub, turns, grace=mesh.timeouts.quota_grace, silence=mesh.timeouts.reserve)
-        )
-        rejections = Rejections(mesh, quota)
-        vendors = await stack.enter_async_context(Vendors(mesh, clock, rejections.renewed))
-        tools = Tools(
-            quota=quota,
-            without_ledger=WithoutLedger(mesh),
-            vendors=vendors,
-            breakers=Breakers(mesh.catalog.vendors, Settings(), clock),
-            rejections=rejections,
-            estimator=Estimator(),
-            timeouts=mesh.timeouts,
-            clock=clock,
-            incarnation=secrets.token_hex(4),
-        )
-        router = MeshRouter(mesh, tools)
-        await stack.enter_async_context(AdminServer(mesh.router_admin, router.serving, notes=quota.notes))
+        entrance = await open_entrance(mesh, clock, stack)
+        _trace(mesh, stack)
+        tools = await _tools(mesh, clock, stack)
+        router = entrance.guard(MeshRouter(mesh, tools))
+        notes = partial(_together, tools.quota.notes, entrance.notes)
+        await stack.enter_async_context(AdminServer(mesh.router_admin, router.serving, notes=notes))
         server = await stack.enter_async_context(
             GrpcServer(
                 mesh.router.listen,
                 [RouterServicer(router, mesh.timeouts.request).register],
                 [NAME],
-                boundary=Boundary(authenticate, mesh.timeouts.request),
+                boundary=Boundary(entrance.authenticate, mesh.timeouts.request),
             )
         )
         edge = await stack.enter_async_context(
             EdgeServer(
                 mesh.edge.listen,
                 router,
-                authenticate,
+                entrance.authenticate,
                 mesh.timeouts.request,
                 heartbeat=mesh.http.heartbeat,
                 origins=mesh.http.cors_origins,
@@ -90,24 +66,39 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
         await server.set_serving(serving=False)
 
 
-def _authenticate(mesh: Mesh) -> identity.Authenticate:
-    """Demand the caller key when there is one; without one serve loopback only, unless told otherwise."""
-    key = os.environ.get(CALLER_KEY)
-    if key:
-        return identity.with_key(Secret(key))
-    exposed = [address for address in (mesh.router.listen, mesh.edge.listen) if not _is_loopback(address)]
-    if exposed and os.environ.get(OPEN_TO_ALL) != "true":
-        raise StartError(
-            f"will not listen on {exposed[0]} without a caller key: anyone could spend your money. Set {CALLER_KEY}, "
-            f"listen on 127.0.0.1, or set {OPEN_TO_ALL}=true if the network keeps strangers out"
-        )
-    log.warning("anonymous", detail=f"no {CALLER_KEY}: every caller on {mesh.router.listen} is tenant `local`")
-    return identity.development
+def _trace(mesh: Mesh, stack: AsyncExitStack) -> None:
+    """Send traces where the configuration says."""
+    exporter = tracing.start(
+        "llm-mesh-router",
+        otlp_endpoint=mesh.telemetry.otlp_endpoint,
+        sample_ratio=mesh.telemetry.sample_ratio,
+    )
+    if exporter is not None:
+        stack.callback(exporter.shutdown)
 
 
-def _is_loopback(address: str) -> bool:
-    host, _ = split_address(address)
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+async def _tools(mesh: Mesh, clock: Clock, stack: AsyncExitStack) -> Tools:
+    """Open the ways to the ledger and to the vendors, and put beside them what every pursuit works with."""
+    channels = [await stack.enter_async_context(open_channel(mesh.quota.dial)) for _ in range(2)]
+    stub, turns = map(quota_pb2_grpc.QuotaServiceStub, channels)
+    quota = await stack.enter_async_context(
+        QuotaClient(stub, turns, grace=mesh.timeouts.quota_grace, silence=mesh.timeouts.reserve)
+    )
+    rejections = Rejections(mesh, quota)
+    vendors = await stack.enter_async_context(Vendors(mesh, clock, rejections.renewed))
+    return Tools(
+        quota=quota,
+        without_ledger=WithoutLedger(mesh),
+        vendors=vendors,
+        breakers=Breakers(mesh.catalog.vendors, Settings(), clock),
+        rejections=rejections,
+        estimator=Estimator(),
+        timeouts=mesh.timeouts,
+        clock=clock,
+        incarnation=secrets.token_hex(4),
+    )
+
+
+def _together(*parts: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+    """Return the notes of several parts."""
+    return {name: note for part in parts for name, note in part().items()}

@@ -60,6 +60,7 @@ class Demand:
     data_policy: str
     guarantee: str
     allow_vendors: frozenset[str]
+    allow_models: tuple[str, ...]
     deny_vendors: frozenset[str]
     max_cost: int | None
     facts: PromptFacts
@@ -95,7 +96,7 @@ def read(
     """
     embeds = facts.vectors is not None
     needs, purpose = _requirements(intent.requirements, intent.use_case, catalog)
-    use_case = _use_case(purpose or _usual_use_case(catalog, embeds), catalog)
+    use_case = _use_case(purpose or usual_use_case(catalog, embeds), catalog)
     _refuse_unknown_words(intent)
     notices: list[str] = []
     named = _named_by_caller(intent, catalog, today, notices, embeds)
@@ -117,6 +118,7 @@ def read(
         data_policy=max(DATA_POLICIES[intent.data_policy], use_case.data_policy, key=DATA_POLICY_ORDER.index),
         guarantee=GUARANTEES.get(intent.stream_guarantee, use_case.stream_guarantee),
         allow_vendors=_vendors(intent.allow_vendors, "intent.allow_vendors", catalog),
+        allow_models=tuple(intent.allow_models),
         deny_vendors=_vendors(intent.deny_vendors, "intent.deny_vendors", catalog),
         max_cost=_max_cost(intent),
         facts=facts,
@@ -165,7 +167,8 @@ def _max_cost(intent: router_pb2.Intent) -> int | None:
     return intent.max_cost_nanos
 
 
-def _usual_use_case(catalog: Catalog, embeds: bool) -> str:
+def usual_use_case(catalog: Catalog, embeds: bool) -> str:
+    """Name the use case of a request that names none."""
     return EMBEDDING_USE_CASE if embeds and catalog.use_case(EMBEDDING_USE_CASE) else DEFAULT_USE_CASE
 
 

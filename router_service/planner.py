@@ -9,6 +9,7 @@ from llmmesh.quota.v1 import quota_pb2
 
 from catalog.mesh import Mesh
 from catalog.model import Catalog, ModelRef, Price, cost_nanos
+from catalog.tenants import permitted
 from meshkit.errors import StartError
 from router_service.demand import Demand
 from router_service.estimate import Estimator, least_tokens
@@ -179,6 +180,8 @@ def _vendor_lists(demand: Demand, planned: Planned) -> Verdict:
         return "denied", f"the request denies {vendor}"
     if demand.allow_vendors and vendor not in demand.allow_vendors:
         return "not_allowed", f"the request allows only {', '.join(sorted(demand.allow_vendors))}"
+    if demand.allow_models and not permitted(demand.allow_models, planned.offer.model_text):
+        return "not_allowed", f"{planned.offer.model_text} is not among the models that are allowed"
     return None
 
 

@@ -82,6 +82,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         self, request: router_pb2.CheckVendorsRequest, _context: Context
     ) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
         """Ask vendors whether they accept our keys."""
+        identity.demand_operator()  # it costs calls
         async with aclosing(self._router.check_vendors(request)) as results:
             async for result in results:
                 yield result

@@ -18,6 +18,7 @@ from llm_mesh.cli import (
     status,
     up,
 )
+from llm_mesh.cli.keys.group import keys
 from llm_mesh.cli.ledger.group import ledger
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ app.command()(demo.demo)
 app.command()(conformance.conformance)
 app.add_typer(bench.app, name="bench")
 app.add_typer(ledger, name="ledger")
+app.add_typer(keys, name="keys")
 app.add_typer(serve.app, name="serve")
 app.add_typer(catalog.app, name="catalog")
 

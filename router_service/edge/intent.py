@@ -103,6 +103,7 @@ def _from_extension(intent: router_pb2.Intent, fields: Fields) -> None:
     intent.requirements.extend(fields.texts("requirements"))
     intent.allow_vendors.extend(fields.texts("allow_vendors"))
     intent.deny_vendors.extend(fields.texts("deny_vendors"))
+    intent.allow_models.extend(fields.texts("allow_models"))
     cap = fields.number("max_cost_usd", 0, MOST_USD)
     if cap is not None:
         intent.max_cost_nanos = int(Decimal(repr(cap)) * 1_000_000_000)

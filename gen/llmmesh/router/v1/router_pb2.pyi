@@ -150,6 +150,7 @@ class Intent(_message.Message):
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
+    ALLOW_MODELS_FIELD_NUMBER: _builtins.int
     use_case: _builtins.str
     """A configured use case. Empty means "default"."""
     tier: Global___Tier.ValueType
@@ -196,6 +197,10 @@ class Intent(_message.Message):
         for Embed: vectors of different models cannot be compared.
         """
 
+    @_builtins.property
+    def allow_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these models, as "vendor/model" or patterns of it ("groq/*"). Empty means all. What a tenant may not use never serves it."""
+
     def __init__(
         self,
         *,
@@ -213,10 +218,11 @@ class Intent(_message.Message):
         conversation_id: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         candidates: _abc.Iterable[_builtins.str] | None = ...,
+        allow_models: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos", "max_cost_nanos", b"max_cost_nanos"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos", "allow_vendors", b"allow_vendors", "candidates", b"candidates", "conversation_id", b"conversation_id", "data_policy", b"data_policy", "deny_vendors", b"deny_vendors", "labels", b"labels", "max_cost_nanos", b"max_cost_nanos", "model", b"model", "preferred_model", b"preferred_model", "requirements", b"requirements", "stream_guarantee", b"stream_guarantee", "strict", b"strict", "tier", b"tier", "use_case", b"use_case"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos", "allow_models", b"allow_models", "allow_vendors", b"allow_vendors", "candidates", b"candidates", "conversation_id", b"conversation_id", "data_policy", b"data_policy", "deny_vendors", b"deny_vendors", "labels", b"labels", "max_cost_nanos", b"max_cost_nanos", "model", b"model", "preferred_model", b"preferred_model", "requirements", b"requirements", "stream_guarantee", b"stream_guarantee", "strict", b"strict", "tier", b"tier", "use_case", b"use_case"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cost_nanos: _TypeAlias = _typing.Literal["max_cost_nanos"]  # noqa: Y015
     _WhichOneofArgType__max_cost_nanos: _TypeAlias = _typing.Literal["_max_cost_nanos", b"_max_cost_nanos"]  # noqa: Y015

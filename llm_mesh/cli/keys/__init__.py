@@ -1,0 +1,1 @@
+"""`llm-mesh keys`: the keys of callers."""

@@ -1,0 +1,68 @@
+"""Decides how callers are let in: by a tenants file, by one key, or, on this machine alone, without any."""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from catalog.mesh import Mesh
+from meshkit import identity, logs
+from meshkit.admin import split_address
+from meshkit.clock import Clock
+from meshkit.errors import StartError
+from meshkit.secret import Secret
+from router_service.doorkeeper import Doorkeeper
+from router_service.interface import Router
+from router_service.tenancy import Tenancy
+
+CALLER_KEY = "ORCHESTRATOR_API_KEY"
+OPEN_TO_ALL = "MESH_ALLOW_ANONYMOUS"
+log = logs.get("router")
+
+
+def _as_it_is(router: Router) -> Router:
+    return router
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """How callers are let in, what stands between them and the router, and what is worth a word in its health."""
+
+    authenticate: identity.Authenticate
+    guard: Callable[[Router], Router] = _as_it_is
+    notes: Callable[[], Mapping[str, str]] = dict
+
+
+async def open_entrance(mesh: Mesh, clock: Clock, stack: AsyncExitStack) -> Entrance:
+    """Let in whoever the tenants file says; without one whoever has the one key; without that this machine alone.
+
+    Raises:
+        StartError: the file has a mistake, or others could reach the mesh and nothing would keep them out.
+    """
+    key = os.environ.get(CALLER_KEY)
+    if mesh.tenants is not None:
+        bootstrap = Secret(key) if key else None
+        doorkeeper = Doorkeeper(mesh.tenants, mesh.catalog, os.environ, clock, bootstrap)
+        await stack.enter_async_context(doorkeeper)
+        return Entrance(
+            doorkeeper.authenticate, lambda router: Tenancy(router, mesh.catalog, doorkeeper.tenant), doorkeeper.notes
+        )
+    if key:
+        return Entrance(identity.with_key(Secret(key)))
+    exposed = [address for address in (mesh.router.listen, mesh.edge.listen) if not _is_loopback(address)]
+    if exposed and os.environ.get(OPEN_TO_ALL) != "true":
+        raise StartError(
+            f"will not listen on {exposed[0]} without a caller key: anyone could spend your money. Set {CALLER_KEY}, "
+            f"name a tenants file, listen on 127.0.0.1, or set {OPEN_TO_ALL}=true if the network keeps strangers out"
+        )
+    log.warning("anonymous", detail=f"no {CALLER_KEY}: every caller on {mesh.router.listen} is tenant `local`")
+    return Entrance(identity.development)
+
+
+def _is_loopback(address: str) -> bool:
+    host, _ = split_address(address)
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
