@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from catalog.keys import holds_key
-from catalog.model import Catalog, ModelRef, Vendor
+from catalog.model import Catalog, ModelRef, UseCase, Vendor
 from catalog.plan import Limit, matches
 from meshkit.yaml_file import ConfigError, Document
 
@@ -51,11 +51,20 @@ def check_use_cases(catalog: Catalog, document: Document, names: frozenset[str])
                 raise document.error((*place, "aliases"), f"`{name}` already names the use case {owner}")
         if case.name not in names:
             continue
-        for tier, candidates in case.candidates.items():
-            for number, candidate in enumerate(candidates):
-                if not catalog.resolve(candidate):
-                    closest = ", ".join(catalog.closest(candidate)) or "vendor/model of a catalogue row"
-                    raise document.error((*place, "candidates", tier, number), f"unknown model `{candidate}`", closest)
+        _check_names_in(case, catalog, document)
+
+
+def _check_names_in(case: UseCase, catalog: Catalog, document: Document) -> None:
+    """Check that the vendors and models a use case names are known."""
+    place = ("use_cases", case.name)
+    for vendor in case.weights:
+        if vendor not in catalog.vendors:
+            raise document.error((*place, "weights", vendor), "unknown vendor", ", ".join(catalog.vendors))
+    for tier, candidates in case.candidates.items():
+        for number, candidate in enumerate(candidates):
+            if not catalog.resolve(candidate):
+                closest = ", ".join(catalog.closest(candidate)) or "vendor/model of a catalogue row"
+                raise document.error((*place, "candidates", tier, number), f"unknown model `{candidate}`", closest)
 
 
 def check_limits(limits: tuple[Limit, ...], models: Iterable[str], complain: Complaint, place: Place) -> None:

@@ -175,7 +175,8 @@ class UseCase:
     """What a request is for: candidates for each tier in order of preference, and request defaults.
 
     A tier without a key in `candidates` may use every offer under its cap. `spread_share` is how many requests a day
-    the strategy `spread` sends to one account before it goes on to the next, 0 under other strategies.
+    the strategy `spread` sends to one account before it goes on to the next, 0 under other strategies; `weights` are
+    those of the strategy `weighted`, by vendor.
     """
 
     name: str
@@ -183,6 +184,7 @@ class UseCase:
     default_tier: Tier = "standard"
     strategy: Strategy = "priority"
     spread_share: int = 0
+    weights: Mapping[str, float] = field(default_factory=dict)
     candidates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     temperature: float | None = None
     max_output_tokens: int | None = None

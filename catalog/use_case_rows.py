@@ -17,6 +17,7 @@ class UseCaseRow(StrictModel):
     default_tier: Tier = "standard"
     strategy: Strategy = "priority"
     spread_share: Annotated[int, Field(gt=0, le=10**9)] | None = None
+    weights: dict[str, Annotated[float, Field(gt=0, le=1_000_000)]] = Field(default_factory=dict)
     candidates: dict[Tier, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_output_tokens: Annotated[int, Field(gt=0)] | None = None
@@ -27,9 +28,11 @@ class UseCaseRow(StrictModel):
 
     @model_validator(mode="after")
     def _has_what_its_strategy_needs(self) -> Self:
-        """Check that a share is said where there is one, and nowhere else."""
+        """Check that a share and weights are said where they are used, and nowhere else."""
         if (self.strategy == "spread") != (self.spread_share is not None):
             raise wrong("strategy `spread` and `spread_share` go together", "both or neither")
+        if (self.strategy == "weighted") != bool(self.weights):
+            raise wrong("strategy `weighted` and `weights` go together", "both or neither")
         return self
 
     def use_case(self, name: str) -> UseCase:
@@ -40,6 +43,7 @@ class UseCaseRow(StrictModel):
             default_tier=self.default_tier,
             strategy=self.strategy,
             spread_share=self.spread_share or 0,
+            weights=MappingProxyType(self.weights),
             candidates=MappingProxyType({tier: tuple(names) for tier, names in self.candidates.items()}),
             temperature=self.temperature,
             max_output_tokens=self.max_output_tokens,

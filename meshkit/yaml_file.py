@@ -1,9 +1,11 @@
 """Reads a YAML file into a strict model and says of every mistake in which line it is and what would be right."""
 
+import re
 import types
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -119,7 +121,9 @@ class Document:
                 keys = ", ".join(_keys_at(model, location)) or "key: value"
                 return self.error(location, "must be a mapping of keys", keys)
             case "literal_error":
-                return self.error(location, f"`{fault['input']}` is not known", context["expected"])
+                words = re.findall(r"'([^']*)'", context["expected"])
+                problem = f"`{fault['input']}` is not known" + _nearest(str(fault["input"]), words)
+                return self.error(location, problem, context["expected"])
         said = fault["input"]
         plain = isinstance(said, str | int | float | bool)
         return self.error(location, fault["msg"].replace("Input", f"`{said}`" if plain else "it", 1))
@@ -215,6 +219,11 @@ class _Builder:
     def _refusal(self, location: Location, node: yaml.Node, problem: str) -> ConfigError:
         key = ".".join(str(part) for part in location)
         return ConfigError(self._document.name, node.start_mark.line + 1, key, problem)
+
+
+def _nearest(said: str, known: Sequence[str]) -> str:
+    """Say which word was probably meant; nothing when none is like it."""
+    return "".join(f", nearest: `{word}`" for word in get_close_matches(said, known, n=1, cutoff=0.5))
 
 
 def _keys_at(model: type[BaseModel], location: Location) -> list[str]:

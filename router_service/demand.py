@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from llmmesh.router.v1 import router_pb2
 
 from catalog import caller_labels
 from catalog.model import Catalog, ModelRef, UseCase, Vendor
 from meshkit.errors import FieldViolation, MeshError, Reason, invalid
+from router_service.naming import is_named, named_by_caller, unique, usual
 from router_service.prompt_facts import PromptFacts
 
 DEFAULT_USE_CASE = "default"
@@ -35,19 +36,22 @@ GUARANTEES: Mapping[int, str] = {
     router_pb2.STREAM_GUARANTEE_WHOLE: "whole",
     router_pb2.STREAM_GUARANTEE_RESTART: "restart",
 }
-MOST_CANDIDATES = 16
+# What so many different words mean is remembered, unless they are longer than so many bytes.
+MOST_REMEMBERED = 1_024
+LONGEST_REMEMBERED = 1_024
+NO_FACTS = PromptFacts()
 REQUIREMENTS = frozenset({"vision", "tools", "json_object", "json_schema", "reasoning", "web_search"})
 # What people say instead, and what they mean by it.
 SAID_FOR = {"json": "json_object"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Demand:
     """What a request asks for, ready to be planned.
 
     `candidates` are models in order of preference; the first `leading` of them were named by the caller and keep their
-    place under every strategy; `pinned` says that nothing else may serve. `notices` tell the caller what a name was
-    taken to mean.
+    place under every strategy; `pinned` says that they are no mere preference. `notices` tell the caller what a
+    name was taken to mean. `origin` is the same for all demands with the same words.
     """
 
     use_case: UseCase
@@ -60,13 +64,14 @@ class Demand:
     data_policy: str
     guarantee: str
     allow_vendors: frozenset[str]
-    allow_models: tuple[str, ...]
     deny_vendors: frozenset[str]
-    max_cost: int | None
-    facts: PromptFacts
+    allow_models: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    max_cost: int | None = None
+    facts: PromptFacts = NO_FACTS
     conversation: str = ""
     labels: tuple[tuple[str, str], ...] = ()
-    notices: tuple[str, ...] = ()
+    origin: object = field(default_factory=object)
 
     @property
     def spreads(self) -> bool:
@@ -82,55 +87,113 @@ class Demand:
 def read(
     intent: router_pb2.Intent, facts: PromptFacts, catalog: Catalog, caps: Mapping[str, int | None], today: dt.date
 ) -> Demand:
-    """Resolve an intent.
+    """Resolve one intent; who has many reads them with a `Reader`."""
+    return Reader(catalog, caps).read(intent, facts, today)
+
+
+class Reader:
+    """Resolves intents over one catalogue; what the same words mean is worked out once a day.
 
     Args:
-        intent: what the caller sent.
-        facts: what the prompt, or the texts to be embedded, need.
         catalog: what is known.
         caps: each tier's cap on the blended price, nano-dollars per million tokens; None means no cap.
-        today: the day that decides which models have ended.
-
-    Raises:
-        MeshError: INVALID_REQUEST, UNKNOWN_USE_CASE, UNKNOWN_MODEL or UNKNOWN_VENDOR, each naming the field.
     """
-    embeds = facts.vectors is not None
-    needs, purpose = _requirements(intent.requirements, intent.use_case, catalog)
-    use_case = _use_case(purpose or usual_use_case(catalog, embeds), catalog)
-    _refuse_unknown_words(intent)
-    notices: list[str] = []
-    named = _named_by_caller(intent, catalog, today, notices, embeds)
-    pinned = _is_named(intent.model) or bool(intent.candidates)
-    # Who names a model and nothing else has accepted its price; the default use case's tier was not their choice.
-    usual = ANY_PRICE if pinned and not purpose else use_case.default_tier
-    tier = TIERS.get(intent.tier, usual)
-    candidates = named if pinned else _unique([*named, *_usual(use_case, tier, catalog, today, embeds)])
-    if not pinned:
-        _check_purpose(use_case, candidates, catalog, embeds)
-    return Demand(
-        use_case=use_case,
-        tier=tier,
-        price_cap=caps[tier],
-        candidates=candidates,
-        leading=len(named),
-        pinned=pinned,
-        needs=facts.needs | frozenset(use_case.requirements) | needs,
-        data_policy=max(DATA_POLICIES[intent.data_policy], use_case.data_policy, key=DATA_POLICY_ORDER.index),
-        guarantee=GUARANTEES.get(intent.stream_guarantee, use_case.stream_guarantee),
-        allow_vendors=_vendors(intent.allow_vendors, "intent.allow_vendors", catalog),
-        allow_models=tuple(intent.allow_models),
-        deny_vendors=_vendors(intent.deny_vendors, "intent.deny_vendors", catalog),
-        max_cost=_max_cost(intent),
-        facts=facts,
-        conversation=intent.conversation_id,
-        labels=_labels(intent),
-        notices=tuple(notices),
+
+    def __init__(self, catalog: Catalog, caps: Mapping[str, int | None]) -> None:
+        self._catalog = catalog
+        self._caps = caps
+        self._known: dict[tuple[object, ...], Demand] = {}
+
+    def read(self, intent: router_pb2.Intent, facts: PromptFacts, today: dt.date) -> Demand:
+        """Resolve an intent.
+
+        Args:
+            intent: what the caller sent.
+            facts: what the prompt, or the texts to be embedded, need.
+            today: the day that decides which models have ended.
+
+        Raises:
+            MeshError: INVALID_REQUEST, UNKNOWN_USE_CASE, UNKNOWN_MODEL or UNKNOWN_VENDOR, each naming the field.
+        """
+        alike = self._alike(intent, today, facts.vectors is not None)
+        return replace(
+            alike,
+            needs=alike.needs | facts.needs if facts.needs else alike.needs,
+            max_cost=_max_cost(intent),
+            facts=facts,
+            conversation=intent.conversation_id,
+            labels=_labels(intent) if intent.labels else (),
+        )
+
+    def _alike(self, intent: router_pb2.Intent, today: dt.date, embeds: bool) -> Demand:
+        """Return what all requests with this intent demand, whatever their prompts."""
+        if intent.ByteSize() > LONGEST_REMEMBERED:
+            return self._resolved(intent, today, embeds)
+        words = _words(intent, today, embeds)
+        known = self._known.get(words)
+        if known is None:
+            known = self._resolved(intent, today, embeds)
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            self._known[words] = known
+        return known
+
+    def _resolved(self, intent: router_pb2.Intent, today: dt.date, embeds: bool) -> Demand:
+        catalog = self._catalog
+        needs, purpose = _requirements(intent.requirements, intent.use_case, catalog)
+        use_case = _use_case(purpose or usual_use_case(catalog, embeds), catalog)
+        _refuse_unknown_words(intent)
+        notices: list[str] = []
+        named = named_by_caller(intent, catalog, today, notices, embeds)
+        pinned = is_named(intent.model) or bool(intent.candidates)
+        # Who names a model and nothing else has accepted its price; the default use case's tier was not their choice.
+        usual_tier = ANY_PRICE if pinned and not purpose else use_case.default_tier
+        tier = TIERS.get(intent.tier, usual_tier)
+        # Who says what a pinned model is for lets its use case find another when no host of it can serve.
+        closed = bool(intent.candidates) or (pinned and (embeds or intent.strict or not purpose))
+        candidates = named if closed else unique([*named, *usual(use_case, tier, catalog, today, embeds)])
+        if not pinned:
+            _check_purpose(use_case, candidates, catalog, embeds)
+        return Demand(
+            use_case=use_case,
+            tier=tier,
+            price_cap=self._caps[tier],
+            candidates=candidates,
+            leading=len(named),
+            pinned=pinned,
+            needs=frozenset(use_case.requirements) | needs,
+            data_policy=max(DATA_POLICIES[intent.data_policy], use_case.data_policy, key=DATA_POLICY_ORDER.index),
+            guarantee=GUARANTEES.get(intent.stream_guarantee, use_case.stream_guarantee),
+            allow_vendors=_vendors(intent.allow_vendors, "intent.allow_vendors", catalog),
+            deny_vendors=_vendors(intent.deny_vendors, "intent.deny_vendors", catalog),
+            allow_models=tuple(intent.allow_models),
+            notices=tuple(notices),
+        )
+
+
+def _words(intent: router_pb2.Intent, today: dt.date, embeds: bool) -> tuple[object, ...]:
+    """Return everything that decides what an intent means."""
+    return (
+        today,
+        embeds,
+        intent.use_case,
+        intent.tier,
+        intent.model,
+        intent.preferred_model,
+        intent.strict,
+        intent.data_policy,
+        intent.stream_guarantee,
+        tuple(intent.candidates),
+        tuple(intent.requirements),
+        tuple(intent.allow_vendors),
+        tuple(intent.allow_models),
+        tuple(intent.deny_vendors),
     )
 
 
 def suggests_vectors(intent: router_pb2.Intent, catalog: Catalog) -> bool:
     """Tell whether the first model an intent names, by itself or by its use case, makes vectors."""
-    names = [name for name in (intent.model, intent.preferred_model, *intent.candidates) if _is_named(name)]
+    names = [name for name in (intent.model, intent.preferred_model, *intent.candidates) if is_named(name)]
     if not names and (use_case := catalog.use_case(intent.use_case or DEFAULT_USE_CASE)) is not None:
         names = [name for listed in use_case.candidates.values() for name in listed]
     first = next((ref for name in names for ref in catalog.resolve(name)), None)
@@ -147,10 +210,6 @@ def _refuse_unknown_words(intent: router_pb2.Intent) -> None:
     for name, number, known, words in fields:
         if number and number not in known:
             raise invalid(f"intent.{name}", f"unknown value {number}; known: {', '.join(words)}")
-
-
-def _is_named(model: str) -> bool:
-    return model.casefold() not in ("", "auto")
 
 
 def _labels(intent: router_pb2.Intent) -> tuple[tuple[str, str], ...]:
@@ -225,99 +284,3 @@ def vendor_named(name: str, field: str, catalog: Catalog) -> Vendor:
         metadata={"vendor": name[:80], "allowed": allowed},
         fields=[FieldViolation(field, f"must be one of: {allowed}")],
     )
-
-
-def _named_by_caller(
-    intent: router_pb2.Intent, catalog: Catalog, today: dt.date, notices: list[str], embeds: bool
-) -> tuple[ModelRef, ...]:
-    """Return the models the caller listed, or pinned, with other hosts unless strict, or else prefers.
-
-    Vectors of two models cannot be compared: a model pinned for them has no other hosts and no successor.
-    """
-    if intent.candidates:
-        return _listed(intent, catalog, today, notices, embeds)
-    if _is_named(intent.model):
-        refs = _named(intent.model, "intent.model", catalog, embeds)
-        if embeds:
-            return refs
-        pinned = [_alive(ref, catalog, today, notices) for ref in refs]
-        others = [] if intent.strict else [*_successors(pinned, catalog), *_other_hosts(pinned, catalog, today)]
-        return _unique([*pinned, *others])
-    if _is_named(intent.preferred_model):
-        refs = _named(intent.preferred_model, "intent.preferred_model", catalog, embeds)
-        return _unique([_alive(ref, catalog, today, notices) for ref in refs])
-    return ()
-
-
-def _listed(
-    intent: router_pb2.Intent, catalog: Catalog, today: dt.date, notices: list[str], embeds: bool
-) -> tuple[ModelRef, ...]:
-    """Return the models of a list the caller gave, in its order."""
-    field = "intent.candidates"
-    for other in ("model", "preferred_model"):
-        if _is_named(getattr(intent, other)):
-            raise invalid(field, f"must be empty when {other} is set")
-    if embeds:
-        raise invalid(field, "vectors of different models cannot be compared; name one in model")
-    if len(intent.candidates) > MOST_CANDIDATES:
-        raise invalid(field, f"must not be more than {MOST_CANDIDATES}")
-    for place, name in enumerate(intent.candidates):
-        if not _is_named(name):
-            raise invalid(f"{field}[{place}]", "must name a model, an alias, a family or a vendor")
-    named = [_named(name, f"{field}[{place}]", catalog, embeds) for place, name in enumerate(intent.candidates)]
-    return _unique(_alive(ref, catalog, today, notices) for refs in named for ref in refs)
-
-
-def _usual(use_case: UseCase, tier: str, catalog: Catalog, today: dt.date, embeds: bool) -> Sequence[ModelRef]:
-    """Return the use case's own candidates for a tier; none listed means every model that is alive."""
-    listed = use_case.candidates.get(tier)
-    if listed is None:
-        return catalog.serving(today, embeds=embeds)
-    untold: list[str] = []  # the caller named none of these
-    return [_alive(ref, catalog, today, untold) for name in listed for ref in catalog.resolve(name)]
-
-
-def _named(name: str, field: str, catalog: Catalog, embeds: bool) -> tuple[ModelRef, ...]:
-    vendor = catalog.vendor(name)
-    found = catalog.resolve(name)
-    if not found and vendor is not None:
-        active = [model for model in vendor.models.values() if model.status == "active"]
-        able = [model for model in active if model.embeds is embeds]
-        found = tuple(ModelRef(vendor.id, model.id) for model in able or active)
-    if found:
-        return found
-    closest = ", ".join(catalog.closest(name))
-    unknown = f"unknown model `{name[:120]}`" + (f"; closest: {closest}" if closest else "")
-    ended = vendor is not None and vendor.retired_on
-    raise MeshError(
-        Reason.UNKNOWN_MODEL,
-        f"{name[:120]} ended on {ended}, and its models with it" if ended else unknown,
-        metadata={"model": name[:120], "closest": closest},
-        fields=[FieldViolation(field, "must be a model of the catalogue; ListModels names them")],
-    )
-
-
-def _alive(ref: ModelRef, catalog: Catalog, today: dt.date, notices: list[str]) -> ModelRef:
-    model = catalog.vendors[ref.vendor].models[ref.model]
-    successor = catalog.successor(ref) if model.retired_by(today) else None
-    if successor is None:
-        return ref
-    notice = f"model {ref} was retired on {model.retired_on}, served by {successor}"
-    if notice not in notices:
-        notices.append(notice)
-    return successor
-
-
-def _successors(named: list[ModelRef], catalog: Catalog) -> list[ModelRef]:
-    """Return who serves when a model of which nobody knows whether it lives turns out to have ended."""
-    doubtful = [ref for ref in named if catalog.vendors[ref.vendor].models[ref.model].status == "unknown"]
-    return [successor for ref in doubtful if (successor := catalog.successor(ref)) is not None]
-
-
-def _other_hosts(named: list[ModelRef], catalog: Catalog, today: dt.date) -> list[ModelRef]:
-    families = {catalog.vendors[ref.vendor].models[ref.model].family for ref in named} - {""}
-    return [ref for ref in catalog.serving(today) if catalog.vendors[ref.vendor].models[ref.model].family in families]
-
-
-def _unique(refs: Iterable[ModelRef]) -> tuple[ModelRef, ...]:
-    return tuple(dict.fromkeys(refs))

@@ -46,9 +46,12 @@ class Estimator:
 
     def input_tokens(self, facts: PromptFacts, model: str) -> int:
         """Estimate prompt tokens, on the high side."""
+        return self.scaled(plain_input_tokens(facts), model)
+
+    def scaled(self, plain: int, model: str) -> int:
+        """Return what a model makes of so many tokens as sizes alone would say."""
         learned = self._ratios.get(model)
-        ratio = 1.0 if learned is None else min(max(learned.value, RATIO_BOUNDS[0]), RATIO_BOUNDS[1])
-        return ceil(plain_input_tokens(facts) * ratio)
+        return plain if learned is None else ceil(plain * min(max(learned.value, RATIO_BOUNDS[0]), RATIO_BOUNDS[1]))
 
     def output_tokens(self, facts: PromptFacts, default: int | None, model: str, longest: int) -> int:
         """Estimate the tokens of all answers: the caller's bound, else the use case's, else the model's habit.

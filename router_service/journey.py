@@ -13,6 +13,7 @@ from router_service.attempt import SERVED, Attempt
 from router_service.demand import TIERS, Demand
 from router_service.offers import LOST
 from router_service.planner import Exclusion, Plan
+from router_service.remedies import REMEDIES
 
 TIER_NUMBERS = {name: number for number, name in TIERS.items()}
 CAUSES = {
@@ -57,6 +58,8 @@ TOO_MUCH = {
     "texts": (Reason.VENDOR_UNSUPPORTED, "too many for every candidate"),
     "dimensions": (Reason.VENDOR_UNSUPPORTED, "too many for every candidate"),
 }
+# Reasons to leave an offer out that are a wish of the caller's: which ones emptied the plan is theirs to know.
+WISHES = REMEDIES.keys()
 # When to ask again after such a reason.
 RECOVERY_SECONDS = 1.0
 
@@ -198,14 +201,19 @@ class Journey:
         if beyond is not None and not reasons & PASSING:
             return self._too_much(beyond)
         why = self.plan.why_not_first() or next((e.detail for e in self.plan.excluded), "no candidate at all")
+        left_out = Counter(e.reason for e in self.plan.excluded).most_common()
+        counts = ", ".join(f"{number} {reason}" for reason, number in left_out)
+        remedy = "; ".join(self.plan.remedies)
+        several = f"left out: {counts}" if len(self.plan.excluded) > 1 else ""
+        told = "; ".join(filter(None, (why, several, remedy))) if reasons & WISHES else why
         if self.demand.pinned and reasons == {"capability"}:
             field = FieldViolation("intent.model", why)
-            return MeshError(Reason.INVALID_REQUEST, why, fields=[field], details=self._details())
+            return MeshError(Reason.INVALID_REQUEST, told, fields=[field], details=self._details())
         return MeshError(
             Reason.NO_OFFER,
-            why,
+            told,
             code="UNAVAILABLE" if reasons & PASSING else "FAILED_PRECONDITION",
-            metadata={"first_reason": why},
+            metadata={"first_reason": why, "left_out": counts, "remedy": remedy},
             details=self._details(),
         )
 

@@ -9,6 +9,7 @@ from llmmesh.provider.v1.provider_pb2 import DescribeResponse
 
 from catalog.mesh import Mesh
 from catalog.model import FREE, Catalog, LongContextPrice, Model, Price, Vendor
+from router_service.demand import Reader
 from router_service.estimate import Estimator
 from router_service.planner import Planner
 
@@ -102,7 +103,7 @@ def _model(vendor: Vendor, listed: Listed) -> Model:
 
 
 class View:
-    """The configuration and a planner over it, both with what vendors list; made anew whenever a list has changed."""
+    """The configuration and what reads and plans over it, with what vendors list; made anew whenever that changes."""
 
     def __init__(self, mesh: Mesh, estimator: Estimator) -> None:
         self._configured = mesh
@@ -110,6 +111,7 @@ class View:
         self._lists: Lists = {}
         self.mesh = mesh
         self.planner = Planner(mesh, estimator)
+        self.demands = Reader(mesh.catalog, mesh.tiers)
 
     @property
     def catalog(self) -> Catalog:
@@ -122,4 +124,5 @@ class View:
             self._lists = lists
             self.mesh = replace(self._configured, catalog=with_lists(self._configured.catalog, lists))
             self.planner = Planner(self.mesh, self._estimator)
+            self.demands = Reader(self.mesh.catalog, self.mesh.tiers)
         return self

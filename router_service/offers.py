@@ -1,9 +1,12 @@
 """What can be asked of whom right now: offers, and the state of the vendors behind them."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
+
+from llmmesh.quota.v1 import quota_pb2
 
 from catalog.mesh import Mesh
 from catalog.model import Model, ModelRef, Price, Vendor, blended, charged_price
@@ -42,6 +45,26 @@ class Offer:
         return f"{self.ref.vendor}/{self.ref.model}"
 
 
+class Planned(NamedTuple):
+    """An offer that will be tried, with what it is expected to need; `requests` are those the vendor will count."""
+
+    offer: Offer
+    input_tokens: int
+    output_tokens: int
+    cost: int
+    requests: int = 1
+
+    def amounts(self) -> quota_pb2.OfferAmounts:
+        """Return what the ledger must hold for it."""
+        return quota_pb2.OfferAmounts(
+            offer=self.offer.text,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cost_nanos=self.cost,
+            requests=self.requests,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class DescribedSlot:
     """One slot as its provider service describes it; `state` is a word of the contract's VendorSlot."""
@@ -71,14 +94,19 @@ class VendorState:
 class Signals:
     """Everything about the present moment that a plan depends on.
 
-    `today` is the day in UTC; `open_breakers` maps a vendor to the monotonic moment of its next probe; `turns` says,
-    by "vendor/model", which of several keys is the next to begin.
+    `today` is the day in UTC; `open_breakers` maps a vendor, or "vendor/model", to the monotonic moment of its next
+    probe; `turns` says, by "vendor/model", which of several keys is the next to begin. `wait` tells how many seconds an
+    offer is expected to take to begin its answer, 0 while nobody knows; `chance` is any number, another one for each
+    request; `last_offer` has served the conversation before.
     """
 
     today: dt.date
     vendors: Mapping[str, VendorState] = field(default_factory=dict)
     open_breakers: Mapping[str, float] = field(default_factory=dict)
     turns: Mapping[str, int] = field(default_factory=dict)
+    wait: Callable[[str], float] = lambda _: 0.0
+    chance: int = 0
+    last_offer: str = ""
 
 
 UNDESCRIBED = VendorState(reason="unreachable", detail="its provider service does not answer")

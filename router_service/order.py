@@ -11,6 +11,7 @@ from router_service.estimate import Estimator
 from router_service.quota_client import QuotaClient
 from router_service.rejections import Rejections
 from router_service.silence import WithoutLedger
+from router_service.speeds import Speeds
 from router_service.vendors import Ask, Vendors
 
 
@@ -27,6 +28,7 @@ class Tools:
     timeouts: Timeouts
     clock: Clock
     incarnation: str
+    speeds: Speeds = field(default_factory=Speeds)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 

@@ -178,7 +178,8 @@ class Pursuit:
         attempt.probe = breakers.enter(vendor)
         self._unsettled = attempt
         try:
-            with Lease(self._tools.quota, attempt.id, attempt.lease):
+            speeds = self._tools.speeds.following(attempt, self._tools.clock, streamed=self._order.streamed)
+            with Lease(self._tools.quota, attempt.id, attempt.lease), speeds:
                 async with aclosing(self._call(attempt)) as events:
                     async for event in events:
                         yield event

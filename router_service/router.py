@@ -1,6 +1,7 @@
 """The router: reads a request, plans it, pursues it, and tells how it went."""
 
 import datetime as dt
+import itertools
 import secrets
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -16,6 +17,7 @@ from catalog.mesh import Mesh
 from meshkit.identity import Caller
 from router_service import comparison, counting, demand, explain, key_checks, listing, prompt_facts, report, validation
 from router_service.attempt import Attempt
+from router_service.conversations import Conversations
 from router_service.demand import Demand
 from router_service.health import Health
 from router_service.journey import Journey
@@ -26,7 +28,7 @@ from router_service.order import Order, Tools
 from router_service.prompt_facts import PromptFacts
 from router_service.pursuit import Pursuit
 from router_service.requests import Requests
-from router_service.turns import Turns
+from router_service.turns import Turns, of_conversation
 from router_service.vendor_list import VendorList
 
 WholeT = TypeVar("WholeT", provider_pb2.GenerateResponse, provider_pb2.EmbedResponse)
@@ -40,6 +42,8 @@ class MeshRouter:
         self._seen = View(mesh, tools.estimator)
         self._requests = Requests(tools.clock)
         self._turns = Turns()
+        self._conversations = Conversations()
+        self._chances = itertools.count(secrets.randbits(32))
         self._vendor_list = VendorList(mesh, tools.vendors, tools.breakers, tools.rejections, tools.clock)
         self._lately = Lately(tools.clock)
         self._health = Health(tools, self._vendor_list, self._lately)
@@ -58,7 +62,7 @@ class MeshRouter:
         """Turn texts into vectors of one model."""
         validation.check_texts(request)
         asked = self._read_texts(request.intent, request.texts, request.dimensions)
-        journey = self._journey(request.request_id, asked)
+        journey = self._journey(request.request_id, asked, caller.tenant, streamed=False)
         ask = partial(self._tools.vendors.embed, request)
         order = Order(journey.request_id, caller.tenant, ask, self._tools.clock.monotonic() + deadline)
         answer, attempt, route = await self._whole(journey, order, provider_pb2.EmbedResponse)
@@ -88,6 +92,7 @@ class MeshRouter:
                         if event.HasField("deltas"):
                             yield _deltas(event.deltas)
                         else:
+                            self._served(journey, order)
                             entry.route = journey.route()
                             self._lately.served(journey)
                             yield _finish(event.finish, attempt, entry.route, journey.demand)
@@ -110,7 +115,7 @@ class MeshRouter:
     async def explain(self, request: router_pb2.ExplainRouteRequest, caller: Caller) -> router_pb2.ExplainRouteResponse:
         """Say how a request would be served; send and hold nothing."""
         asked = self._read_explained(request)
-        plan = self._view.planner.plan(asked, self._signals())
+        plan = self._view.planner.plan(asked, self._signals(asked, caller.tenant, streamed=True))
         return await explain.explain(asked, plan, caller.tenant, self._tools.quota)
 
     async def count_tokens(self, request: router_pb2.CountTokensRequest) -> router_pb2.CountTokensResponse:
@@ -164,7 +169,7 @@ class MeshRouter:
     ) -> tuple[Journey, Order]:
         validation.check(request.request_id, request.prompt)
         asked = self._read(request.intent, request.prompt)
-        journey = self._journey(request.request_id, asked)
+        journey = self._journey(request.request_id, asked, caller.tenant, streamed=streamed)
         vendors = self._tools.vendors
         order = Order(
             request_id=journey.request_id,
@@ -177,9 +182,9 @@ class MeshRouter:
         )
         return journey, order
 
-    def _journey(self, request_id: str, asked: Demand) -> Journey:
+    def _journey(self, request_id: str, asked: Demand, tenant: str, *, streamed: bool) -> Journey:
         request_id = request_id or uuid.UUID(bytes=secrets.token_bytes(16), version=4).hex
-        plan = self._view.planner.plan(asked, self._signals())
+        plan = self._view.planner.plan(asked, self._signals(asked, tenant, streamed=streamed))
         self._turns.take(plan.shared)
         return Journey(request_id, asked, plan)
 
@@ -191,6 +196,7 @@ class MeshRouter:
             with report.following(journey, self._tools.clock):
                 async with aclosing(Pursuit(self._tools, order, journey).events()) as events:
                     answers = [(event, attempt) async for attempt, event in events if isinstance(event, kind)]
+            self._served(journey, order)
             entry.route = journey.route()
             self._lately.served(journey)
             answer, attempt = answers[-1]
@@ -212,16 +218,30 @@ class MeshRouter:
         return self._read(request.intent, request.prompt)
 
     def _demand(self, intent: router_pb2.Intent, facts: PromptFacts) -> Demand:
-        view = self._view
-        return demand.read(intent, facts, view.catalog, view.mesh.tiers, self._today())
+        return self._view.demands.read(intent, facts, self._today())
 
     @property
     def _view(self) -> View:
         return self._seen.now(self._tools.vendors.lists())
 
-    def _signals(self) -> Signals:
-        tools = self._tools
-        return Signals(self._today(), tools.vendors.states(), tools.breakers.open_until(), self._turns.now())
+    def _served(self, journey: Journey, order: Order) -> None:
+        """Remember who served a conversation."""
+        if journey.serving is not None:
+            now = self._tools.clock.monotonic()
+            self._conversations.served(order.tenant, journey.demand.conversation, journey.serving.offer_text, now)
+
+    def _signals(self, asked: Demand, tenant: str, *, streamed: bool) -> Signals:
+        tools, conversation = self._tools, asked.conversation
+        now = tools.clock.monotonic()
+        return Signals(
+            today=self._today(),
+            vendors=tools.vendors.states(),
+            open_breakers=tools.breakers.open_until(),
+            turns=self._turns.now(),
+            wait=tools.speeds.wait(now, streamed=streamed),
+            chance=of_conversation(conversation) if conversation else next(self._chances),
+            last_offer=self._conversations.last_offer(tenant, conversation, now),
+        )
 
     def _today(self) -> dt.date:
         return dt.datetime.fromtimestamp(self._tools.clock.now(), dt.UTC).date()

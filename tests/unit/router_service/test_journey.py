@@ -258,7 +258,8 @@ def test_what_the_mesh_itself_stops_keeps_its_reason_and_tells_the_route():
 def test_a_plan_without_offers_for_lasting_reasons_will_not_get_better_by_asking_again():
     error = failure(journey(dict.fromkeys(KNOWN.vendors, NO_KEY)))
     assert (error.reason, error.code) == (Reason.NO_OFFER, "FAILED_PRECONDITION")
-    assert error.metadata == {"first_reason": "no API key for alpha"}
+    told = {"first_reason": "no API key for alpha", "left_out": "3 not_configured", "remedy": ""}
+    assert (error.message, error.metadata) == ("no API key for alpha", told)
 
 
 def test_a_plan_without_offers_for_passing_reasons_may():

@@ -76,7 +76,10 @@ async def test_elsewhere_its_price_is_unknown_and_whoever_has_a_cap_is_refused(r
     reply = await running.generate(model="hub/maker/new")
     assert reply.completion.usage.unpriced
     error = await running.failure(model="hub/maker/new", max_cost_nanos=10**12)
-    assert (error.reason, error.message) == (Reason.NO_OFFER, "the price of hub/maker/new is unknown")
+    assert (error.reason, error.message) == (
+        Reason.NO_OFFER,
+        "the price of hub/maker/new is unknown; no cap would admit hub/maker/new#1",
+    )
 
 
 PRICED = DescribeResponse.Price(input_nanos=2_000_000_000, output_nanos=4_000_000_000)
@@ -113,7 +116,7 @@ async def test_a_price_that_the_list_tells_is_held_against_the_caps(running):
     error = await running.failure(model="hub/maker/new", tier=router_pb2.TIER_ECONOMY)
     assert (error.reason, error.message) == (
         Reason.NO_OFFER,
-        "2.5 USD per 1M blended; the cap of tier economy is 1",
+        "2.5 USD per 1M blended; the cap of tier economy is 1; tier standard would admit hub/maker/new#1",
     )
     assert (await running.generate(model="hub/maker/new", max_cost_nanos=CENT)).completion.usage.cost_nanos == 280_000
     assert "the request allows 1" in (await running.failure(model="hub/maker/new", max_cost_nanos=1)).message
@@ -129,7 +132,10 @@ async def test_what_its_list_says_a_model_cannot_do_is_not_asked_of_it(running):
     await running.lists("hub", told("maker/new", capabilities=["tools"], lacks=["vision", "json_schema"]))
     error = await running.failure(model="hub/maker/new", requirements=["tools", "vision"])
     why = "hub/maker/new has no vision, says its vendor's list"
-    assert (error.reason, error.message) == (Reason.INVALID_REQUEST, why)
+    assert (error.reason, error.message) == (
+        Reason.INVALID_REQUEST,
+        f"{why}; no requirement of vision would admit hub/maker/new#1",
+    )
     assert (await running.generate(model="hub/maker/new", requirements=["tools", "reasoning"])).route.model
 
 

@@ -320,8 +320,8 @@ def test_an_unknown_price_is_the_dearest():
 
 
 def test_a_strategy_nobody_has_written_stops_the_start():
-    known = catalog(vendor("alpha", model("m")), use_cases=(use_case("quick", strategy="fastest"),))
-    with pytest.raises(StartError, match=r"use case `quick` asks for the strategy fastest.*priority, cheapest"):
+    known = catalog(vendor("alpha", model("m")), use_cases=(use_case("quick", strategy="thrifty"),))
+    with pytest.raises(StartError, match=r"use case `quick` asks for the strategy thrifty.*priority, cheapest"):
         planner.Planner(mesh(known), Estimator())
 
 
