@@ -121,7 +121,7 @@ class MeshRouter:
     async def count_tokens(self, request: router_pb2.CountTokensRequest) -> router_pb2.CountTokensResponse:
         """Estimate how many tokens a prompt is for each model that might serve it."""
         asked = self._read_explained(request)
-        plan = self._view.planner.plan(asked, self._signals())
+        plan = self._view.planner.plan(asked, self._signals(asked, "", streamed=True))
         return counting.count(asked, plan, self._view.catalog, self._tools.estimator)
 
     async def list_models(self, request: router_pb2.ListModelsRequest) -> router_pb2.ListModelsResponse:
@@ -135,7 +135,7 @@ class MeshRouter:
     async def health(self, _request: router_pb2.GetHealthRequest, caller: Caller) -> router_pb2.GetHealthResponse:
         """Say how the mesh is, for a request like the last one that left the choice to it."""
         asked = self._read(self._lately.intent, chat_pb2.Prompt())
-        plan = self._view.planner.plan(asked, self._signals())
+        plan = self._view.planner.plan(asked, self._signals(asked, caller.tenant, streamed=True))
         return await self._health.told(asked, plan, caller.tenant, self.serving())
 
     def check_vendor(self, name: str) -> None:
