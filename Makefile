@@ -12,7 +12,7 @@ SCRIPTS = $(shell find deploy -name '*.sh' | sort)
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-shell check-structure \
-	format test test-real nightly product bench bench-dialects bench-ledger conformance chaos nemesis trace demo run real-model lock clean
+	format test test-real nightly product bench bench-dialects bench-ledger bench-plan conformance chaos nemesis trace demo run real-model lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -83,6 +83,9 @@ bench-dialects: setup ## measure the CPU each dialect takes for a stream of fift
 
 bench-ledger: setup ## measure the CPU of a hold and its settle in every store, beside its limit: make bench-ledger ARGS=--json
 	@PYTHONPATH=tests:gen $(PYTHON) -m tests.bench.ledger $(ARGS)
+
+bench-plan: setup ## measure the CPU of planning a request under every strategy, beside its limit: make bench-plan ARGS=--json
+	@PYTHONPATH=tests:gen $(PYTHON) -m tests.bench.plan $(ARGS)
 
 ROUNDS ?= 30
 SEED ?= 18

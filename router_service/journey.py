@@ -201,9 +201,7 @@ class Journey:
         if beyond is not None and not reasons & PASSING:
             return self._too_much(beyond)
         why = self.plan.why_not_first() or next((e.detail for e in self.plan.excluded), "no candidate at all")
-        left_out = Counter(e.reason for e in self.plan.excluded).most_common()
-        counts = ", ".join(f"{number} {reason}" for reason, number in left_out)
-        remedy = "; ".join(self.plan.remedies)
+        counts, remedy = self._left_out(), "; ".join(self.plan.remedies)
         several = f"left out: {counts}" if len(self.plan.excluded) > 1 else ""
         told = "; ".join(filter(None, (why, several, remedy))) if reasons & WISHES else why
         if self.demand.pinned and reasons == {"capability"}:
@@ -216,6 +214,11 @@ class Journey:
             metadata={"first_reason": why, "left_out": counts, "remedy": remedy},
             details=self._details(),
         )
+
+    def _left_out(self) -> str:
+        """Say how many offers each reason has left out, the most frequent first."""
+        reasons = Counter(exclusion.reason for exclusion in self.plan.excluded).most_common()
+        return ", ".join(f"{number} {reason}" for reason, number in reasons)
 
     def _rejected(self) -> MeshError:
         """Make the error for a request whose every offer has a key its vendor rejected: no quota is the matter."""

@@ -30,7 +30,7 @@ def named_by_caller(
         if embeds:
             return refs
         pinned = [_alive(ref, catalog, today, notices) for ref in refs]
-        others = [] if intent.strict else [*_successors(pinned, catalog), *_other_hosts(pinned, catalog, today)]
+        others = [] if intent.strict else _instead(intent.model, pinned, catalog, today)
         return unique([*pinned, *others])
     if is_named(intent.preferred_model):
         refs = _named(intent.preferred_model, "intent.preferred_model", catalog, embeds)
@@ -95,6 +95,14 @@ def _alive(ref: ModelRef, catalog: Catalog, today: dt.date, notices: list[str]) 
     if notice not in notices:
         notices.append(notice)
     return successor
+
+
+def _instead(name: str, pinned: list[ModelRef], catalog: Catalog, today: dt.date) -> list[ModelRef]:
+    """Return who else may serve what is pinned by that name."""
+    vendor = None if catalog.resolve(name) else catalog.vendor(name)
+    # Of a vendor named alone, other hosts may serve any model, those too of which nobody knows whether it has them.
+    hosted = pinned if vendor is None else [ModelRef(vendor.id, model) for model in vendor.models]
+    return [*_successors(pinned, catalog), *_other_hosts(hosted, catalog, today)]
 
 
 def _successors(named: list[ModelRef], catalog: Catalog) -> list[ModelRef]:

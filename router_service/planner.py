@@ -92,18 +92,11 @@ class Planner:
     def plan(self, demand: Demand, signals: Signals) -> Plan:
         """Filter and order the offers of every candidate; the last usable one is never left out for its breaker."""
         eligible = self._eligible(demand, signals)
-        fit: list[Ranked] = []
-        broken: list[Ranked] = []
         excluded = list(eligible.excluded)
-        checks, shut = filters.sizing_of(demand), signals.open_breakers
-        for ranked in self._sized(demand, signals, eligible):
-            planned = ranked.planned
-            for check in checks:
-                if verdict := check(demand, planned):
-                    excluded.append(Exclusion(planned.offer.text, *verdict))
-                    break
-            else:
-                (broken if shut and _breaker(planned.offer, shut) else fit).append(ranked)
+        fit, shut = self._fitting(demand, signals, eligible, excluded), signals.open_breakers
+        broken = [ranked for ranked in fit if _breaker(ranked.planned.offer, shut)] if shut else []
+        if broken:
+            fit = [ranked for ranked in fit if not _breaker(ranked.planned.offer, shut)]
         wanted, moved = _ordered([*fit, *broken], demand, signals)
         first = wanted[0].offer.ref if moved else _first_choice(demand, wanted)
         if not broken:
@@ -145,6 +138,19 @@ class Planner:
                 ranked.append((rank, tuple(offers)))
         shared = tuple(offers[0].model_text for _, offers in ranked if len(offers) > 1)
         return Eligible(signals.today, dict(signals.vendors), tuple(ranked), tuple(excluded), shared)
+
+    def _fitting(self, demand: Demand, signals: Signals, eligible: Eligible, excluded: list[Exclusion]) -> list[Ranked]:
+        """Return the offers to which the prompt at hand is not too much; note the others."""
+        fit: list[Ranked] = []
+        checks = filters.sizing_of(demand)
+        for ranked in self._sized(demand, signals, eligible):
+            for check in checks:
+                if verdict := check(demand, ranked.planned):
+                    excluded.append(Exclusion(ranked.planned.offer.text, *verdict))
+                    break
+            else:
+                fit.append(ranked)
+        return fit
 
     def _sized(self, demand: Demand, signals: Signals, eligible: Eligible) -> Iterator[Ranked]:
         """Return the offers with what they are expected to need; keys of one model take turns."""

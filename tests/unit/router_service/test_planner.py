@@ -335,3 +335,56 @@ def test_a_model_whose_price_nobody_knows_is_held_at_a_dear_price_never_at_nothi
     (planned,) = plan(one(price=None), model="alpha/one", tier=router_pb2.TIER_PREMIUM).offers
     tokens = planned.input_tokens, planned.output_tokens
     assert planned.cost == tokens[0] * 10_000 + tokens[1] * 30_000  # 10 and 30 USD per million tokens
+
+
+def test_what_was_worked_out_for_the_same_words_is_worked_out_again_when_anything_of_it_has_changed():
+    ends = dt.date(2026, 12, 1)
+    known = catalog(
+        vendor("alpha", model("one", retired_on=ends)), vendor("beta", model("two")), use_cases=(LISTED, use_case())
+    )
+    reader, made = demand.Reader(known, TIERS), planner.Planner(mesh(known), Estimator())
+    up = dict.fromkeys(known.vendors, UP)
+
+    def planned(today: dt.date = TODAY, states: dict[str, VendorState] = up, facts: PromptFacts = FACTS) -> list[str]:
+        return order(made.plan(reader.read(router_pb2.Intent(), facts, today), Signals(today, states)))
+
+    assert planned() == planned() == ["alpha/one#1", "beta/two#1"]
+    two = VendorState(slots=(1, 2))
+    assert planned(states=up | {"beta": two}) == ["alpha/one#1", "beta/two#1", "beta/two#2"]
+    assert planned(states=up | {"alpha": VendorState()}) == ["beta/two#1"]
+    assert planned(today=ends) == ["beta/two#1"]
+    assert planned(facts=PromptFacts(text_bytes=100, messages=1, needs=frozenset({"vision"}))) == []
+    assert planned(facts=PromptFacts(text_bytes=1_000_000, messages=1)) == []
+    assert planned() == ["alpha/one#1", "beta/two#1"]
+
+
+def test_an_intent_is_read_once_but_what_belongs_to_one_request_never_is_another_s():
+    reader = demand.Reader(THREE, TIERS)
+    intents = [
+        router_pb2.Intent(conversation_id="a", labels={"team": "x"}, max_cost_nanos=5),
+        router_pb2.Intent(conversation_id="b"),
+    ]
+    first, second = (reader.read(intent, FACTS, TODAY) for intent in intents)
+    assert first.origin is second.origin
+    assert (first.conversation, first.labels, first.max_cost) == ("a", (("team", "x"),), 5)
+    assert (second.conversation, second.labels, second.max_cost) == ("b", (), None)
+    seeing = reader.read(intents[1], PromptFacts(needs=frozenset({"vision"})), TODAY)
+    assert (seeing.needs, second.needs) == (frozenset({"vision"}), frozenset())
+
+
+def test_words_beyond_what_is_remembered_are_read_all_the_same():
+    reader = demand.Reader(THREE, TIERS)
+    long = router_pb2.Intent(allow_vendors=["alpha"] * 1_000)
+    assert [reader.read(long, FACTS, TODAY).allow_vendors for _ in range(2)] == [frozenset({"alpha"})] * 2
+    for day in range(demand.MOST_REMEMBERED + 10):
+        reader.read(router_pb2.Intent(), FACTS, TODAY + dt.timedelta(days=day))
+    assert len(reader._known) <= demand.MOST_REMEMBERED
+
+
+def test_an_open_breaker_of_one_model_leaves_its_vendor_s_others():
+    known = catalog(vendor("alpha", model("one"), model("two")))
+    made = plan(known, breakers={"alpha/one": 5.0})
+    assert order(made) == ["alpha/two#1"]
+    assert reasons(made) == {"alpha/one#1": "breaker_open"}
+    assert detail(made, "alpha/one#1") == "alpha/one keeps failing; its breaker is open"
+    assert order(plan(known, breakers={"alpha/one": 9.0, "alpha": 5.0})) == ["alpha/two#1"]
