@@ -38,6 +38,12 @@ class Router(Protocol):
     async def list_vendors(self, request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
         """List vendors with their state and budgets."""
 
+    async def health(self, request: router_pb2.GetHealthRequest, caller: Caller) -> router_pb2.GetHealthResponse:
+        """Say whether the mesh can serve and who would, what is used and left, and what is broken."""
+
+    def vendor(self, name: str) -> str:
+        """Return the id of a vendor, by id or alias; UNKNOWN_VENDOR names those there are."""
+
     def check_vendors(self, request: router_pb2.CheckVendorsRequest) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
         """Ask vendors whether they accept our keys; tell of each slot once, in the order of the answers."""
 

@@ -9,7 +9,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 from llmmesh.quota.v1 import quota_pb2
@@ -35,11 +35,27 @@ class Kind(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A limit, what is used of it and what is left."""
+    """A limit, what is used of it, what is left and held, and when its first window ends, in Unix nanoseconds."""
 
     limit: int
     used: int
     left: int
+    held: int = 0
+    resets_at: int | None = None
+
+    def plus(self, other: "Figure", left: int) -> "Figure":
+        """Return the sum of two figures, of whose rest so much more is left."""
+        resets = [moment for moment in (self.resets_at, other.resets_at) if moment is not None]
+        return Figure(
+            self.limit + other.limit,
+            self.used + other.used,
+            self.left + left,
+            self.held + other.held,
+            min(resets, default=None),
+        )
+
+
+NOTHING = Figure(0, 0, 0)
 
 
 class BudgetRef(NamedTuple):
@@ -98,8 +114,7 @@ class Quotas:
             own = {b.kind: _bounded(b, standing, closed) for b in shape.bounds if b.account == account}
             for kind, figure in own.items():
                 left = min(own[longer].left for longer in _no_shorter(kind) if longer in own)
-                before = sums.get(kind, Figure(0, 0, 0))
-                sums[kind] = Figure(before.limit + figure.limit, before.used + figure.used, before.left + left)
+                sums[kind] = sums.get(kind, NOTHING).plus(figure, left)
         return sorted(sums.items(), key=lambda item: (SUMMED.index(item[0].period), COUNTED.index(item[0].unit)))
 
     def _shape(self, vendor_id: str, slots: tuple[int, ...], today: dt.date) -> Shape:
@@ -173,7 +188,7 @@ def _bounded(bound: Bound, standing: Standing, closed: Collection[str]) -> Figur
         by_subject[budget.subject].append(_figure(budget, standing, closed))
     if by_subject:
         tightest = [min(figures, key=lambda figure: figure.left) for figures in by_subject.values()]
-        choices.append(Figure(*map(sum, zip(*tightest, strict=True))))
+        choices.append(reduce(lambda total, figure: total.plus(figure, figure.left), tightest))
     return min(choices, key=lambda figure: figure.left)
 
 
@@ -181,7 +196,8 @@ def _figure(budget: BudgetRef, standing: Standing, closed: Collection[str]) -> F
     known = standing.get(budget.id)
     if known is None:
         return Figure(budget.limit, 0, 0 if budget.subject in closed else budget.limit)
-    return Figure(known.limit, known.used, 0 if budget.subject in closed else known.left)
+    resets_at = known.resets_at.ToNanoseconds() if known.HasField("resets_at") else None
+    return Figure(known.limit, known.used, 0 if budget.subject in closed else known.left, known.held, resets_at)
 
 
 def _no_shorter(kind: Kind) -> Iterable[Kind]:

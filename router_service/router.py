@@ -17,7 +17,9 @@ from meshkit.identity import Caller
 from router_service import demand, explain, key_checks, listing, prompt_facts, report, validation
 from router_service.attempt import Attempt
 from router_service.demand import Demand
+from router_service.health import Health
 from router_service.journey import Journey
+from router_service.lately import Lately
 from router_service.listed import View
 from router_service.offers import Signals
 from router_service.order import Order, Tools
@@ -39,6 +41,8 @@ class MeshRouter:
         self._requests = Requests(tools.clock)
         self._turns = Turns()
         self._vendor_list = VendorList(mesh, tools.vendors, tools.breakers, tools.rejections, tools.clock)
+        self._lately = Lately(tools.clock)
+        self._health = Health(tools, self._vendor_list, self._lately)
 
     async def generate(
         self, request: router_pb2.GenerateRequest, caller: Caller, deadline: float
@@ -85,6 +89,7 @@ class MeshRouter:
                             yield _deltas(event.deltas)
                         else:
                             entry.route = journey.route()
+                            self._lately.served(journey)
                             yield _finish(event.finish, attempt, entry.route, journey.demand)
 
     async def explain(self, request: router_pb2.ExplainRouteRequest, caller: Caller) -> router_pb2.ExplainRouteResponse:
@@ -100,6 +105,16 @@ class MeshRouter:
     async def list_vendors(self, _request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
         """List vendors with their slots and budgets."""
         return self._vendor_list.told(await self._tools.quota.budgets())
+
+    async def health(self, _request: router_pb2.GetHealthRequest, caller: Caller) -> router_pb2.GetHealthResponse:
+        """Say how the mesh is, for a request like the last one that left the choice to it."""
+        asked = self._read(self._lately.intent, chat_pb2.Prompt())
+        plan = self._view.planner.plan(asked, self._signals())
+        return await self._health.told(asked, plan, caller.tenant, self.serving())
+
+    def vendor(self, name: str) -> str:
+        """Return the id of a vendor, by id or alias."""
+        return demand.vendor_named(name, "provider", self._view.catalog).id
 
     async def check_vendors(
         self, request: router_pb2.CheckVendorsRequest
@@ -156,6 +171,7 @@ class MeshRouter:
                 async with aclosing(Pursuit(self._tools, order, journey).events()) as events:
                     answers = [(event, attempt) async for attempt, event in events if isinstance(event, kind)]
             entry.route = journey.route()
+            self._lately.served(journey)
             answer, attempt = answers[-1]
             return answer, attempt, entry.route
 

@@ -60,6 +60,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """List vendors."""
         return await self._router.list_vendors(request)
 
+    async def GetHealth(self, request: router_pb2.GetHealthRequest, _context: Context) -> router_pb2.GetHealthResponse:
+        """Say how the mesh is."""
+        return await self._router.health(request, identity.current.get())
+
     async def CheckVendors(
         self, request: router_pb2.CheckVendorsRequest, _context: Context
     ) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:

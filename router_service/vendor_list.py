@@ -13,7 +13,7 @@ from catalog.model import Vendor
 from meshkit.clock import Clock
 from router_service.breakers import Breakers
 from router_service.offers import UNDESCRIBED
-from router_service.quotas import Kind, Quotas
+from router_service.quotas import Figure, Kind, Quotas
 from router_service.rejections import Rejections
 from router_service.slot_states import USABLE, Closed, Findings, SlotState, slot_states, status
 from router_service.vendors import Vendors
@@ -87,7 +87,7 @@ class VendorList:
         shape = self._quotas.shape(row.id, usable, findings.today)
         closed = [subject for subject, closure in findings.closures.items() if closure.reason == "quota"]
         for kind, figure in self._quotas.figures(shape, standing, closed):
-            row.quotas.add(unit=kind.unit, period=kind.period, limit=figure.limit, used=figure.used, left=figure.left)
+            row.quotas.append(_quota(kind, figure))
             if kind in TOTALS:
                 setattr(totals, TOTALS[kind], getattr(totals, TOTALS[kind]) + figure.left)
         if shape.free_unbounded:
@@ -97,6 +97,14 @@ class VendorList:
 
     def _today(self) -> dt.date:
         return dt.datetime.fromtimestamp(self._clock.now(), dt.UTC).date()
+
+
+def _quota(kind: Kind, figure: Figure) -> router_pb2.Quota:
+    told = router_pb2.Quota(unit=kind.unit, period=kind.period, limit=figure.limit, used=figure.used)
+    told.left, told.held = figure.left, figure.held
+    if figure.resets_at is not None:
+        told.resets_at.FromNanoseconds(figure.resets_at)
+    return told
 
 
 def _slot(slot: SlotState) -> router_pb2.VendorSlot:

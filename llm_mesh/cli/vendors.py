@@ -20,6 +20,7 @@ COLOURS = {
 }
 # What a person must mend although the vendor serves with its other slots.
 BROKEN = ("rejected", "malformed", "exhausted", "no_endpoint")
+RATES = ("requests", "tokens")
 PERIODS = {"day": "/day", "month": "/month", "once": " credit"}
 
 
@@ -61,12 +62,12 @@ def _print(told: router_pb2.ListVendorsResponse, console: Console) -> None:
     active = [vendor for vendor in told.vendors if vendor.status == "active"]
     models = output.count(sum(vendor.models for vendor in active), "model")
     console.print(f"\n{len(active)} of {output.count(len(told.vendors), 'vendor')} active, {models}")
-    console.print(totals(told.totals))
+    console.print(totals(told.totals, told.vendors))
 
 
 def overview(listed: Iterable[router_pb2.Vendor], *, figures: bool = False) -> Table:
     """Return one row per vendor, with what is used and left of its quotas when asked for."""
-    quotas = ("used", "left") if figures else ()
+    quotas = ("used", "left", "resets") if figures else ()
     table = output.table("vendor", "group", "status", "keys", "models", *quotas, "why not", numbers=("keys", "models"))
     for vendor in listed:
         row: list[str | Text] = [
@@ -77,13 +78,14 @@ def overview(listed: Iterable[router_pb2.Vendor], *, figures: bool = False) -> T
             str(vendor.models),
         ]
         if figures:
-            row += [_amounts(vendor.quotas, "used"), _amounts(vendor.quotas, "left")]
+            row += [_amounts(vendor.quotas, "used"), _amounts(vendor.quotas, "left"), _resets(vendor.quotas)]
         table.add_row(*row, vendor.reason or "; ".join(_broken(vendor)))
     return table
 
 
-def totals(sums: router_pb2.Totals) -> str:
-    """Say in one line what all vendors may still do."""
+def totals(sums: router_pb2.Totals, listed: Iterable[router_pb2.Vendor]) -> str:
+    """Say in one line what all vendors may still do; of those without a quota, which have a rate."""
+    rated = {vendor.id for vendor in listed if any(budget.unit in RATES for budget in vendor.budgets)}
     left = [
         f"{sums.requests_per_day_left:,} requests per day",
         f"{sums.tokens_per_month_left:,} tokens per month",
@@ -91,7 +93,8 @@ def totals(sums: router_pb2.Totals) -> str:
         *([f"{sums.tokens_per_day_left:,} tokens per day"] if sums.tokens_per_day_left else []),
         *([f"{output.usd(sums.credit_left_nanos)} credit"] if sums.credit_left_nanos else []),
     ]
-    unlimited = f"unlimited: {', '.join(sums.unlimited) or 'none'}"
+    names = (f"{vendor} (rate limited)" if vendor in rated else vendor for vendor in sums.unlimited)
+    unlimited = f"unlimited: {', '.join(names) or 'none'}"
     paid = f"; unlimited at list price: {', '.join(sums.unlimited_paid)}" if sums.unlimited_paid else ""
     return f"left: {', '.join(left)}; {unlimited}{paid}"
 
@@ -149,6 +152,16 @@ def _broken(vendor: router_pb2.Vendor) -> Iterator[str]:
 def _amounts(quotas: Sequence[router_pb2.Quota], which: str) -> str:
     """Write the figures of quotas, one line for each."""
     return "\n".join(_amount(getattr(quota, which), quota) for quota in quotas)
+
+
+def _resets(quotas: Sequence[router_pb2.Quota]) -> str:
+    """Say when each quota is whole again."""
+    moments = (quota.resets_at if quota.HasField("resets_at") else None for quota in quotas)
+    words = {"once": "never"}
+    return "\n".join(
+        output.moment(moment) if moment is not None else words.get(quota.period, "slides")
+        for quota, moment in zip(quotas, moments, strict=True)
+    )
 
 
 def _amount(value: int, quota: router_pb2.Quota) -> str:

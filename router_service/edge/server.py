@@ -13,6 +13,7 @@ from router_service.edge.chat import Chat
 from router_service.edge.embeddings import Embeddings
 from router_service.edge.exchange import MAX_BODY_BYTES
 from router_service.edge.generate import Generate, read_conversation, read_task
+from router_service.edge.health import Health
 from router_service.edge.models import Models
 from router_service.edge.providers import Providers
 from router_service.edge.waits import Waits
@@ -82,12 +83,8 @@ class EdgeServer:
             application.router.add_post(path, generate.serve)
         for path in PROCESS_PATHS:
             application.router.add_post(path, Generate(self._router, self._waits, read_task, "result").serve)
+        health = Health(self._router)
         for path in OPEN_PATHS:
-            application.router.add_get(path, self._health)
+            application.router.add_get(path, health.brief)
+        application.router.add_get("/api/health", health.full)
         return application
-
-    async def _health(self, _request: web.Request) -> web.Response:
-        reason = self._router.serving()
-        if reason is None:
-            return web.json_response({"status": "ok"})
-        return web.json_response({"status": "unavailable", "reason": reason}, status=503)

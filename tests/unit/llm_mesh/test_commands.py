@@ -143,7 +143,8 @@ async def test_explain_fails_when_there_is_no_plan(mesh: FakeMesh, capsys: Captu
 async def test_status_says_who_serves_what_is_used_and_what_was_spent(mesh: FakeMesh, capsys: Capture) -> None:
     assert await status.show(mesh.address, mesh.address) is Exit.DONE
     told = capsys.readouterr().out
-    assert "serving now: alpha/a-1#1" in told
+    assert "serving now (use case default): alpha/a-1#1" in told
+    assert "warning: beta: beta rejected the key" in told
     assert "local fallback: none" in told
     assert "alpha/default/requests/day" in told
     assert "no API key for beta" in told
@@ -158,7 +159,7 @@ async def test_status_fails_when_nothing_can_serve(mesh: FakeMesh, capsys: Captu
     if as_json:
         assert json.loads(told)["can_serve"] is False
     else:
-        assert "nothing can serve: alpha/a-1#1 has room now: no: alpha/default/requests/day" in told
+        assert "nothing can serve: alpha/a-1#1: alpha/default/requests/day" in told
 
 
 async def test_status_without_a_quota_service_still_tells_the_rest(mesh: FakeMesh, capsys: Capture) -> None:

@@ -1246,6 +1246,8 @@ class Quota(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     USED_FIELD_NUMBER: _builtins.int
     LEFT_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    RESETS_AT_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     """"requests", "tokens" or "nanodollars"."""
     period: _builtins.str
@@ -1256,6 +1258,12 @@ class Quota(_message.Message):
     """Settled in the current window."""
     left: _builtins.int
     """What is left."""
+    held: _builtins.int
+    """Held by requests under way."""
+    @_builtins.property
+    def resets_at(self) -> _timestamp_pb2.Timestamp:
+        """When the first of its windows ends; unset when they slide or never end."""
+
     def __init__(
         self,
         *,
@@ -1264,10 +1272,12 @@ class Quota(_message.Message):
         limit: _builtins.int = ...,
         used: _builtins.int = ...,
         left: _builtins.int = ...,
+        held: _builtins.int = ...,
+        resets_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resets_at", b"resets_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "limit", b"limit", "period", b"period", "unit", b"unit", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "left", b"left", "limit", b"limit", "period", b"period", "resets_at", b"resets_at", "unit", b"unit", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1440,6 +1450,89 @@ class VendorBudget(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VendorBudget: _TypeAlias = VendorBudget  # noqa: Y015
+
+@_typing.final
+class GetHealthRequest(_message.Message):
+    """Asks how the mesh is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHealthRequest: _TypeAlias = GetHealthRequest  # noqa: Y015
+
+@_typing.final
+class GetHealthResponse(_message.Message):
+    """How the mesh is. "Now" is said for a request like the last one that left the choice to the mesh; before there was one, for the default
+    use case.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAN_SERVE_FIELD_NUMBER: _builtins.int
+    SERVING_FIELD_NUMBER: _builtins.int
+    LOCAL_FALLBACK_FIELD_NUMBER: _builtins.int
+    LOCAL_SINCE_FIELD_NUMBER: _builtins.int
+    VENDORS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    USE_CASE_FIELD_NUMBER: _builtins.int
+    can_serve: _builtins.bool
+    """Something can serve."""
+    local_fallback: _builtins.bool
+    """Machines of ours serve in the place of vendors that have no room or are out of order."""
+    problem: _builtins.str
+    """Why nothing can serve; empty when something can."""
+    use_case: _builtins.str
+    """The use case "now" is said for."""
+    @_builtins.property
+    def serving(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The offers that would serve, the next one first."""
+
+    @_builtins.property
+    def local_since(self) -> _timestamp_pb2.Timestamp:
+        """Since when, as this router saw it; unset while they do not."""
+
+    @_builtins.property
+    def vendors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Vendor]:
+        """The vendors, by group and id; without figures while the ledger is silent."""
+
+    @_builtins.property
+    def totals(self) -> Global___Totals:
+        """What they may still do, all together."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is broken although the mesh serves, for people; never any part of a key."""
+
+    def __init__(
+        self,
+        *,
+        can_serve: _builtins.bool = ...,
+        serving: _abc.Iterable[_builtins.str] | None = ...,
+        local_fallback: _builtins.bool = ...,
+        local_since: _timestamp_pb2.Timestamp | None = ...,
+        vendors: _abc.Iterable[Global___Vendor] | None = ...,
+        totals: Global___Totals | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        problem: _builtins.str = ...,
+        use_case: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["local_since", b"local_since", "totals", b"totals"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_serve", b"can_serve", "local_fallback", b"local_fallback", "local_since", b"local_since", "problem", b"problem", "serving", b"serving", "totals", b"totals", "use_case", b"use_case", "vendors", b"vendors", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHealthResponse: _TypeAlias = GetHealthResponse  # noqa: Y015
 
 @_typing.final
 class CheckVendorsRequest(_message.Message):

@@ -66,6 +66,11 @@ class RouterServiceStub:
                 request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsRequest.SerializeToString,
                 response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsResponse.FromString,
                 _registered_method=True)
+        self.GetHealth = channel.unary_unary(
+                '/llmmesh.router.v1.RouterService/GetHealth',
+                request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.GetHealthRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.GetHealthResponse.FromString,
+                _registered_method=True)
         self.CheckVendors = channel.unary_stream(
                 '/llmmesh.router.v1.RouterService/CheckVendors',
                 request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsRequest.SerializeToString,
@@ -122,6 +127,13 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetHealth(self, request, context):
+        """Says how the mesh is: whether it can serve and who would, since when machines of ours stand in, what is used and left, what is broken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckVendors(self, request, context):
         """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing.
         """
@@ -161,6 +173,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.ListVendors,
                     request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsRequest.FromString,
                     response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsResponse.SerializeToString,
+            ),
+            'GetHealth': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHealth,
+                    request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.GetHealthRequest.FromString,
+                    response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.GetHealthResponse.SerializeToString,
             ),
             'CheckVendors': grpc.unary_stream_rpc_method_handler(
                     servicer.CheckVendors,
@@ -332,6 +349,33 @@ class RouterService:
             '/llmmesh.router.v1.RouterService/ListVendors',
             llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsRequest.SerializeToString,
             llmmesh_dot_router_dot_v1_dot_router__pb2.ListVendorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHealth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmmesh.router.v1.RouterService/GetHealth',
+            llmmesh_dot_router_dot_v1_dot_router__pb2.GetHealthRequest.SerializeToString,
+            llmmesh_dot_router_dot_v1_dot_router__pb2.GetHealthResponse.FromString,
             options,
             channel_credentials,
             insecure,

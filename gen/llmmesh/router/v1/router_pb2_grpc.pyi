@@ -50,6 +50,8 @@ class RouterServiceStub:
     """Lists models with price, capabilities and status."""
     ListVendors: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListVendorsRequest, _router_pb2.ListVendorsResponse]
     """Lists vendors, active or not and why."""
+    GetHealth: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetHealthRequest, _router_pb2.GetHealthResponse]
+    """Says how the mesh is: whether it can serve and who would, since when machines of ours stand in, what is used and left, what is broken."""
     CheckVendors: _grpc.UnaryStreamMultiCallable[_router_pb2.CheckVendorsRequest, _router_pb2.CheckVendorsResponse]
     """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
 
@@ -75,6 +77,8 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Lists models with price, capabilities and status."""
     ListVendors: _aio.UnaryUnaryMultiCallable[_router_pb2.ListVendorsRequest, _router_pb2.ListVendorsResponse]  # type: ignore[assignment]
     """Lists vendors, active or not and why."""
+    GetHealth: _aio.UnaryUnaryMultiCallable[_router_pb2.GetHealthRequest, _router_pb2.GetHealthResponse]  # type: ignore[assignment]
+    """Says how the mesh is: whether it can serve and who would, since when machines of ours stand in, what is used and left, what is broken."""
     CheckVendors: _aio.UnaryStreamMultiCallable[_router_pb2.CheckVendorsRequest, _router_pb2.CheckVendorsResponse]  # type: ignore[assignment]
     """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
 
@@ -133,6 +137,14 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ListVendorsResponse, _abc.Awaitable[_router_pb2.ListVendorsResponse]]:
         """Lists vendors, active or not and why."""
+
+    @_abc_1.abstractmethod
+    def GetHealth(
+        self,
+        request: _router_pb2.GetHealthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.GetHealthResponse, _abc.Awaitable[_router_pb2.GetHealthResponse]]:
+        """Says how the mesh is: whether it can serve and who would, since when machines of ours stand in, what is used and left, what is broken."""
 
     @_abc_1.abstractmethod
     def CheckVendors(
