@@ -15,6 +15,7 @@ from catalog.settings import (
     Address,
     BudgetRow,
     Endpoint,
+    Http,
     Ledger,
     Mesh,
     Slot,
@@ -87,6 +88,7 @@ def _mesh(document: Document, env: Mapping[str, str], known: Catalog) -> Mesh:
         telemetry=Telemetry(file.telemetry.otlp_endpoint, file.telemetry.sample_ratio, file.telemetry.log_level),
         ledger=_ledger(file.ledger, document),
         version=_version(known, file),
+        http=Http(tuple(file.edge.cors_origins), file.edge.heartbeat),
     )
 
 

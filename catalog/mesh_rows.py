@@ -51,6 +51,15 @@ def _account(text: str) -> str:
     return text
 
 
+def _origin(text: str) -> str:
+    """Accept an origin as browsers write it, or all of them."""
+    if not re.fullmatch(r"\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text):
+        raise wrong(
+            f"`{text}` is no origin", "scheme://host or scheme://host:port in lower case, without a path; `*` for all"
+        )
+    return text
+
+
 def _deployment(text: str) -> str:
     """Accept the name of a deployment, which becomes part of a URL."""
     if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?", text):
@@ -194,6 +203,13 @@ class TelemetryRow(StrictModel):
     log_level: LogLevel = "info"
 
 
+class HttpRow(StrictModel):
+    """How the HTTP edge behaves."""
+
+    cors_origins: list[Annotated[str, AfterValidator(_origin)]] = Field(default_factory=list)
+    heartbeat: Seconds = 15.0
+
+
 class LedgerRow(StrictModel):
     """Where the ledger is kept: in a file, or in a store that several quota services share."""
 
@@ -215,4 +231,5 @@ class MeshFile(StrictModel):
     budgets: list[BudgetFileRow] = Field(default_factory=list)
     timeouts: TimeoutsRow = TimeoutsRow()
     telemetry: TelemetryRow = TelemetryRow()
+    edge: HttpRow = HttpRow()
     ledger: LedgerRow = LedgerRow()

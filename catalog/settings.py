@@ -112,6 +112,14 @@ class Ledger:
     spend_days: int = 400
 
 
+@dataclass(frozen=True, slots=True)
+class Http:
+    """How the HTTP edge behaves: which origins' pages may call, and after how many silent seconds a comment is sent."""
+
+    cors_origins: tuple[str, ...] = ()
+    heartbeat: float = 15.0
+
+
 @dataclass(frozen=True)
 class Mesh:
     """The whole configuration. `catalog` holds the models and use cases mesh.yaml adds; `version` covers both."""
@@ -129,6 +137,7 @@ class Mesh:
     telemetry: Telemetry
     ledger: Ledger
     version: int
+    http: Http = Http()
 
     @property
     def use_cases(self) -> Mapping[str, UseCase]:

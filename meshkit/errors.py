@@ -101,10 +101,17 @@ class FieldViolation:
 
 @dataclass(frozen=True, slots=True)
 class QuotaViolation:
-    """One budget without room: its id, and what is left of it."""
+    """One budget without room: its id and what is left of it, in words and, where it is known, in figures.
+
+    `again` is in how many seconds asking again makes sense.
+    """
 
     subject: str
     description: str
+    unit: str = ""
+    limit: int | None = None
+    left: int | None = None
+    again: float | None = None
 
 
 class MeshError(Exception):

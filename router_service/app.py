@@ -75,7 +75,14 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
             )
         )
         edge = await stack.enter_async_context(
-            EdgeServer(mesh.edge.listen, router, authenticate, mesh.timeouts.request)
+            EdgeServer(
+                mesh.edge.listen,
+                router,
+                authenticate,
+                mesh.timeouts.request,
+                heartbeat=mesh.http.heartbeat,
+                origins=mesh.http.cors_origins,
+            )
         )
         log.info("serving", grpc=server.port, http=edge.port)
         process.settle()

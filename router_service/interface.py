@@ -41,8 +41,8 @@ class Router(Protocol):
     async def health(self, request: router_pb2.GetHealthRequest, caller: Caller) -> router_pb2.GetHealthResponse:
         """Say whether the mesh can serve and who would, what is used and left, and what is broken."""
 
-    def vendor(self, name: str) -> str:
-        """Return the id of a vendor, by id or alias; UNKNOWN_VENDOR names those there are."""
+    def check_vendor(self, name: str) -> None:
+        """Refuse a name that is neither a vendor's id nor an alias; UNKNOWN_VENDOR names those there are."""
 
     def check_vendors(self, request: router_pb2.CheckVendorsRequest) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
         """Ask vendors whether they accept our keys; tell of each slot once, in the order of the answers."""

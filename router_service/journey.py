@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from llmmesh.quota.v1 import quota_pb2
 from llmmesh.router.v1 import router_pb2
@@ -220,7 +221,7 @@ class Journey:
         return MeshError(reason, field.description, fields=[field], details=self._details())
 
     def _exhausted(self) -> MeshError:
-        violations = [QuotaViolation(denial.budget, why_denied(denial)) for denial in self.denials]
+        violations = [_violation(denial) for denial in self.denials]
         violations += [QuotaViolation(attempt.offer_text, attempt.message) for attempt in self.attempts]
         return MeshError(
             Reason.BUDGET_EXHAUSTED,
@@ -245,6 +246,12 @@ def _with_route(cause: MeshError, details: list[router_pb2.RouteFailure]) -> Mes
         retry_after=cause.retry_after,
         details=details,
     )
+
+
+def _violation(denial: quota_pb2.Denial) -> QuotaViolation:
+    again = durations.to_seconds(denial.retry_after) if denial.HasField("retry_after") else None
+    told = QuotaViolation(denial.budget, why_denied(denial), again=again)
+    return replace(told, unit=denial.unit, limit=denial.limit, left=denial.left) if denial.unit else told
 
 
 def why_denied(denial: quota_pb2.Denial) -> str:

@@ -112,9 +112,9 @@ class MeshRouter:
         plan = self._view.planner.plan(asked, self._signals())
         return await self._health.told(asked, plan, caller.tenant, self.serving())
 
-    def vendor(self, name: str) -> str:
-        """Return the id of a vendor, by id or alias."""
-        return demand.vendor_named(name, "provider", self._view.catalog).id
+    def check_vendor(self, name: str) -> None:
+        """Refuse a name that is neither a vendor's id nor an alias."""
+        demand.vendor_named(name, "provider", self._view.catalog)
 
     async def check_vendors(
         self, request: router_pb2.CheckVendorsRequest

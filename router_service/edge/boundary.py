@@ -24,6 +24,23 @@ DURATION = Histogram(
     ["http_route", "http_response_status_code"],
     buckets=BUCKETS,
 )
+CHAT, EMBEDDINGS, MODELS = "POST /v1/chat/completions", "POST /v1/embeddings", "GET /v1/models"
+# What to use instead of what people try, by how its path begins.
+INSTEAD = {
+    "/v1/responses": CHAT,
+    "/v1/completions": CHAT,
+    "/v1/messages": CHAT,
+    "/v1/chat": CHAT,
+    "/chat": CHAT,
+    "/api/chat": CHAT,
+    "/api/generate": CHAT,
+    "/v1beta/models": CHAT,
+    "/embeddings": EMBEDDINGS,
+    "/api/embed": EMBEDDINGS,
+    "/api/tags": MODELS,
+    "/v1/engines": MODELS,
+    "/docs": "GET /openapi.json",
+}
 # What a refusal of the HTTP server itself means here.
 REFUSALS = {
     405: "this path does not take {method}; it takes {allowed}",
@@ -87,7 +104,9 @@ def _failed(request: web.Request, failure: errors.HttpFailure) -> web.Response:
 
 def _meaning(request: web.Request, refusal: web.HTTPException) -> str:
     if refusal.status == 404:
-        return f"no such path; this server has {', '.join(_paths(request.app))}"
+        instead = next((use for path, use in INSTEAD.items() if request.path.startswith(path)), "")
+        hint = f" instead of {request.path[:100]} use {instead};" if instead else ""
+        return f"no such path;{hint} this server has {', '.join(_paths(request.app))}"
     text = REFUSALS.get(refusal.status, refusal.reason)
     return text.format(method=request.method, allowed=refusal.headers.get("Allow", ""))
 

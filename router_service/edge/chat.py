@@ -11,7 +11,7 @@ from meshkit.errors import MeshError, Reason
 from router_service.edge import errors, extension, openai_reply
 from router_service.edge import headers as header
 from router_service.edge.event_stream import EventStream
-from router_service.edge.exchange import KEY, Exchange, gone, read_body, within
+from router_service.edge.exchange import KEY, Exchange, check_provider, gone, read_body, within
 from router_service.edge.openai_chunks import Chunks
 from router_service.edge.openai_request import ChatRequest, read_chat
 from router_service.edge.waits import Waits
@@ -34,6 +34,7 @@ class Chat:
         exchange = request[KEY]
         deadline = header.deadline(exchange.headers, self._waits.deadline)
         chat = read_chat(await read_body(request), exchange.headers, exchange.request_id)
+        check_provider(self._router, chat.provider)
         if chat.stream:
             return await self._streamed(request, exchange, chat, deadline)
         return await self._whole(exchange, chat, deadline)

@@ -6,7 +6,7 @@ from aiohttp import web
 from meshkit.errors import MeshError
 from router_service.edge import extension, openai_embeddings
 from router_service.edge import headers as header
-from router_service.edge.exchange import KEY, read_body, within
+from router_service.edge.exchange import KEY, check_provider, read_body, within
 from router_service.edge.waits import Waits
 from router_service.interface import Router
 
@@ -23,6 +23,7 @@ class Embeddings:
         exchange = request[KEY]
         deadline = header.deadline(exchange.headers, self._waits.deadline)
         wanted = openai_embeddings.read_embeddings(await read_body(request), exchange.headers, exchange.request_id)
+        check_provider(self._router, wanted.provider)
         try:
             async with within(deadline + self._waits.grace):
                 response = await self._router.embed(wanted.asked, exchange.caller, deadline)

@@ -17,6 +17,7 @@ from llmmesh.router.v1 import router_pb2
 from meshkit import logs
 from meshkit.errors import MeshError, Reason
 from router_service.edge import extension
+from router_service.edge import headers as header
 
 # gRPC code -> HTTP status and OpenAI error type.
 STATUSES: Mapping[str, tuple[int, str]] = {
@@ -69,7 +70,7 @@ def describe(error: MeshError, request_id: str) -> HttpFailure:
         "message": error.message,
         "type": "insufficient_quota" if error.reason in SPENT else kind,
         "code": code,
-        "param": error.fields[0].field if error.fields else None,
+        "param": _param(error.fields[0].field) if error.fields else None,
         "llm_mesh": _particulars(error, request_id),
     }
     return HttpFailure(status, body, _headers(error))
@@ -114,8 +115,15 @@ def _particulars(error: MeshError, request_id: str) -> dict[str, Any]:
     return found
 
 
+def _param(field: str) -> str:
+    """Name a field as the body does: the router's contract has it one level deeper."""
+    for deeper in ("intent.", "prompt.sampling.", "prompt."):
+        field = field.removeprefix(deeper)
+    return field
+
+
 def _headers(error: MeshError) -> dict[str, str]:
-    headers: dict[str, str] = {}
+    headers = header.limits(error.quota)
     if error.retry_after is not None:
         wait = max(0.0, error.retry_after)
         headers["Retry-After"] = str(max(1, math.ceil(wait)))

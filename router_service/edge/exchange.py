@@ -9,6 +9,7 @@ from aiohttp import web
 
 from meshkit.errors import MeshError, Reason, invalid
 from meshkit.identity import Caller
+from router_service.interface import Router
 
 MAX_BODY_BYTES = 12 * 1024 * 1024
 BODY_SECONDS = 30.0
@@ -42,6 +43,12 @@ async def read_body(request: web.Request) -> bytes:
         raise web.HTTPRequestTimeout from None
     except web.RequestPayloadError:
         raise invalid("body", "is damaged: its length or its compression is wrong") from None
+
+
+def check_provider(router: Router, name: str) -> None:
+    """Refuse a vendor nobody knows; of a model behind one it would be said that the model is unknown."""
+    if name:
+        router.check_vendor(name)
 
 
 def gone(request: web.Request) -> bool:

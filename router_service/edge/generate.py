@@ -9,7 +9,7 @@ from aiohttp import web
 from meshkit.errors import MeshError, invalid
 from router_service.edge import extension, plain_reply
 from router_service.edge import headers as header
-from router_service.edge.exchange import KEY, Exchange, read_body, within
+from router_service.edge.exchange import KEY, Exchange, check_provider, read_body, within
 from router_service.edge.fields import Fields
 from router_service.edge.json_body import read_object
 from router_service.edge.openai_request import ChatRequest
@@ -39,6 +39,7 @@ class Generate:
         exchange = request[KEY]
         deadline = header.deadline(exchange.headers, self._waits.deadline)
         asked = self._read(await read_body(request), exchange)
+        check_provider(self._router, asked.provider)
         try:
             async with within(deadline + self._waits.grace):
                 response = await self._router.generate(asked.whole(), exchange.caller, deadline)

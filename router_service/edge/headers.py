@@ -2,13 +2,17 @@
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from meshkit.errors import invalid
+from meshkit.errors import QuotaViolation, invalid
 
 REQUEST_ID = "x-request-id"
 OFFER = "x-llm-mesh-offer"
 COST = "x-llm-mesh-cost-usd"
+# For requests and for tokens: the limit that a refused request met, what is left of it, and when it is whole again.
+LIMITS = tuple(
+    f"x-ratelimit-{figure}-{unit}" for unit in ("requests", "tokens") for figure in ("limit", "remaining", "reset")
+)
 USE_CASE = "x-llm-mesh-use-case"
 TIER = "x-llm-mesh-tier"
 STREAM_GUARANTEE = "x-llm-mesh-stream-guarantee"
@@ -54,6 +58,27 @@ def labels(headers: Mapping[str, str]) -> dict[str, str]:
             raise invalid(LABELS, "must be name=value, separated by commas, each name once")
         found[name] = value
     return found
+
+
+def limits(violations: Iterable[QuotaViolation]) -> dict[str, str]:
+    """Return what is known of the limits a request met, as the official clients' users read it: the first of a unit."""
+    found: dict[str, str] = {}
+    for violation in violations:
+        figures = (violation.limit, violation.left, violation.again)
+        for figure, value in zip(("limit", "remaining", "reset"), figures, strict=True):
+            name = f"x-ratelimit-{figure}-{violation.unit}"
+            if name in LIMITS and value is not None:
+                found.setdefault(name, _span(value) if figure == "reset" else str(value))
+    return found
+
+
+def _span(seconds: float) -> str:
+    """Write a length of time as 1h2m3s; less than a second in milliseconds."""
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
 def deadline(headers: Mapping[str, str], default: float) -> float:

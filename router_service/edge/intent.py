@@ -31,6 +31,12 @@ STREAM_GUARANTEES: "Mapping[str, router_pb2.StreamGuarantee.ValueType]" = {
 }
 
 
+def read_provider(body: Fields) -> str:
+    """Return the vendor a request names by itself, whose name then is the beginning of its model's; empty for none."""
+    vendor = body.name("provider")
+    return "" if vendor in FREE_CHOICE else vendor
+
+
 def read_intent(body: Fields, headers: Mapping[str, str]) -> router_pb2.Intent:
     """Return the intent; the `llm_mesh` object wins over the model's name, which wins over headers."""
     intent = router_pb2.Intent()
@@ -55,7 +61,7 @@ def _from_headers(intent: router_pb2.Intent, headers: Mapping[str, str]) -> None
 
 
 def _from_model(intent: router_pb2.Intent, body: Fields) -> None:
-    model, vendor = body.name("model"), body.name("provider")
+    model, vendor = body.name("model"), read_provider(body)
     if model.startswith(USE_CASE):
         name, _, tier = model.removeprefix(USE_CASE).partition("/")
         if not name:
@@ -80,7 +86,6 @@ def _from_model(intent: router_pb2.Intent, body: Fields) -> None:
 def _pin(vendor: str, model: str) -> str:
     """Join a vendor and a model into one name; empty means free choice."""
     model = "" if model in FREE_CHOICE else model
-    vendor = "" if vendor in FREE_CHOICE else vendor
     if not vendor or model.startswith(f"{vendor}/"):
         return model
     return f"{vendor}/{model}" if model else vendor

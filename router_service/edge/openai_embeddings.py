@@ -13,7 +13,7 @@ from llmmesh.router.v1 import router_pb2
 from meshkit.errors import FieldViolation, invalid
 from router_service.edge import extension
 from router_service.edge.fields import Fields
-from router_service.edge.intent import read_intent
+from router_service.edge.intent import read_intent, read_provider
 from router_service.edge.json_body import read_object
 
 MOST_TEXTS = 2_048
@@ -36,6 +36,7 @@ Write = Callable[[chat_pb2.Embedding], Any]
 class EmbeddingsRequest:
     """One request as the router understands it, and how its caller wants the numbers."""
 
+    provider: str
     asked: router_pb2.EmbedRequest
     write: Write
     warnings: tuple[chat_pb2.Warning, ...]
@@ -63,7 +64,7 @@ def read_embeddings(content: bytes, headers: Mapping[str, str], request_id: str)
     )
     write = body.word("encoding_format", FORMATS) or as_numbers
     body.ignore("user")
-    return EmbeddingsRequest(asked, write, body.warnings())
+    return EmbeddingsRequest(read_provider(body), asked, write, body.warnings())
 
 
 def _texts(body: Fields) -> list[str]:

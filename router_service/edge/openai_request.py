@@ -8,7 +8,7 @@ from llmmesh.router.v1 import router_pb2
 
 from meshkit.errors import invalid
 from router_service.edge.fields import Fields
-from router_service.edge.intent import read_intent
+from router_service.edge.intent import read_intent, read_provider
 from router_service.edge.json_body import read_object
 from router_service.edge.openai_messages import read_messages
 from router_service.edge.openai_tools import read_response_format, read_tools
@@ -44,9 +44,13 @@ INT64 = 2**63
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One request as the router understands it, and how its caller wants the answer."""
+    """One request as the router understands it, and how its caller wants the answer.
+
+    `provider` is the vendor it names by itself, empty for none; whether there is one of that name the router knows.
+    """
 
     request_id: str
+    provider: str
     intent: router_pb2.Intent
     prompt: chat_pb2.Prompt
     stream: bool
@@ -91,7 +95,7 @@ def chat_of(body: Fields, headers: Mapping[str, str], request_id: str) -> ChatRe
     stream = body.flag("stream") or False
     include_usage = _include_usage(body)
     _leave_out(body)
-    return ChatRequest(request_id, intent, prompt, stream, include_usage, body.warnings())
+    return ChatRequest(request_id, read_provider(body), intent, prompt, stream, include_usage, body.warnings())
 
 
 def _sampling(body: Fields) -> chat_pb2.Sampling:

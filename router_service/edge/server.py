@@ -1,5 +1,6 @@
 """Starts and stops the HTTP edge: which paths there are and who serves them."""
 
+from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ from meshkit.admin import listen
 from meshkit.clock import Clock, SystemClock
 from router_service.edge.boundary import GENERATE_PATHS, OPEN_PATHS, PROCESS_PATHS, boundary
 from router_service.edge.chat import Chat
+from router_service.edge.cors import Cors
 from router_service.edge.embeddings import Embeddings
 from router_service.edge.exchange import MAX_BODY_BYTES
 from router_service.edge.generate import Generate, read_conversation, read_task
@@ -32,6 +34,7 @@ class EdgeServer:
         default_deadline: seconds granted to a request that does not say how long its caller waits.
         patience: seconds of silence before a stream's headers are sent; until then a failure has its own status.
         heartbeat: seconds of silence between a stream's comments.
+        origins: of pages that may call; empty for none, "*" for all.
         clock: says when a reply was created.
     """
 
@@ -44,11 +47,13 @@ class EdgeServer:
         *,
         patience: float = 10.0,
         heartbeat: float = 15.0,
+        origins: Collection[str] = (),
         clock: Clock | None = None,
     ) -> None:
         self._address = address
         self._router = router
         self._authenticate = authenticate
+        self._cors = Cors(origins)
         self._waits = Waits(deadline=default_deadline, patience=patience, heartbeat=heartbeat)
         self._clock = clock or SystemClock()
         self.port = 0
@@ -68,6 +73,7 @@ class EdgeServer:
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[boundary(self._authenticate)], client_max_size=MAX_BODY_BYTES)
+        self._cors.install(application)
         chat = Chat(self._router, self._clock, self._waits)
         embeddings = Embeddings(self._router, self._waits)
         models = Models(self._router)
