@@ -99,8 +99,8 @@ def test_on_every_path_both_headers_are_the_same_credential_and_without_it_the_a
         path = pattern.replace("{id}", "groq/openai/gpt-oss-120b")
         if path in (*OPEN_PATHS, *PLAIN_PATHS):  # the latter have a test beside their replies
             continue
-        listing = path == "/models" or path.endswith("/llm/providers")
-        assert path.startswith("/v1/") or listing, "a path with an error shape of its own needs a test"
+        other = path in ("/models", "/api/health", "/openapi.json") or path.endswith("/llm/providers")
+        assert path.startswith("/v1/") or other, "a path with an error shape of its own needs a test"
         body = SERVED[path] if method == "POST" else None
         said = []
         for headers in ({}, {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}, {"authorization": "Basic eA=="}):
@@ -168,3 +168,20 @@ def test_malformed_json_is_400_naming_the_position(whole, body, line, column):
     assert (reply.status_code, error["type"]) == (400, "invalid_request_error")
     assert f"line {line}" in error["message"]
     assert f"column {column}" in error["message"]
+
+
+@pytest.mark.product("P-HTTP-2", "P-CMD-8")
+def test_when_nothing_can_serve_status_fails_and_health_says_why(empty):
+    told = empty.http.get("/api/health").json()
+    assert (told["status"], told["serving_now"]) == ("unavailable", None)
+    assert told["problem"] == "no vendor is active; `llm-mesh vendors` says why"
+    done = empty.command("status")
+    assert (done.returncode, "nothing can serve" in done.stdout) == (1, True)
+
+
+@pytest.mark.product("P-OPS-29")
+def test_what_is_broken_is_a_warning_and_never_a_crash(partial):
+    warnings = partial.http.get("/api/health").json()["warnings"]
+    assert any(warning.startswith("ollama: ") and "unreachable" in warning for warning in warnings)
+    assert any("GEMINI_API_KEY" in warning and "GOOGLE_API_KEY" in warning for warning in warnings)
+    assert not any(value in warning for warning in warnings for value in partial.keys.values())
