@@ -149,6 +149,7 @@ def test_the_list_has_exactly_the_19_each_in_its_group_on_the_command_line_and_o
     assert over_http == {row["reply_name"]: row["group"] for row in promised.values()}
 
 
+@pytest.mark.product("P-HTTP-3")
 def test_providers_are_listed_by_group_active_first_with_models_or_the_reason(six, row):
     replies = [six.http.get(path) for path in (row("P-HTTP-3")["path"], *row("P-HTTP-3")["also"])]
     told = replies[0].json()["providers"]
