@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import aclosing
 
-import msgspec
 from aiohttp import web
 
 from meshkit.clock import Clock
@@ -11,7 +10,7 @@ from meshkit.errors import MeshError, Reason
 from router_service.edge import errors, extension, openai_reply
 from router_service.edge import headers as header
 from router_service.edge.event_stream import EventStream
-from router_service.edge.exchange import KEY, Exchange, check_provider, gone, read_body, within
+from router_service.edge.exchange import KEY, Exchange, check_provider, gone, json_response, read_body, within
 from router_service.edge.openai_chunks import Chunks
 from router_service.edge.openai_request import ChatRequest, read_chat
 from router_service.edge.waits import Waits
@@ -48,8 +47,7 @@ class Chat:
             header.OFFER: response.route.offer,
             header.COST: extension.usd_text(response.completion.usage.cost_nanos),
         }
-        body = msgspec.json.encode(reply)
-        return web.Response(body=body, content_type="application/json", headers=headers)
+        return json_response(reply, headers=headers)
 
     async def _streamed(
         self, request: web.Request, exchange: Exchange, chat: ChatRequest, deadline: float

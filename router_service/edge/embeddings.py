@@ -1,12 +1,11 @@
 """Serves POST /v1/embeddings: texts in, vectors of one model out."""
 
-import msgspec
 from aiohttp import web
 
 from meshkit.errors import MeshError
 from router_service.edge import extension, openai_embeddings
 from router_service.edge import headers as header
-from router_service.edge.exchange import KEY, check_provider, read_body, within
+from router_service.edge.exchange import KEY, check_provider, json_response, read_body, within
 from router_service.edge.waits import Waits
 from router_service.interface import Router
 
@@ -34,5 +33,4 @@ class Embeddings:
             header.OFFER: response.route.offer,
             header.COST: extension.usd_text(response.usage.cost_nanos),
         }
-        body = msgspec.json.encode(openai_embeddings.reply(wanted, response))
-        return web.Response(body=body, content_type="application/json", headers=headers)
+        return json_response(openai_embeddings.reply(wanted, response), headers=headers)

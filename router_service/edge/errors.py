@@ -8,7 +8,6 @@ anything else       500 without its text; the log has its type and place
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -18,6 +17,7 @@ from meshkit import logs
 from meshkit.errors import MeshError, Reason
 from router_service.edge import extension
 from router_service.edge import headers as header
+from router_service.edge.shapes.mesh import Error, Failure, Particulars, PlainFailure
 
 # gRPC code -> HTTP status and OpenAI error type.
 STATUSES: Mapping[str, tuple[int, str]] = {
@@ -49,24 +49,30 @@ class HttpFailure:
     """A failure as it goes to the caller."""
 
     status: int
-    error: dict[str, Any]
+    error: Error
     headers: dict[str, str] = field(default_factory=dict)
 
     def body(self) -> bytes:
         """Return the JSON that carries the error."""
-        return msgspec.json.encode({"error": self.error})
+        failure: Failure = {"error": self.error}
+        return msgspec.json.encode(failure)
 
     def plain_body(self) -> bytes:
         """Return the JSON that carries the error where answers are plain objects."""
-        told = {"code": self.error["code"], "request_id": self.error["llm_mesh"]["request_id"]}
-        return msgspec.json.encode({"success": False, "error": self.error["message"], **told})
+        failure: PlainFailure = {
+            "success": False,
+            "error": self.error["message"],
+            "code": self.error["code"],
+            "request_id": self.error["llm_mesh"]["request_id"],
+        }
+        return msgspec.json.encode(failure)
 
 
 def describe(error: MeshError, request_id: str) -> HttpFailure:
     """Say a MeshError in HTTP."""
     status, kind = STATUSES.get(error.code, STATUSES["INTERNAL"])
     code = "rate_limit_exceeded" if status == 429 else error.reason.value.lower()
-    body: dict[str, Any] = {
+    body: Error = {
         "message": error.message,
         "type": "insufficient_quota" if error.reason in SPENT else kind,
         "code": code,
@@ -79,7 +85,7 @@ def describe(error: MeshError, request_id: str) -> HttpFailure:
 def describe_http(exception: web.HTTPException, message: str, request_id: str) -> HttpFailure:
     """Say a refusal of the HTTP server itself in the same shape."""
     code = HTTP_CODES.get(exception.status, "http_error")
-    body = {
+    body: Error = {
         "message": message,
         "type": "not_found_error" if exception.status == 404 else "invalid_request_error",
         "code": code,
@@ -103,15 +109,15 @@ def as_mesh_error(defect: Exception) -> MeshError:
     return MeshError(Reason.INTERNAL, "the mesh failed to serve this request; its log has the details")
 
 
-def _particulars(error: MeshError, request_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"reason": error.reason.value, "request_id": request_id}
+def _particulars(error: MeshError, request_id: str) -> Particulars:
+    found: Particulars = {"reason": error.reason.value, "request_id": request_id}
     if error.metadata:
         found["metadata"] = error.metadata
     if error.quota:
         found["budgets"] = [{"subject": budget.subject, "description": budget.description} for budget in error.quota]
     failure = error.detail(router_pb2.RouteFailure)
     if failure is not None:
-        found.update(extension.describe_failure(failure))
+        extension.describe_failure(failure, found)
     return found
 
 

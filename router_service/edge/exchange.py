@@ -1,10 +1,11 @@
 """What is known of one HTTP request before anything is done: its id, its caller, its headers, its time limit."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import msgspec
 from aiohttp import web
 
 from meshkit.errors import MeshError, Reason, invalid
@@ -49,6 +50,12 @@ def check_provider(router: Router, name: str) -> None:
     """Refuse a vendor nobody knows; of a model behind one it would be said that the model is unknown."""
     if name:
         router.check_vendor(name)
+
+
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a reply that is JSON."""
+    body = msgspec.json.encode(value)
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
 def gone(request: web.Request) -> bool:

@@ -1,26 +1,34 @@
 """Writes the `llm_mesh` object of replies: who served, the exact cost, what was tried and dropped."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import cast
 
 import msgspec
 from google.protobuf.duration_pb2 import Duration
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.router.v1 import router_pb2
 
+from router_service.edge.shapes.mesh import Attempt, Course, Particulars, PromptDetails, Served, Usage
+
 NANOS = 1_000_000_000
 
 
-def describe(route: router_pb2.Route, usage: chat_pb2.Usage, warnings: Iterable[chat_pb2.Warning]) -> dict[str, Any]:
+def describe(route: router_pb2.Route, usage: chat_pb2.Usage, warnings: Iterable[chat_pb2.Warning]) -> Served:
     """Describe a route that served."""
-    found = {
+    course = _course(route)
+    found: Served = {
         "request_id": route.request_id,
         "vendor": route.vendor,
         "offer": route.offer,
         "cost_usd": usd(usage.cost_nanos),
         "list_cost_usd": usd(usage.list_cost_nanos),
-        "total_cost_usd": usd(route.total_cost_nanos),
-        **_course(route),
+        "total_cost_usd": course["total_cost_usd"],
+        "use_case": course["use_case"],
+        "tier": course["tier"],
+        "fallback_used": course["fallback_used"],
+        "primary_error": course["primary_error"],
+        "attempts": course["attempts"],
+        "skipped": course["skipped"],
         "warnings": [
             {"code": warning.code, "field": warning.field, "message": warning.message} for warning in warnings
         ],
@@ -32,19 +40,18 @@ def describe(route: router_pb2.Route, usage: chat_pb2.Usage, warnings: Iterable[
     return found
 
 
-def describe_failure(failure: router_pb2.RouteFailure) -> dict[str, Any]:
-    """Describe a route that did not serve, or not to its end."""
-    found = {**_course(failure.route), "total_cost_usd": usd(failure.route.total_cost_nanos)}
+def describe_failure(failure: router_pb2.RouteFailure, found: Particulars) -> None:
+    """Describe a route that did not serve, or not to its end, among the particulars of its error."""
+    found.update(cast("Particulars", _course(failure.route)))
     if failure.route.offer:
         found["offer"] = failure.route.offer
     if failure.HasField("partial_usage"):
         found["partial_usage"] = usage_of(failure.partial_usage)
-    return found
 
 
-def usage_of(usage: chat_pb2.Usage) -> dict[str, Any]:
+def usage_of(usage: chat_pb2.Usage) -> Usage:
     """Write token counts in the OpenAI shape."""
-    prompt = {"cached_tokens": usage.cached_input_tokens}
+    prompt: PromptDetails = {"cached_tokens": usage.cached_input_tokens}
     if usage.cache_write_tokens:
         prompt["cache_write_tokens"] = usage.cache_write_tokens
     return {
@@ -73,7 +80,7 @@ def usd(nanos: int) -> msgspec.Raw:
     return msgspec.Raw(usd_text(nanos).encode())
 
 
-def _course(route: router_pb2.Route) -> dict[str, Any]:
+def _course(route: router_pb2.Route) -> Course:
     """Describe what a served and a failed route have in common."""
     return {
         "use_case": route.use_case,
@@ -82,12 +89,12 @@ def _course(route: router_pb2.Route) -> dict[str, Any]:
         "primary_error": route.primary_error or None,
         "attempts": [_attempt(attempt) for attempt in route.attempts],
         "skipped": dict(sorted(route.skipped.items())),
+        "total_cost_usd": usd(route.total_cost_nanos),
     }
 
 
-def _attempt(attempt: router_pb2.Attempt) -> dict[str, Any]:
-    unmetered = {"unmetered": True} if attempt.unmetered else {}
-    return {
+def _attempt(attempt: router_pb2.Attempt) -> Attempt:
+    told: Attempt = {
         "offer": attempt.offer,
         "plan": attempt.plan,
         "outcome": attempt.outcome,
@@ -95,8 +102,10 @@ def _attempt(attempt: router_pb2.Attempt) -> dict[str, Any]:
         "cost_usd": usd(attempt.usage.cost_nanos),
         "duration_ms": _milliseconds(attempt.duration),
         "first_token_ms": _milliseconds(attempt.first_token) if attempt.HasField("first_token") else None,
-        **unmetered,
     }
+    if attempt.unmetered:
+        told["unmetered"] = True
+    return told
 
 
 def _milliseconds(duration: Duration) -> float:

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Callable
 
-import msgspec
 from aiohttp import web
 
 from meshkit.errors import MeshError, invalid
 from router_service.edge import extension, plain_reply
 from router_service.edge import headers as header
-from router_service.edge.exchange import KEY, Exchange, check_provider, read_body, within
+from router_service.edge.exchange import KEY, Exchange, check_provider, json_response, read_body, within
 from router_service.edge.fields import Fields
 from router_service.edge.json_body import read_object
 from router_service.edge.openai_request import ChatRequest
@@ -50,7 +49,7 @@ class Generate:
         told = {"success": True, self._word: plain_reply.text(response), **course}
         cost = extension.usd_text(response.completion.usage.cost_nanos)
         headers = {header.OFFER: response.route.offer, header.COST: cost}
-        return web.Response(body=msgspec.json.encode(told), content_type="application/json", headers=headers)
+        return json_response(told, headers=headers)
 
 
 def read_conversation(content: bytes, exchange: Exchange) -> ChatRequest:

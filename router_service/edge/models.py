@@ -1,15 +1,15 @@
 """Serves GET /v1/models and GET /v1/models/{id}: the OpenAI list, with prices, limits and status."""
 
 import difflib
-from typing import Any
 
-import msgspec
 from aiohttp import web
 from llmmesh.router.v1 import router_pb2
 
 from meshkit.errors import MeshError, Reason, invalid
 from router_service.edge import extension
-from router_service.edge.exchange import within
+from router_service.edge.exchange import json_response, within
+from router_service.edge.shapes.lists import Model
+from router_service.edge.shapes.lists import Models as ModelList
 from router_service.interface import Router
 
 SWITCHES = {"": False, "0": False, "false": False, "1": True, "true": True}
@@ -28,7 +28,8 @@ class Models:
         if switch not in SWITCHES:
             raise invalid("all", "must be true or false")
         models = await self._models(request.query.get("vendor", ""), SWITCHES[switch])
-        return _json({"object": "list", "data": [_model(model) for model in models]})
+        told: ModelList = {"object": "list", "data": [_model(model) for model in models]}
+        return json_response(told)
 
     async def one(self, request: web.Request) -> web.Response:
         """Describe one model by "vendor/model", or by the vendor's own id of it."""
@@ -36,7 +37,7 @@ class Models:
         models = await self._models("", everything=True)
         for model in sorted(models, key=lambda model: model.id != wanted):
             if wanted in (model.id, model.model):
-                return _json(_model(model))
+                return json_response(_model(model))
         closest = difflib.get_close_matches(wanted, [model.id for model in models])
         hint = f"; closest: {', '.join(closest)}" if closest else ""
         raise MeshError(
@@ -51,7 +52,7 @@ class Models:
             return [*(await self._router.list_models(request)).models]
 
 
-def _model(model: router_pb2.Model) -> dict[str, Any]:
+def _model(model: router_pb2.Model) -> Model:
     return {
         "id": model.id,
         "object": "model",
@@ -68,7 +69,3 @@ def _model(model: router_pb2.Model) -> dict[str, Any]:
         "output_usd_per_1m": extension.usd(model.output_price_nanos) if model.HasField("output_price_nanos") else None,
         "capabilities": list(model.capabilities),
     }
-
-
-def _json(value: dict[str, Any]) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json")

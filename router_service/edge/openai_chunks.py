@@ -1,7 +1,6 @@
 """Writes the events of a stream as `chat.completion.chunk` events, ready to be sent."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 from llmmesh.chat.v1 import chat_pb2
@@ -10,6 +9,8 @@ from llmmesh.router.v1 import router_pb2
 from meshkit.errors import MeshError, Reason
 from router_service.edge import extension, openai_reply
 from router_service.edge.assembly import GrowingAnswer
+from router_service.edge.shapes.mesh import Served
+from router_service.edge.shapes.replies import CalledPiece, ChoicePiece, Chunk, Delta, FinishReason, Logprobs
 
 DONE = b"data: [DONE]\n\n"
 _encode = msgspec.json.Encoder().encode
@@ -30,11 +31,12 @@ class Chunks:
     ) -> None:
         self.offer = ""
         self.finished = False
-        self._frame: dict[str, Any] = {
+        self._frame: Chunk = {
             "id": openai_reply.reply_id(request_id),
             "object": "chat.completion.chunk",
             "created": created,
             "model": "",
+            "choices": [],
         }
         self._include_usage = include_usage
         self._warnings = tuple(warnings)
@@ -80,7 +82,7 @@ class Chunks:
         self._answers[index] = GrowingAnswer()
         return self._choice(index, {"role": "assistant", "content": "" if with_text else None})
 
-    def _said(self, delta: chat_pb2.Delta, answer: GrowingAnswer) -> dict[str, Any] | None:
+    def _said(self, delta: chat_pb2.Delta, answer: GrowingAnswer) -> Delta | None:
         """Return the OpenAI delta; None when there is nothing to say yet."""
         match delta.WhichOneof("piece"):
             case "text":
@@ -91,12 +93,12 @@ class Chunks:
                 return {"refusal": delta.refusal}
             case "tool_call":
                 call = delta.tool_call
-                function = {"name": call.name, "arguments": call.arguments_json}
+                function: CalledPiece = {"name": call.name, "arguments": call.arguments_json}
                 place = answer.call_index(delta.part_index)
                 return {"tool_calls": [{"index": place, "id": call.id, "type": "function", "function": function}]}
             case "tool_arguments":
-                arguments = {"arguments": delta.tool_arguments}
-                return {"tool_calls": [{"index": answer.call_index(delta.part_index), "function": arguments}]}
+                more: CalledPiece = {"arguments": delta.tool_arguments}
+                return {"tool_calls": [{"index": answer.call_index(delta.part_index), "function": more}]}
         return None
 
     def _finish(self, finish: router_pb2.StreamGenerateResponse.Finish) -> bytes:
@@ -111,30 +113,40 @@ class Chunks:
         closing = [
             self._choice(
                 index,
-                openai_reply.afterthoughts(self._answers[index].parts()),
+                self._last(index),
                 reason=openai_reply.finish_reason(ends[index]),
                 mesh=mesh if index == last else None,
             )
             for index in sorted(ends)
         ]
-        usage = self._event({"choices": [], "usage": extension.usage_of(finish.usage)}) if self._include_usage else b""
-        return b"".join((*opening, *closing, usage, DONE))
+        return b"".join((*opening, *closing, self._usage(finish.usage), DONE))
+
+    def _last(self, index: int) -> Delta:
+        delta: Delta = {}
+        openai_reply.add_afterthoughts(delta, self._answers[index].parts())
+        return delta
+
+    def _usage(self, usage: chat_pb2.Usage) -> bytes:
+        if not self._include_usage:
+            return b""
+        return _event({**self._frame, "usage": extension.usage_of(usage)})
 
     def _choice(
         self,
         index: int,
-        delta: dict[str, Any],
-        probabilities: dict[str, Any] | None = None,
-        reason: str | None = None,
-        mesh: dict[str, Any] | None = None,
+        delta: Delta,
+        probabilities: Logprobs | None = None,
+        reason: FinishReason | None = None,
+        mesh: Served | None = None,
     ) -> bytes:
-        choice = {"index": index, "delta": delta, "logprobs": probabilities, "finish_reason": reason}
-        more: dict[str, Any] = {"choices": [choice]}
+        choice: ChoicePiece = {"index": index, "delta": delta, "logprobs": probabilities, "finish_reason": reason}
+        chunk: Chunk = {**self._frame, "choices": [choice]}
         if self._include_usage:
-            more["usage"] = None
+            chunk["usage"] = None
         if mesh is not None:
-            more["llm_mesh"] = mesh
-        return self._event(more)
+            chunk["llm_mesh"] = mesh
+        return _event(chunk)
 
-    def _event(self, more: dict[str, Any]) -> bytes:
-        return b"data: " + _encode(self._frame | more) + b"\n\n"
+
+def _event(chunk: Chunk) -> bytes:
+    return b"data: " + _encode(chunk) + b"\n\n"

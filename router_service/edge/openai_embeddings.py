@@ -5,7 +5,6 @@ import base64
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.router.v1 import router_pb2
@@ -15,6 +14,7 @@ from router_service.edge import extension
 from router_service.edge.fields import Fields
 from router_service.edge.intent import read_intent, read_provider
 from router_service.edge.json_body import read_object
+from router_service.edge.shapes.replies import Vectors
 
 MOST_TEXTS = 2_048
 MOST_DIMENSIONS = 65_536
@@ -29,7 +29,7 @@ INPUT_TYPES: "Mapping[str, chat_pb2.InputKind.ValueType]" = {
     "search_query": chat_pb2.INPUT_KIND_QUERY,
 }
 NOT_TEXT = "must be a text or a list of texts; token ids are those of one vendor's models: send the text itself"
-Write = Callable[[chat_pb2.Embedding], Any]
+Write = Callable[[chat_pb2.Embedding], list[float] | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def as_base64(embedding: chat_pb2.Embedding) -> str:
 FORMATS: Mapping[str, Write] = {"float": as_numbers, "base64": as_base64}
 
 
-def reply(request: EmbeddingsRequest, response: router_pb2.EmbedResponse) -> dict[str, Any]:
+def reply(request: EmbeddingsRequest, response: router_pb2.EmbedResponse) -> Vectors:
     """Write the vectors, in the order of the texts, and the mesh's own account."""
     usage, route = response.usage, response.route
     mesh = extension.describe(route, usage, (*request.warnings, *response.warnings))

@@ -2,14 +2,26 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.router.v1 import router_pb2
 
 from router_service.edge import extension, state
+from router_service.edge.shapes.replies import (
+    Annotation,
+    Choice,
+    ChosenToken,
+    Completion,
+    Delta,
+    FinishReason,
+    Logprobs,
+    Message,
+    Source,
+    Token,
+    ToolCall,
+)
 
-FINISH_REASONS: "Mapping[chat_pb2.FinishReason.ValueType, str]" = {
+FINISH_REASONS: "Mapping[chat_pb2.FinishReason.ValueType, FinishReason]" = {
     chat_pb2.FINISH_REASON_STOP: "stop",
     chat_pb2.FINISH_REASON_LENGTH: "length",
     chat_pb2.FINISH_REASON_TOOL_CALLS: "tool_calls",
@@ -24,7 +36,7 @@ def completion(
     created: int,
     response: router_pb2.GenerateResponse,
     warnings: Iterable[chat_pb2.Warning],
-) -> dict[str, Any]:
+) -> Completion:
     """Write a completion.
 
     Args:
@@ -53,48 +65,49 @@ def reply_id(request_id: str) -> str:
     return f"chatcmpl-{request_id}"
 
 
-def finish_reason(reason: "chat_pb2.FinishReason.ValueType") -> str:
+def finish_reason(reason: "chat_pb2.FinishReason.ValueType") -> FinishReason:
     """Name why a generation ended."""
     return FINISH_REASONS.get(reason, "stop")
 
 
-def message(parts: Sequence[chat_pb2.Part]) -> dict[str, Any]:
+def message(parts: Sequence[chat_pb2.Part]) -> Message:
     """Write what the model said as one assistant message."""
     text = "".join(part.text.text for part in parts)
     refusal = "".join(part.refusal.text for part in parts)
     reasoning = "".join(part.reasoning.text for part in parts)
     calls = [_tool_call(part.tool_call) for part in parts if part.HasField("tool_call")]
-    said: dict[str, Any] = {"role": "assistant", "content": text, "refusal": refusal or None}
+    said: Message = {"role": "assistant", "content": text, "refusal": refusal or None}
     if not text and (calls or refusal):
         said["content"] = None
     if reasoning:
         said["reasoning_content"] = reasoning
     if calls:
         said["tool_calls"] = calls
-    return said | afterthoughts(parts)
+    add_afterthoughts(said, parts)
+    return said
 
 
-def afterthoughts(parts: Sequence[chat_pb2.Part]) -> dict[str, Any]:
-    """Write what can only be said once all of a message is there: its sources and its vendor state."""
-    found: dict[str, Any] = {}
+def add_afterthoughts(said: Message | Delta, parts: Sequence[chat_pb2.Part]) -> None:
+    """Add what can only be said once all of a message is there: its sources and its vendor state."""
     annotations = _annotations(parts)
     if annotations:
-        found["annotations"] = annotations
+        said["annotations"] = annotations
     packed = state.pack(parts)
     if packed is not None:
-        found[state.FIELD] = packed
-    return found
+        said["llm_mesh_state"] = packed
 
 
-def logprobs(tokens: Sequence[chat_pb2.TokenLogprob]) -> dict[str, Any] | None:
+def logprobs(tokens: Sequence[chat_pb2.TokenLogprob]) -> Logprobs | None:
     """Write token probabilities; None when there are none."""
     if not tokens:
         return None
-    content = [_token(token) | {"top_logprobs": [_token(other) for other in token.alternatives]} for token in tokens]
+    content: list[ChosenToken] = [
+        {**_token(token), "top_logprobs": [_token(other) for other in token.alternatives]} for token in tokens
+    ]
     return {"content": content, "refusal": None}
 
 
-def _choice(choice: chat_pb2.Choice) -> dict[str, Any]:
+def _choice(choice: chat_pb2.Choice) -> Choice:
     return {
         "index": choice.index,
         "message": message(choice.parts),
@@ -103,12 +116,11 @@ def _choice(choice: chat_pb2.Choice) -> dict[str, Any]:
     }
 
 
-def _tool_call(call: chat_pb2.ToolCall) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments_json}
-    return {"id": call.id, "type": "function", "function": function}
+def _tool_call(call: chat_pb2.ToolCall) -> ToolCall:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments_json}}
 
 
-def _token(token: chat_pb2.TokenLogprob) -> dict[str, Any]:
+def _token(token: chat_pb2.TokenLogprob) -> Token:
     known = math.isfinite(token.logprob)
     return {
         "token": token.token,
@@ -117,9 +129,10 @@ def _token(token: chat_pb2.TokenLogprob) -> dict[str, Any]:
     }
 
 
-def _annotations(parts: Sequence[chat_pb2.Part]) -> list[dict[str, Any]]:
+def _annotations(parts: Sequence[chat_pb2.Part]) -> list[Annotation]:
     """List the sources; their places count from the start of the whole text, not of their part."""
-    found, offset = [], 0
+    found: list[Annotation] = []
+    offset = 0
     for part in parts:
         length = len(part.text.text)
         found += [_annotation(citation, offset, length) for citation in part.text.citations]
@@ -127,10 +140,10 @@ def _annotations(parts: Sequence[chat_pb2.Part]) -> list[dict[str, Any]]:
     return found
 
 
-def _annotation(citation: chat_pb2.Citation, offset: int, length: int) -> dict[str, Any]:
+def _annotation(citation: chat_pb2.Citation, offset: int, length: int) -> Annotation:
     start = citation.start if citation.HasField("start") else 0
     end = citation.end if citation.HasField("end") else length
-    source = {
+    source: Source = {
         "start_index": offset + start,
         "end_index": offset + end,
         "title": citation.title,

@@ -1,7 +1,5 @@
 """Reads requests by use case and tier, and writes the plain object that answers: text, who served, what it cost."""
 
-from typing import Any
-
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.router.v1 import router_pb2
 
@@ -11,6 +9,7 @@ from router_service.edge.exchange import Exchange
 from router_service.edge.fields import Fields
 from router_service.edge.intent import TIERS
 from router_service.edge.openai_request import ChatRequest, chat_of
+from router_service.edge.shapes.replies import PlainCourse
 
 INTENT = "intent."  # where the router's contract has what is a field of the body here
 
@@ -56,7 +55,7 @@ def text(response: router_pb2.GenerateResponse) -> str:
 
 def course(
     response: router_pb2.GenerateResponse, dropped: tuple[chat_pb2.Warning, ...], latency_ms: int
-) -> dict[str, Any]:
+) -> PlainCourse:
     """Write how it was served.
 
     Args:

@@ -1,12 +1,11 @@
 """Serves GET /llm/providers: every vendor by the name its replies carry, with its models or the reason why not."""
 
-from typing import Any
-
-import msgspec
 from aiohttp import web
 from llmmesh.router.v1 import router_pb2
 
-from router_service.edge.exchange import within
+from router_service.edge.exchange import json_response, within
+from router_service.edge.shapes.lists import Provider
+from router_service.edge.shapes.lists import Providers as ProviderList
 from router_service.interface import Router
 
 SECONDS = 10.0
@@ -26,19 +25,22 @@ class Providers:
         groups = list(dict.fromkeys(vendor.group for vendor in vendors))
         ordered = sorted(vendors, key=lambda vendor: (groups.index(vendor.group), vendor.status != "active"))
         told = [_provider(vendor, [model for model in models if model.vendor == vendor.id]) for vendor in ordered]
-        return web.Response(body=msgspec.json.encode({"providers": told}), content_type="application/json")
+        reply: ProviderList = {"providers": told}
+        return json_response(reply)
 
 
-def _provider(vendor: router_pb2.Vendor, models: list[router_pb2.Model]) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": vendor.reply_name, "status": vendor.status, "group": vendor.group}
+def _provider(vendor: router_pb2.Vendor, models: list[router_pb2.Model]) -> Provider:
+    told: Provider = {"name": vendor.reply_name, "status": vendor.status, "group": vendor.group}
     if vendor.status != "active":
-        return told | {"reason": _reason(vendor)}
+        told["reason"] = _reason(vendor)
+        return told
     alive = [model for model in models if model.status == "active"]
     short = [name for model in alive for name in model.short_names]
-    ended = [
+    told["models"] = [*short, *(model.model for model in alive)]
+    told["retired_models"] = [
         {"name": model.model, "successor": model.successor or None} for model in models if model.status == "retired"
     ]
-    return told | {"models": [*short, *(model.model for model in alive)], "retired_models": ended}
+    return told
 
 
 def _reason(vendor: router_pb2.Vendor) -> str:
