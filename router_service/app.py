@@ -21,6 +21,7 @@ from router_service.breaker import Settings
 from router_service.breakers import Breakers
 from router_service.edge.server import EdgeServer
 from router_service.estimate import Estimator
+from router_service.interface import Router
 from router_service.order import Tools
 from router_service.quota_client import QuotaClient
 from router_service.rejections import Rejections
@@ -74,20 +75,23 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
                 boundary=Boundary(authenticate, mesh.timeouts.request),
             )
         )
-        edge = await stack.enter_async_context(
-            EdgeServer(
-                mesh.edge.listen,
-                router,
-                authenticate,
-                mesh.timeouts.request,
-                heartbeat=mesh.http.heartbeat,
-                origins=mesh.http.cors_origins,
-            )
-        )
+        edge = await stack.enter_async_context(_edge(mesh, router, authenticate))
         log.info("serving", grpc=server.port, http=edge.port)
         process.settle()
         await stop.wait()
         await server.set_serving(serving=False)
+
+
+def _edge(mesh: Mesh, router: Router, authenticate: identity.Authenticate) -> EdgeServer:
+    settings = mesh.http
+    return EdgeServer(
+        mesh.edge.listen,
+        router,
+        authenticate,
+        mesh.timeouts.request,
+        heartbeat=settings.heartbeat,
+        origins=settings.cors_origins,
+    )
 
 
 def _authenticate(mesh: Mesh) -> identity.Authenticate:
