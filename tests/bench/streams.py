@@ -156,7 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.write(
             f"{cost.clients} clients, {cost.kind}: {cost.kilobytes_each:.1f} kB each in the router's process; "
             f"another request {cost.answer_before * 1e3:.1f} ms before, "
-            f"{cost.answer_meanwhile * 1e3:.1f} ms meanwhile; all freed {cost.freed_within * 1e3:.0f} ms after they left\n"
+            f"{cost.answer_meanwhile * 1e3:.1f} ms meanwhile; "
+            f"all freed {cost.freed_within * 1e3:.0f} ms after they left\n"
         )
 
 
