@@ -129,6 +129,7 @@ lock: setup ## resolve requirements/*.txt anew, with hashes
 	$(LOCK) --upgrade pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --upgrade pyproject.toml --group dev -o requirements/dev.txt
 	$(LOCK) --upgrade requirements/sdks.in -o requirements/sdks.txt
+	$(LOCK) --upgrade requirements/schemathesis.in -o requirements/schemathesis.txt
 	$(LOCK) --upgrade requirements/fuzz.in -o requirements/fuzz.txt
 
 clean: ## remove everything that is made here, the virtual environment too

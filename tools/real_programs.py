@@ -155,6 +155,11 @@ PROGRAMS = (
     Program("prometheus", "scrapes the running mesh", unpacked("prometheus", "prometheus", "promtool")),
     Program("promtool", "checks the scrape configuration", unpacked("prometheus", "prometheus", "promtool")),
     Program("sdk-python", "has the types of the vendors' own clients", python_with("sdks.txt", "sdk-python")),
+    Program(
+        "schemathesis-python",
+        "asks whatever the document allows",
+        python_with("schemathesis.txt", "schemathesis-python"),
+    ),
     Program("fuzz-python", "has the fuzzer of the nightly proofs", beside_ours("fuzz.txt", "fuzz-python")),
     Program("strace", "watches what the ledger writes before it answers", installed("strace")),
     Program(

@@ -7,6 +7,8 @@ from typing import Self
 from aiohttp import web
 
 WAITING = b": waiting\n\n"
+# So much may wait here for a caller that reads slowly; then its stream waits, and only its own.
+MOST_WAITING = 16 * 1024
 
 
 class EventStream:
@@ -54,7 +56,10 @@ class EventStream:
                 }
             )
             await self._response.prepare(self._request)
+            if self._request.transport is not None:
+                self._request.transport.set_write_buffer_limits(high=MOST_WAITING)
         await self._response.write(data)
+        await self._request.writer.drain()  # by itself a response drains only now and then
 
     async def begun(self) -> bool:
         """Tell whether the status is already sent; from now on nothing is sent by itself."""

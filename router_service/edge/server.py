@@ -1,4 +1,4 @@
-"""Starts and stops the HTTP edge: which paths there are and who serves them."""
+"""Starts and stops the HTTP edge."""
 
 from collections.abc import Collection
 from types import TracebackType
@@ -9,15 +9,11 @@ from aiohttp import web
 from meshkit import identity
 from meshkit.admin import listen
 from meshkit.clock import Clock, SystemClock
-from router_service.edge.boundary import GENERATE_PATHS, OPEN_PATHS, PROCESS_PATHS, boundary
-from router_service.edge.chat import Chat
+from router_service.edge.boundary import boundary
 from router_service.edge.cors import Cors
-from router_service.edge.embeddings import Embeddings
 from router_service.edge.exchange import MAX_BODY_BYTES
-from router_service.edge.generate import Generate, read_conversation, read_task
-from router_service.edge.health import Health
-from router_service.edge.models import Models
-from router_service.edge.providers import Providers
+from router_service.edge.openapi import OpenApi
+from router_service.edge.table import routes
 from router_service.edge.waits import Waits
 from router_service.interface import Router
 
@@ -74,23 +70,8 @@ class EdgeServer:
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[boundary(self._authenticate)], client_max_size=MAX_BODY_BYTES)
         self._cors.install(application)
-        chat = Chat(self._router, self._clock, self._waits)
-        embeddings = Embeddings(self._router, self._waits)
-        models = Models(self._router)
-        application.router.add_post("/v1/chat/completions", chat.serve)
-        application.router.add_post("/v1/embeddings", embeddings.serve)
-        for path in ("/v1/models", "/models"):
-            application.router.add_get(path, models.listing)
-        application.router.add_get("/v1/models/{id:.+}", models.one)
-        for path in ("/llm/providers", "/api/coordination/llm/providers"):
-            application.router.add_get(path, Providers(self._router).listing)
-        for path in GENERATE_PATHS:
-            generate = Generate(self._router, self._waits, read_conversation, "content")
-            application.router.add_post(path, generate.serve)
-        for path in PROCESS_PATHS:
-            application.router.add_post(path, Generate(self._router, self._waits, read_task, "result").serve)
-        health = Health(self._router)
-        for path in OPEN_PATHS:
-            application.router.add_get(path, health.brief)
-        application.router.add_get("/api/health", health.full)
+        for route in OpenApi(routes(self._router, self._clock, self._waits)).routes:
+            for path in route.paths:
+                add = application.router.add_get if route.method == "GET" else application.router.add_post
+                add(path, route.serve)
         return application

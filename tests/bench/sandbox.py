@@ -39,6 +39,7 @@ class Sandbox:
     edge: str
     simulator: str
     pids: Mapping[str, int]
+    admin: Mapping[str, str]
 
     async def pace(self, milliseconds: float) -> None:
         """Let the vendor answer at once, its tokens so many milliseconds apart, and lift its quotas."""
@@ -75,4 +76,5 @@ def _told(running: "subprocess.Popen[str]") -> Sandbox:
     if not line:
         raise RuntimeError(f"the mesh did not start: exit status {running.wait(START_SECONDS)}")
     said = json.loads(line)
-    return Sandbox(said["router"], said["edge"], said["simulator"], {"supervisor": running.pid, **said["pids"]})
+    pids = {"supervisor": running.pid, **said["pids"]}
+    return Sandbox(said["router"], said["edge"], said["simulator"], pids, said["admin"])

@@ -7,6 +7,7 @@ import httpx
 import openai
 import pytest
 from fixtures.customer import user
+from fixtures.openapi import Described
 from fixtures.promised_replies import follows, plain
 
 from catalog.mesh import load_mesh
@@ -185,3 +186,35 @@ def test_what_is_broken_is_a_warning_and_never_a_crash(partial):
     assert any(warning.startswith("ollama: ") and "unreachable" in warning for warning in warnings)
     assert any("GEMINI_API_KEY" in warning and "GOOGLE_API_KEY" in warning for warning in warnings)
     assert not any(value in warning for warning in warnings for value in partial.keys.values())
+
+
+@pytest.mark.product("P-HTTP-22")
+def test_the_document_has_every_promised_path_with_schemas_that_real_replies_are_of(table, whole):
+    described = Described(whole.http.get("/openapi.json").json())
+    described.check()
+    paths = described.document["paths"]
+    for promised in table["http"]:
+        method = promised["method"].lower()
+        if promised["path"] in ("*", "/openapi.json"):
+            continue
+        for path in (promised["path"], *promised.get("also", ())):
+            operation = paths[path][method]
+            assert {"200", "default"} <= set(operation["responses"])
+            assert ("requestBody" in operation) == (method == "post")
+            if method == "get":
+                described.check_reply("GET", path, whole.http.get(path))
+    messages = [user("say: yes")]
+    bodies = {
+        "/v1/chat/completions": {"model": "groq", "messages": messages},
+        "/v1/embeddings": {"input": "a text"},
+        "/llm/generate": {"model": "groq", "messages": messages},
+        "/orchestrator/process": {"task": "say: yes"},
+    }
+    for path, body in bodies.items():
+        assert whole.http.post(path, json=body).status_code == 200
+        described.check_reply("POST", path, whole.http.post(path, json=body))
+        described.check_reply("POST", path, whole.http.post(path, json={"model": "nobody/knows"} | body))
+        described.check_reply("POST", path, whole.http.post(path, json={}))
+    for chunk in whole.stream(model="groq", stream_options={"include_usage": True}):
+        described.validate(described.events("/v1/chat/completions"), chunk)
+    described.check_reply("GET", "/v1/models/{id}", whole.http.get("/v1/models/openai/gpt-4o"))

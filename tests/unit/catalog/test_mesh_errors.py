@@ -17,6 +17,8 @@ MISTAKES: list[Mistake] = [
         "is not the URL of a store",
         "redis://, rediss://, unix://, sentinel://, sentinels://",
     ),
+    ("edge: {cors_origins: [app.example]}", 1, "edge.cors_origins.0", "`app.example` is no origin", "scheme://host"),
+    ("edge: {cors_origins: ['https://app.example/']}", 1, "edge.cors_origins.0", "is no origin", "`*` for all"),
     ("adresses: {}", 1, "adresses", "unknown key", "addresses"),
     ("vendors:\n  groqq: {}", 2, "vendors.groqq", "unknown vendor", "groq"),
     ("vendors:\n  groq:\n    plam: free", 3, "vendors.groq.plam", "unknown key", "slots"),

@@ -84,6 +84,9 @@ def test_every_promised_field_together_is_accepted_and_nulls_are_ignored() -> No
         ({"model": "gpt-4o", "fallback": True}, {"preferred_model": "gpt-4o"}),
         ({"model": "use_case:code_generation"}, {"use_case": "code_generation"}),
         ({"model": "use_case:code_generation/economy"}, {"use_case": "code_generation", "tier": "TIER_ECONOMY"}),
+        ({"model": "code_generation/economy"}, {"use_case": "code_generation", "tier": "TIER_ECONOMY"}),
+        ({"model": "acme/economy/2"}, {"model": "acme/economy/2"}),
+        ({"model": "/economy"}, {"model": "/economy"}),
     ],
 )
 def test_a_model_name_pins_a_model_or_names_a_use_case(fields: dict[str, Any], expected: dict[str, Any]) -> None:

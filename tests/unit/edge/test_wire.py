@@ -14,7 +14,7 @@ from fixtures.clock import ManualClock
 from fixtures.fake_router import FakeRouter, answer, deltas, finish, start
 
 from meshkit import identity, tracing
-from meshkit.errors import MeshError, Reason
+from meshkit.errors import MeshError, QuotaViolation, Reason
 from meshkit.secret import Secret
 from router_service.edge.server import EdgeServer
 
@@ -105,6 +105,53 @@ async def test_an_unknown_path_is_told_what_exists_but_only_to_whoever_has_the_k
             "/v1/models", headers={"Authorization": b"Bearer \xff\xfe".decode(errors="surrogateescape")}
         ) as response:
             assert response.status == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("/v1/responses", "POST /v1/chat/completions"),
+        ("/v1/completions", "POST /v1/chat/completions"),
+        ("/v1/messages", "POST /v1/chat/completions"),
+        ("/api/embed", "POST /v1/embeddings"),
+        ("/api/tags", "GET /v1/models"),
+    ],
+)
+async def test_a_path_of_another_interface_is_404_and_says_what_to_use(path: str, instead: str) -> None:
+    async with session(FakeRouter()) as http, http.post(path, json=HELLO) as response:
+        error = (await response.json())["error"]
+    assert (response.status, error["code"]) == (404, "unknown_path")
+    assert f"instead of {path} use {instead};" in error["message"]
+
+
+async def test_a_body_over_the_cap_is_refused_before_it_is_sent() -> None:
+    async with EdgeServer("127.0.0.1:0", FakeRouter()) as edge:
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n{" % CHAT.encode())
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        writer.close()
+
+
+async def test_a_full_budget_tells_its_limits_in_headers() -> None:
+    full = [
+        QuotaViolation("a/requests/day", "", unit="requests", limit=100, left=0, again=3_723.2),
+        QuotaViolation("b/requests/minute", "", unit="requests", limit=5, left=1, again=1),
+        QuotaViolation("a/tokens/minute", "", unit="tokens", limit=9_000, left=12, again=0.25),
+        QuotaViolation("a/nanodollars/once", "", unit="nanodollars", limit=9, left=0),
+    ]
+    router = FakeRouter(answer=MeshError(Reason.BUDGET_EXHAUSTED, "nothing is left", quota=full))
+    async with session(router) as http, http.post(CHAT, json=HELLO) as response:
+        told = {name.lower(): value for name, value in response.headers.items() if name.lower().startswith("x-rate")}
+    assert response.status == 429
+    assert told == {
+        "x-ratelimit-limit-requests": "100",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "1h2m4s",
+        "x-ratelimit-limit-tokens": "9000",
+        "x-ratelimit-remaining-tokens": "12",
+        "x-ratelimit-reset-tokens": "250ms",
+    }
 
 
 async def test_what_is_said_to_a_wrong_key_is_the_same_whatever_the_key() -> None:
