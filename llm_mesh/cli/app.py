@@ -10,6 +10,7 @@ from llm_mesh.cli import (
     conformance,
     count,
     demo,
+    doctor,
     explain,
     group,
     models,
@@ -35,6 +36,7 @@ app.command()(compare.compare)
 app.command()(count.count)
 app.command()(explain.explain)
 app.command()(status.status)
+app.command()(doctor.doctor)
 app.add_typer(group.vendors, name="vendors")
 app.add_typer(group.vendors, name="providers", hidden=True)
 app.command()(models.models)
