@@ -82,7 +82,7 @@ async def gather(where: Where) -> Evidence:
     await _ask_router(found, found.mesh)
     if not (found.runs or found.refused):
         found.taken_ports = list(problems(listeners(_layout(found.mesh, found.config))))
-    found.reachable = {vendor: await _answers(url) for vendor, url in _local_servers(found.mesh)}
+    found.reachable = {vendor: await answers(url) for vendor, url in local_servers(found.mesh)}
     found.replicas = await _addresses(where.router)
     await _ask_pages(found, found.mesh)
     return found
@@ -145,7 +145,8 @@ async def _has(way: session.Session, name: str) -> bool:
     return not isinstance(plan, str) and any(offer.offer.partition("#")[0] == name for offer in plan.offers)
 
 
-def _local_servers(mesh: Mesh) -> list[tuple[str, str]]:
+def local_servers(mesh: Mesh) -> list[tuple[str, str]]:
+    """Return where each vendor on machines of ours would be: (vendor, URL)."""
     return [
         (vendor.id, mesh.endpoint(vendor.id).url)
         for vendor in mesh.catalog.vendors.values()
@@ -153,7 +154,7 @@ def _local_servers(mesh: Mesh) -> list[tuple[str, str]]:
     ]
 
 
-async def _answers(url: str) -> bool:
+async def answers(url: str) -> bool:
     """Tell whether anybody accepts connections where a URL points."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
