@@ -76,15 +76,18 @@ def _key(found: Evidence, item: Item) -> Iterator[Finding]:
     yield from faults
     if any(fault.fails for fault in faults):
         return
-    told = [each for each in found.told if each.vendor == vendor.id]
-    name = f"key of {vendor.id}"
+    yield _acceptance(found, vendor)
+
+
+def _acceptance(found: Evidence, vendor: Vendor) -> Finding:
+    """Say what the vendor thinks of its keys: one that is accepted is enough."""
+    told, name = [each for each in found.told if each.vendor == vendor.id], f"key of {vendor.id} accepted"
     if not found.runs:
-        yield Finding(f"{name} accepted", "nobody has asked the vendor", ASK_AGAIN)
-    elif accepted := [each for each in told if each.accepted]:
-        yield Finding(f"{name} accepted", f"slot {', '.join(str(each.slot) for each in accepted)}")
-    else:
-        why = keys.why_not(told[0]) if told else "its provider service says nothing of it"
-        yield Finding(f"{name} accepted", why, f"put a working key into {_names(vendor)}; {vendor.key_page} has them")
+        return Finding(name, "nobody has asked the vendor", ASK_AGAIN)
+    if accepted := [each for each in told if each.accepted]:
+        return Finding(name, f"slot {', '.join(str(each.slot) for each in accepted)}")
+    why = keys.why_not(told[0]) if told else "its provider service says nothing of it"
+    return Finding(name, why, f"put a working key into {_names(vendor)}; {vendor.key_page} has them")
 
 
 def _key_of(found: Evidence, vendor: Vendor, *, wanted: bool) -> Iterator[Finding]:
