@@ -12,7 +12,7 @@ SCRIPTS = $(shell find deploy -name '*.sh' | sort)
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-shell check-structure \
-	format test test-real nightly product bench bench-dialects bench-ledger conformance chaos nemesis trace demo run real-model lock clean
+	format test test-real nightly product bench bench-dialects bench-ledger bench-plan conformance chaos nemesis trace demo run real-model lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -56,7 +56,7 @@ check-shell: setup
 check-structure: setup ## report the largest file, longest function, worst complexity, vendor mentions
 	$(PYTHON) tools/structure.py
 
-test: setup ## unit, contract, mesh, product and deploy tests; Python packages only, no root
+test: setup ## unit, contract, mesh, product and deploy tests, promises at a small size; Python packages only, no root
 	$(PYTEST) tests -m "not real and not nightly and not bench and not long" -rs -n 3 --dist loadfile
 
 conformance: setup ## compare the dialects with an independent reading of recorded traffic: make conformance RECORDINGS=DIR
@@ -68,11 +68,11 @@ test-real: setup ## tests against programs from Debian and npm packages; install
 	$(PYTHON) tools/real_programs.py
 	$(PYTEST) tests -m "real and not nightly" -rs --timeout=300
 
-nightly: setup ## the long proofs
+nightly: setup ## the long proofs, and the promises at their full size
 	$(PYTHON) tools/real_programs.py
-	$(PYTEST) tests -m nightly -rs --timeout=3600 || test $$? -eq 5
+	$(PYTEST) tests -m "nightly or long" -rs --timeout=3600 || test $$? -eq 5
 
-product: setup ## one line per promise of tests/product/product.yaml: passed, failed, not yet
+product: setup ## one line per promise of tests/product/product.yaml: passed, failed, not yet; at full size, so it takes half an hour
 	$(PYTEST) tests/product tests -m "product and not nightly" --product-report || test $$? -eq 5
 
 bench: setup ## measure; the figures depend on the machine
@@ -83,6 +83,9 @@ bench-dialects: setup ## measure the CPU each dialect takes for a stream of fift
 
 bench-ledger: setup ## measure the CPU of a hold and its settle in every store, beside its limit: make bench-ledger ARGS=--json
 	@PYTHONPATH=tests:gen $(PYTHON) -m tests.bench.ledger $(ARGS)
+
+bench-plan: setup ## measure the CPU of planning a request under every strategy, beside its limit: make bench-plan ARGS=--json
+	@PYTHONPATH=tests:gen $(PYTHON) -m tests.bench.plan $(ARGS)
 
 ROUNDS ?= 30
 SEED ?= 18
