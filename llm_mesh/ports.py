@@ -52,12 +52,13 @@ def check_free(listeners: Iterable[Listener]) -> None:
     Raises:
         StartError: names each port that cannot, who needs it and how to choose another.
     """
-    problems = list(_problems(listeners))
-    if problems:
-        raise StartError("\n".join(problems))
+    found = list(problems(listeners))
+    if found:
+        raise StartError("\n".join(found))
 
 
-def _problems(listeners: Iterable[Listener]) -> Iterator[str]:
+def problems(listeners: Iterable[Listener]) -> Iterator[str]:
+    """Name each port that cannot be listened on, who needs it and how to choose another."""
     taken: dict[int, Listener] = {}
     for listener in listeners:
         host, port = split_address(listener.address)

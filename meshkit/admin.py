@@ -20,6 +20,10 @@ from meshkit.errors import StartError
 BUILD = Gauge("mesh_build_info", "1; the version of this process is in the label.", ["version"])
 CONFIG_VALID = Gauge("mesh_config_valid", "1 while this process runs on the configuration it was last given.")
 
+LAST_SCRAPE = Gauge("mesh_last_scrape_timestamp_seconds", "When these figures were last read, 0 before; not by whom.")
+# Who looks by hand, as the doctor does, is no monitoring.
+BY_HAND = "llm-mesh"
+
 
 def split_address(address: str) -> tuple[str, int]:
     """Split "host:port"; the host may be an IPv6 address in brackets."""
@@ -67,8 +71,11 @@ class AdminServer:
     ) -> None:
         await self._runner.cleanup()
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def _metrics(self, request: web.Request) -> web.Response:
+        page = generate_latest(self._registry)
+        if not request.headers.get("User-Agent", "").startswith(BY_HAND):
+            LAST_SCRAPE.set_to_current_time()
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _livez(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

@@ -7,11 +7,14 @@ from llm_mesh.cli import (
     catalog,
     chat,
     compare,
+    config,
     conformance,
     count,
     demo,
+    doctor,
     explain,
     group,
+    init,
     models,
     savings,
     serve,
@@ -25,7 +28,6 @@ app = typer.Typer(
     name="llm-mesh",
     help="One address in front of every LLM vendor: budgets held, streams honest, routes explained.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,6 +38,9 @@ app.command()(compare.compare)
 app.command()(count.count)
 app.command()(explain.explain)
 app.command()(status.status)
+app.command()(doctor.doctor)
+app.command()(init.init)
+app.add_typer(config.app, name="config")
 app.add_typer(group.vendors, name="vendors")
 app.add_typer(group.vendors, name="providers", hidden=True)
 app.command()(models.models)

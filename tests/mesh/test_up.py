@@ -132,6 +132,7 @@ async def test_a_service_that_cannot_start_ends_everything_with_its_reason(tmp_p
     assert "ledger.db" in ended.err
 
 
+@pytest.mark.product("P-CMD-16")
 @pytest.mark.timeout(120)
 async def test_the_demo_shows_the_main_job_and_ends_with_0() -> None:
     shown = await command("demo", env=bare_environment(), within=90)
