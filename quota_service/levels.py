@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
-from quota_service.budgets import Budget, parts
+from quota_service.budgets import UNITS, Budget, parts
 from quota_service.credit import Grant, expired, span_of
 from quota_service.windows import Span, neighbour_of, span_at
 
@@ -43,21 +43,22 @@ class Level:
 class Cell(Level):
     """One key of a budget's window.
 
-    `holds` counts the remembered holds with a leg here; `forgotten` is what forgotten ones had settled, so that `used`
-    can always be recomputed (I2). `total` is the running total the cell is part of: of the rolling window while it sees
+    `index` is its unit's place in UNITS. `draws` counts those with remembered holds; `forgotten` is what forgotten ones
+    had settled, so that `used` can always be recomputed (I2). `total` is the running total the cell is part of: of the rolling window while it sees
     the cell, of a credit for ever.
     """
 
-    __slots__ = ("budget", "counts_until", "end", "forgotten", "holds", "start", "stored", "total")
+    __slots__ = ("budget", "counts_until", "draws", "end", "forgotten", "index", "start", "stored", "total")
 
     def __init__(self, budget: str, span: Span) -> None:
         super().__init__()
         self.budget = budget
+        self.index = UNITS.index(parts(budget)[1])
         self.start = span.start
         self.end = span.end
         self.counts_until = span.counts_until
         self.forgotten = 0
-        self.holds = 0
+        self.draws = 0
         self.stored = False
         self.total: Level | None = None
 
@@ -166,7 +167,7 @@ class Line:
 
     def forget(self, cell: Cell, now: int) -> None:
         """Drop a cell that no remembered hold and no window needs."""
-        if cell.holds == 0 and cell.counts_until <= now and self.cells.pop(cell.start, None) is not None:
+        if cell.draws == 0 and cell.counts_until <= now and self.cells.pop(cell.start, None) is not None:
             self._outdated.append(cell)
 
     def spread(self) -> Sequence[Cell]:
