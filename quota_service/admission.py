@@ -13,6 +13,10 @@ from quota_service.levels import MOST, Cell, Line
 from quota_service.operations import NO_UNITS, Cause, Denial, OfferAmounts, Reserve, Units
 
 
+# Later than any moment: what has no budgets draws on nothing for ever.
+FAR = 1 << 62
+
+
 class Lines(dict[str, Line]):
     """The lines of all budgets, made when first asked for; `outdated` collects the cells they drop."""
 
@@ -25,13 +29,29 @@ class Lines(dict[str, Line]):
         return line
 
 
-class Offered(Struct, frozen=True, gc=False):
-    """An offer for a payer until `stale_at`, when one of its windows moves on: what must have room, and the draw."""
+class Offered:
+    """An offer for a payer: what must have room, and what its holds draw on until `stale_at`, when a window moves on."""
 
-    terms: Terms
-    budgets: list[tuple[Budget, Line]]
-    draw: Draw
-    stale_at: int
+    __slots__ = ("budgets", "draw", "stale_at", "terms", "who")
+
+    def __init__(self, who: Who, terms: Terms, budgets: list[tuple[Budget, Line]]) -> None:
+        self.who = who
+        self.terms = terms
+        self.budgets = budgets
+        self.stale_at = 0
+        self.draw = Draw(who, ())
+
+    def advance(self, now: int) -> None:
+        """Move to the windows of now."""
+        cells: list[Cell] = []
+        self.stale_at = FAR
+        for budget, line in self.budgets:
+            if now >= line.stale_at:
+                line.advance(now, budget)
+            cells += line.current
+            if line.stale_at < self.stale_at:
+                self.stale_at = line.stale_at
+        self.draw = Draw(self.who, tuple(cells))
 
 
 class Fit(Struct, frozen=True, gc=False):
@@ -53,32 +73,22 @@ class Books:
 
     def offered(self, offer: str, tenant: str, use_case: str, now: int) -> Offered | None:
         """Return what an offer draws on for a payer now, None when nobody knows the offer."""
-        known = self._offered.get((offer, tenant, use_case))
-        if known is None or now >= known.stale_at:
-            return self._bring_to(now, offer, tenant, use_case)
+        known = self._offered.get((offer, tenant, use_case)) or self._expanded(offer, tenant, use_case)
+        if known is not None and now >= known.stale_at:
+            known.advance(now)
         return known
 
-    def _bring_to(self, now: int, offer: str, tenant: str, use_case: str) -> Offered | None:
+    def _expanded(self, offer: str, tenant: str, use_case: str) -> Offered | None:
         terms = self.definitions.terms(offer)
         if terms is None:
             return None
-        budgets, cells, stale_at = [], list[Cell](), FAR
-        for budget in (*terms.budgets, *self.definitions.payer_budgets(tenant, use_case)):
-            line = self.lines[budget.id]
-            if now >= line.stale_at:
-                line.advance(now, budget)
-            budgets.append((budget, line))
-            cells += line.current
-            stale_at = min(stale_at, line.stale_at)
-        draw = Draw(Who(tenant, use_case, terms.vendor, terms.model, terms.plan), tuple(cells))
+        budgets = (*terms.budgets, *self.definitions.payer_budgets(tenant, use_case))
+        who = Who(tenant, use_case, terms.vendor, terms.model, terms.plan)
         if len(self._offered) >= KNOWN_OFFERS:
             self._offered.clear()
-        found = self._offered[offer, tenant, use_case] = Offered(terms, budgets, draw, stale_at)
+        found = Offered(who, terms, [(budget, self.lines[budget.id]) for budget in budgets])
+        self._offered[offer, tenant, use_case] = found
         return found
-
-
-# Later than any moment: what has no budgets draws on nothing for ever.
-FAR = 1 << 62
 
 
 def first_fit(

@@ -59,7 +59,10 @@ class Draw:
     def __init__(self, who: Who, cells: tuple[Cell, ...]) -> None:
         self.who = who
         self.cells = cells
-        self.lease = LEASE if any(cell.index == CONCURRENCY for cell in cells) else 0
+        self.lease = 0
+        for cell in cells:
+            if cell.index == CONCURRENCY:
+                self.lease = LEASE
         self.holds = 0
 
     def remember(self) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from quota_service import rules
-from quota_service.budgets import UNITS, parts
+from quota_service.budgets import UNITS, parts, unit_place
 from quota_service.changes import Changes, Entry, SpendKey
 from quota_service.definitions import Definitions
 from quota_service.holds import Draw, Hold, State, Who
@@ -85,7 +85,7 @@ class HoldLine(Struct, frozen=True, tag_field="kind", tag="hold", forbid_unknown
     def amount(self, budget: str) -> int:
         """Return what the hold takes of a budget."""
         needs = (self.requests, self.input_tokens + self.output_tokens, self.cost_nanos, 1)
-        return needs[UNITS.index(parts(budget)[1])]
+        return needs[unit_place(budget)]
 
 
 class ClosureLine(Struct, frozen=True, tag_field="kind", tag="closure", forbid_unknown_fields=True):
@@ -269,7 +269,7 @@ def redefined(image: Image, definitions: Definitions) -> Definitions:
 
 
 def _cell(window: Window) -> Cell:
-    cell = Cell(window.budget, Span(window.start, window.end, window.counts_until))
+    cell = Cell(window.budget, unit_place(window.budget), Span(window.start, window.end, window.counts_until))
     cell.used = cell.forgotten = window.used
     cell.held, cell.external, cell.vendor_limit = window.held, window.external, window.vendor_limit
     return cell

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
-from quota_service.budgets import UNITS, Budget, parts
+from quota_service.budgets import Budget, parts, unit_place
 from quota_service.credit import Grant, expired, span_of
 from quota_service.windows import Span, neighbour_of, span_at
 
@@ -50,10 +50,10 @@ class Cell(Level):
 
     __slots__ = ("budget", "counts_until", "draws", "end", "forgotten", "index", "start", "stored", "total")
 
-    def __init__(self, budget: str, span: Span) -> None:
+    def __init__(self, budget: str, index: int, span: Span) -> None:
         super().__init__()
         self.budget = budget
-        self.index = UNITS.index(parts(budget)[1])
+        self.index = index
         self.start = span.start
         self.end = span.end
         self.counts_until = span.counts_until
@@ -125,17 +125,17 @@ class Line:
         "cells",
         "current",
         "id",
+        "index",
         "latest_expiry",
         "stale_at",
         "total",
-        "unit",
         "weighed",
     )
 
     def __init__(self, budget_id: str, outdated: list[Cell]) -> None:
-        _, unit, label = parts(budget_id)
+        _, _, label = parts(budget_id)
         self.id = budget_id
-        self.unit = unit
+        self.index = unit_place(budget_id)
         self.total = Level() if label == "minute" or label.startswith("rolling:") else None
         self.cells: dict[int, Cell] = {}
         self.current: tuple[Cell, ...] = ()
@@ -210,7 +210,7 @@ class Line:
     def _cell(self, span: Span) -> Cell:
         cell = self.cells.get(span.start)
         if cell is None:
-            cell = self.cells[span.start] = Cell(self.id, span)
+            cell = self.cells[span.start] = Cell(self.id, self.index, span)
             if self.total is not None:
                 self._join(cell)
         return cell

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import json
 
+from quota_service.budgets import unit_place
 from quota_service.changes import Changes
 from quota_service.holds import Draw, Hold, State, Who
 from quota_service.levels import Cell
@@ -26,7 +27,7 @@ def cell_row(cell: Cell) -> Row:
 
 def cell_of(row: Row) -> Cell:
     """Return the window a row tells of."""
-    cell = Cell(row[0], Span(row[1], row[2], row[3]))
+    cell = Cell(row[0], unit_place(row[0]), Span(row[1], row[2], row[3]))
     cell.used, cell.held, cell.external, cell.vendor_limit, cell.forgotten = row[4:9]
     cell.stored = True
     return cell
