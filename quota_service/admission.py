@@ -12,7 +12,6 @@ from quota_service.holds import Draw, Hold, State, Who
 from quota_service.levels import MOST, Cell, Line
 from quota_service.operations import NO_UNITS, Cause, Denial, OfferAmounts, Reserve, Units
 
-
 # Later than any moment: what has no budgets draws on nothing for ever.
 FAR = 1 << 62
 
@@ -49,8 +48,7 @@ class Offered:
             if now >= line.stale_at:
                 line.advance(now, budget)
             cells += line.current
-            if line.stale_at < self.stale_at:
-                self.stale_at = line.stale_at
+            self.stale_at = min(self.stale_at, line.stale_at)
         self.draw = Draw(self.who, tuple(cells))
 
 

@@ -205,9 +205,7 @@ class Ledger:
         self._await_expiry(hold)
         changes.made.append(hold)
         changes.draws[draw] = None
-        changes.journal.append(
-            Entry("reserve", hold.attempt_id, hold.estimate.offer, draw.cells, NO_UNITS, amounts)
-        )
+        changes.journal.append(Entry("reserve", hold.attempt_id, hold.estimate.offer, draw.cells, NO_UNITS, amounts))
 
     def _settle(self, settle: Settle) -> Answer:
         hold = self.holds.get(settle.attempt_id)
@@ -285,11 +283,11 @@ class Ledger:
             self._changes.lapsed += 1
         open_due(self.closures, self._changes)
 
-    def _forget(self, holds: Iterable[Hold]) -> None:
+    def _forget(self, holds: list[Hold]) -> None:
         """Forget holds; windows that only they kept are dropped when they weigh no longer."""
-        sums: dict[Draw, list[int]] = {}
+        known, sums = self.holds, dict[Draw, list[int]]()
         for hold in holds:
-            del self.holds[hold.attempt_id]
+            del known[hold.attempt_id]
             row = sums.get(hold.draw)
             if row is None:
                 row = sums[hold.draw] = [0, 0, 0, 0]
@@ -298,7 +296,7 @@ class Ledger:
             row[1] += charged.requests
             row[2] += charged.input_tokens + charged.output_tokens
             row[3] += charged.cost_nanos
-            self._changes.forgotten.append(hold)
+        self._changes.forgotten = holds
         for draw, (number, requests, tokens, cost) in sums.items():
             draw.forget(number, (requests, tokens, cost, 0))
             self._changes.draws[draw] = None

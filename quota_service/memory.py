@@ -1,8 +1,8 @@
 """What the ledger remembers for a while, so that a repeated operation finds it: ended holds, fresh denials (I6)."""
 
 from collections import deque
-from heapq import heappop, heappush
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from quota_service.holds import Hold, State
 from quota_service.operations import Denied

@@ -228,7 +228,9 @@ class Database:
             from_journal, from_holds = (base_used + told[0], base_held + told[1]), tuple(summed[budget, start])
             for source, sums in (("the journal", from_journal), ("the holds", from_holds)):
                 if (used, held) != sums:
-                    wrong.append(f"{budget} at {start}: used {used} held {held}, {source} say(s) {sums[0]} and {sums[1]}")
+                    wrong.append(
+                        f"{budget} at {start}: used {used} held {held}, {source} say(s) {sums[0]} and {sums[1]}"
+                    )
         return wrong
 
     def close(self) -> None:

@@ -33,9 +33,13 @@ def moved(rows: Iterable[tuple[str, str]]) -> dict[tuple[str, int], list[int]]:
     sums: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
     for cells, lines in rows:
         told = _cells(cells)
+        moves: list[list[Sequence[int]]] = [[] for _ in told]
         for _, _, _, number, used, held in _lines(lines):
-            for budget, start, place in told[number]:
+            moves[number].append((*used, *held))
+        for windows, found in zip(told, moves, strict=True):
+            totals = [sum(column) for column in zip(*found, strict=True)]
+            for budget, start, place in windows:
                 row = sums[budget, start]
-                row[0] += used[place]
-                row[1] += held[place]
+                row[0] += totals[place]
+                row[1] += totals[len(totals) // 2 + place]
     return sums

@@ -168,7 +168,9 @@ JOURNAL = "SELECT cells, lines FROM journal WHERE seq <= ? ORDER BY seq"
 JOURNAL_CUT = """
 SELECT MAX(seq) FROM journal WHERE seq <= (SELECT MIN(seq) FROM journal) + :at_once AND (at < :before OR seq <= :beyond)
 """
-JOURNAL_FOLD = "UPDATE budget_window SET base_used = base_used + ?, base_held = base_held + ? WHERE budget = ? AND start = ?"
+JOURNAL_FOLD = (
+    "UPDATE budget_window SET base_used = base_used + ?, base_held = base_held + ? WHERE budget = ? AND start = ?"
+)
 JOURNAL_TRIM = "DELETE FROM journal WHERE seq <= ?"
 BASES = "SELECT budget, start, used, held, base_used, base_held FROM budget_window ORDER BY budget, start"
 
