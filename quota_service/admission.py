@@ -29,7 +29,7 @@ class Lines(dict[str, Line]):
 
 
 class Offered:
-    """An offer for a payer: what must have room, and what its holds draw on until `stale_at`, when a window moves on."""
+    """An offer for a payer: what must have room, and the draw of its holds until `stale_at`, when a window moves on."""
 
     __slots__ = ("budgets", "draw", "stale_at", "terms", "who")
 

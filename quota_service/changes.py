@@ -52,11 +52,11 @@ class Entry(Struct, frozen=True, gc=False):
 class Changes:
     """What a batch changed. Cells and holds are the ledger's own: read them before the next batch.
 
-    `cells` have changed, `draws` are those whose holds changed some. `made`, `extended` and `ended` are holds, one perhaps
-    in each; `forgotten` ones are gone. `sums` are attempts, amounts and assumed by who, day, outcome and labels. `freed`
-    names budgets that have more room than before; `overage` sums, by unit, what was charged beyond what was held; `late`
-    counts settles of lapsed holds. `overriding` are the changes of limits asked for, `definitions` those that count from
-    now on, when they are others than before.
+    `cells` have changed, `draws` are those whose holds changed some. `made`, `extended` and `ended` are holds, one
+    perhaps in each; `forgotten` ones are gone. `sums` are attempts, amounts and assumed by who, day, outcome, labels.
+    `freed` names budgets that have more room than before; `overage` sums, by unit, what was charged beyond what was
+    held; `late` counts settles of lapsed holds. `overriding` are the changes of limits asked for, `definitions` those
+    that count from now on, when they are others than before.
     """
 
     now: int

@@ -44,8 +44,8 @@ class Cell(Level):
     """One key of a budget's window.
 
     `index` is its unit's place in UNITS. `draws` counts those with remembered holds; `forgotten` is what forgotten ones
-    had settled, so that `used` can always be recomputed (I2). `total` is the running total the cell is part of: of the rolling window while it sees
-    the cell, of a credit for ever.
+    had settled, so that `used` can always be recomputed (I2). `total` is the running total the cell is part of: of the
+    rolling window while it sees the cell, of a credit for ever.
     """
 
     __slots__ = ("budget", "counts_until", "draws", "end", "forgotten", "index", "start", "stored", "total")

@@ -1,4 +1,4 @@
-"""The journal of the SQLite store: a row for each batch, with a line for each operation; and the sums of what it tells."""
+"""The journal of the SQLite store: a row for each batch, a line in it for each operation; and what lines sum to."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

@@ -153,7 +153,7 @@ BEFORE_VERSION_2 = "ALTER TABLE hold DROP COLUMN requests; DROP TABLE override; 
 
 @pytest.mark.parametrize("older", ["", BEFORE_VERSION_2], ids=["schema 3", "schema 1"])
 async def test_a_ledger_of_an_older_schema_goes_on_where_it_was(path, clock, older):
-    """It has an open hold, one that lapses soon, one that was settled with more than was held, one that was released."""
+    """It has an open hold, one that lapses soon, one settled with more than was held, and one that was released."""
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(OLDER.read_text() + older)
