@@ -1,16 +1,19 @@
 """First fit: walks the offers of a reserve and finds the first whose every leg fits, all or none (I3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from quota_service import rules
 from quota_service.budgets import Budget, Terms
-from quota_service.definitions import Definitions
-from quota_service.holds import Hold, Leg, State
+from quota_service.definitions import KNOWN_OFFERS, Definitions
+from quota_service.holds import Draw, Hold, State, Who
 from quota_service.levels import MOST, Cell, Line
-from quota_service.operations import Cause, Denial, OfferAmounts, Reserve
+from quota_service.operations import NO_UNITS, Cause, Denial, OfferAmounts, Reserve, Units
+
+# Later than any moment: what has no budgets draws on nothing for ever.
+FAR = 1 << 62
 
 
 class Lines(dict[str, Line]):
@@ -25,134 +28,165 @@ class Lines(dict[str, Line]):
         return line
 
 
+class Offered:
+    """An offer for a payer: what must have room, and the draw of its holds until `stale_at`, when a window moves on."""
+
+    __slots__ = ("budgets", "draw", "stale_at", "terms", "who")
+
+    def __init__(self, who: Who, terms: Terms, budgets: list[tuple[Budget, Line]]) -> None:
+        self.who = who
+        self.terms = terms
+        self.budgets = budgets
+        self.stale_at = 0
+        self.draw = Draw(who, ())
+
+    def advance(self, now: int) -> None:
+        """Move to the windows of now."""
+        cells: list[Cell] = []
+        self.stale_at = FAR
+        for budget, line in self.budgets:
+            if now >= line.stale_at:
+                line.advance(now, budget)
+            cells += line.current
+            self.stale_at = min(self.stale_at, line.stale_at)
+        self.draw = Draw(self.who, tuple(cells))
+
+
 class Fit(Struct, frozen=True, gc=False):
-    """The offer that fits, and the amount it takes of each budget."""
+    """The offer that fits, what it draws on, and the amounts it takes."""
 
     offer: OfferAmounts
-    terms: Terms
-    takes: list[tuple[Line, int]]
+    draw: Draw
+    amounts: Units
 
 
-class Books(NamedTuple):
+class Books:
     """What admission reads: the declared budgets, how full they are, what vendors closed."""
 
-    definitions: Definitions
-    lines: Lines
-    closures: dict[str, rules.Closure]
+    def __init__(self, definitions: Definitions, lines: Lines, closures: dict[str, rules.Closure]) -> None:
+        self.definitions = definitions
+        self.lines = lines
+        self.closures = closures
+        self._offered: dict[tuple[str, str, str, bool], Offered] = {}
+
+    def offered(self, offer: str, by: Reserve, now: int) -> Offered | None:
+        """Return what an offer draws on for a payer now, None when nobody knows the offer."""
+        key = offer, by.tenant, by.use_case, by.beyond_share
+        known = self._offered.get(key) or self._expanded(*key)
+        if known is not None and now >= known.stale_at:
+            known.advance(now)
+        return known
+
+    def _expanded(self, offer: str, tenant: str, use_case: str, beyond_share: bool) -> Offered | None:
+        terms = self.definitions.terms(offer)
+        if terms is None:
+            return None
+        share = () if beyond_share else self.definitions.share(use_case, terms.account)
+        budgets = (*terms.budgets, *self.definitions.payer_budgets(tenant, use_case), *share)
+        who = Who(tenant, use_case, terms.vendor, terms.model, terms.plan)
+        if len(self._offered) >= KNOWN_OFFERS:
+            self._offered.clear()
+        found = Offered(who, terms, [(budget, self.lines[budget.id]) for budget in budgets])
+        self._offered[offer, tenant, use_case, beyond_share] = found
+        return found
 
 
 def first_fit(
     reserve: Reserve, books: Books, now: int, own: Mapping[str, int] | None
 ) -> tuple[Fit | None, list[Denial]]:
     """Return the first offer that fits, if any, and why each one before it does not."""
-    definitions, lines, closures = books
-    payers = definitions.payer_budgets(reserve.tenant, reserve.use_case)
     denials: list[Denial] = []
     for offer in reserve.offers:
-        terms = definitions.terms(offer.offer)
-        if terms is None:
+        offered = books.offered(offer.offer, reserve, now)
+        if offered is None:
             denials.append(Denial(offer.offer, offer.offer, Cause.UNKNOWN_OFFER))
             continue
-        denial = rules.closed(terms, closures, now) if closures else None
+        denial = rules.closed(offered.terms, books.closures, now) if books.closures else None
         if denial is None:
-            share = () if reserve.beyond_share else definitions.share(reserve.use_case, terms.account)
-            budgets = (*terms.budgets, *payers, *share)
-            takes = _takes(offer, budgets, lines, now, own, by=reserve)
-            if takes is not None:
-                return Fit(offer, terms, takes), denials
-            denial = _explain(offer, budgets, lines, now, own, by=reserve)
+            amounts = offer.in_units()
+            if _fits(offered, amounts, own, reserve):
+                return Fit(offer, offered.draw, amounts), denials
+            denial = _explain(offered, amounts, own, reserve, now)
         denials.append(denial)
     return None, denials
 
 
-def _takes(
-    offer: OfferAmounts,
-    budgets: Sequence[Budget],
-    lines: Lines,
-    now: int,
-    own: Mapping[str, int] | None,
-    *,
-    by: Reserve,
-) -> list[tuple[Line, int]] | None:
-    """Return what the offer takes of each budget, or None as soon as one has no room."""
-    amounts, tier, behind = rules.needs(offer), by.tier, by.behind
-    takes = []
-    for budget in budgets:
-        line = lines[budget.id]
-        if now >= line.stale_at:
-            line.advance(now, budget)
-        amount = amounts[budget.index]
+def _fits(offered: Offered, amounts: Units, own: Mapping[str, int] | None, by: Reserve) -> bool:
+    """Tell whether every budget has room."""
+    tier, behind = by.tier, by.behind
+    for budget, line in offered.budgets:
         kept = budget.kept(tier) if budget.headroom else 0
         if behind:
             kept = max(kept, behind.get(budget.id, 0))
-        if not rules.admits(line, budget, amount, own, kept=kept):
-            return None
-        takes.append((line, amount))
-    return takes
+        if not rules.admits(line, budget, amounts[budget.index], own, kept):
+            return False
+    return True
 
 
-def _explain(
-    offer: OfferAmounts,
-    budgets: Sequence[Budget],
-    lines: Lines,
-    now: int,
-    own: Mapping[str, int] | None,
-    *,
-    by: Reserve,
-) -> Denial:
+def _explain(offered: Offered, amounts: Units, own: Mapping[str, int] | None, by: Reserve, now: int) -> Denial:
     """Name the budget that keeps the offer out longest."""
-    amounts = rules.needs(offer)
-    denials = []
-    for budget in budgets:
-        line = lines[budget.id]
-        if now >= line.stale_at:
-            line.advance(now, budget)
-        amount = amounts[budget.index]
-        kept = budget.kept(by.tier)
-        if not rules.admits(line, budget, amount, own, kept=kept):
-            denials.append(rules.denial(offer.offer, line, budget, amount, now, kept=kept))
-        elif not rules.admits(line, budget, amount, own, kept=by.behind.get(budget.id, 0)):
-            denials.append(rules.queued(offer.offer, line, budget))
+    denials, offer = [], offered.terms.offer
+    for budget, line in offered.budgets:
+        amount, kept = amounts[budget.index], budget.kept(by.tier)
+        if not rules.admits(line, budget, amount, own, kept):
+            denials.append(rules.denial(offer, line, budget, amount, now, kept=kept))
+        elif not rules.admits(line, budget, amount, own, by.behind.get(budget.id, 0)):
+            denials.append(rules.queued(offer, line, budget))
     return rules.most_limiting(denials)
 
 
 class Move(NamedTuple):
-    """By how much an ending moves one leg."""
+    """By how much an ending moves its legs, in each unit."""
 
-    leg: Leg
-    used: int
-    held: int
+    cells: tuple[Cell, ...]
+    used: Units
+    held: Units
+
+    def undone(self) -> "Move":
+        """Return the move that takes this one back."""
+        return Move(self.cells, _negative(self.used), _negative(self.held))
 
 
-def moves_of(hold: Hold, ending: rules.Ending) -> list[Move]:
+NO_MOVE = Move((), NO_UNITS, NO_UNITS)
+
+
+def move_of(hold: Hold, ending: rules.Ending) -> Move:
     """Return how the legs of a hold move when it ends so; nothing is booked yet (I12)."""
-    was_held = hold.state == State.HELD
-    return [
-        Move(leg, rules.amount_of(leg.unit, ending.charged) - leg.used, -leg.held if was_held else 0)
-        for leg in hold.legs
-    ]
+    used = ending.charged.in_units()
+    if hold.state is State.HELD:
+        return Move(hold.draw.cells, used, _negative(hold.estimate.in_units()))
+    requests, tokens, cost, _ = hold.charged.in_units()
+    return Move(hold.draw.cells, (used[0] - requests, used[1] - tokens, used[2] - cost, 0), NO_UNITS)
 
 
-def overflowing(moves: Sequence[Move]) -> str | None:
-    """Return the budget that moves would take beyond what can be counted, None when there is none."""
-    for leg, used, held in moves:
-        level = leg.cell.total or leg.cell
-        if level.used + level.held + used + held > MOST:
-            return leg.cell.budget
+def _negative(amounts: Units) -> Units:
+    requests, tokens, cost, places = amounts
+    return -requests, -tokens, -cost, -places
+
+
+def overflowing(move: Move) -> str | None:
+    """Return the budget that a move would take beyond what can be counted, None when there is none."""
+    cells, used, held = move
+    for cell in cells:
+        more = used[cell.index] + held[cell.index]
+        if more > 0:
+            level = cell.total or cell
+            if level.used + level.held + more > MOST:
+                return cell.budget
     return None
 
 
-def book(moves: Sequence[Move]) -> None:
+def book(cells: tuple[Cell, ...], used: Units, held: Units) -> None:
     """Move the levels."""
-    for leg, used, held in moves:
-        leg.cell.book(used, held)
+    for cell in cells:
+        cell.book(used[cell.index], held[cell.index])
 
 
-def freed_by(moves: Sequence[Move], now: int) -> dict[str, int]:
-    """Return how much room moves make on each budget in the windows of now."""
+def freed_by(move: Move, now: int) -> dict[str, int]:
+    """Return how much room a move makes on each budget in the windows of now."""
     freed: dict[str, int] = {}
-    for move in moves:
-        cell, room = move.leg.cell, -(move.used + move.held)
+    for cell in move.cells:
+        room = -(move.used[cell.index] + move.held[cell.index])
         if room > 0 and cell.counts_until > now:
             freed[cell.budget] = freed.get(cell.budget, 0) + room
     return freed

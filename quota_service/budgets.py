@@ -99,6 +99,11 @@ def parts(budget_id: str) -> tuple[str, str, str]:
     return subject, unit, label
 
 
+def unit_place(budget_id: str) -> int:
+    """Return the place in UNITS of a budget's unit."""
+    return UNITS.index(parts(budget_id)[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What one offer draws on.

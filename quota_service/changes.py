@@ -1,18 +1,18 @@
 """What a batch changed: the rows a store must write, and what waiting callers must be told."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from quota_service.definitions import Definitions
-from quota_service.holds import Hold, State
+from quota_service.holds import Draw, Hold, State, Who
 from quota_service.levels import Cell
-from quota_service.operations import Amounts, Outcome
+from quota_service.operations import NO_UNITS, Amounts, Outcome, Units
 from quota_service.overrides import Change
-from quota_service.windows import utc_day
+from quota_service.windows import DAY, utc_day
 
 
 class SpendKey(NamedTuple):
@@ -37,60 +37,38 @@ class SpendDelta(NamedTuple):
     assumed: int
 
 
-def spent(hold: Hold, sign: int, labels: str = "") -> tuple[SpendDelta, ...]:
-    """Return what an ended hold adds to the spend of the day it was made on, or takes back (I8)."""
-    if hold.outcome is None or hold.outcome == Outcome.RELEASED:
-        return ()
-    day = utc_day(hold.created)
-    key = SpendKey(day, hold.tenant, hold.use_case, hold.vendor, hold.model, hold.plan, hold.outcome, labels)
-    told = hold.charged
-    amounts = Amounts(sign * told.requests, sign * told.input_tokens, sign * told.output_tokens, sign * told.cost_nanos)
-    return (SpendDelta(key, sign, amounts, sign if hold.state == State.LAPSED else 0),)
-
-
-def summed(spend: Iterable[SpendDelta]) -> Iterator[SpendDelta]:
-    """Return what is added to each row of spend, once for each row."""
-    rows: dict[SpendKey, list[int]] = {}
-    for key, attempts, amounts, assumed in spend:
-        row = rows.setdefault(key, [0] * 6)
-        row[0] += attempts
-        row[1] += amounts.requests
-        row[2] += amounts.input_tokens
-        row[3] += amounts.output_tokens
-        row[4] += amounts.cost_nanos
-        row[5] += assumed
-    for key, (attempts, *told, assumed) in rows.items():
-        yield SpendDelta(key, attempts, Amounts(*told), assumed)
-
-
 class Entry(Struct, frozen=True, gc=False):
-    """One line of the journal: what was done to a hold, and by how much it moved (start, used, held) of budgets."""
+    """One line of the journal: what was done to a hold, and by how much it moved used and held of cells, by unit."""
 
-    at: int
     kind: str
     attempt_id: str
     note: str
-    moves: Sequence[tuple[str, int, int, int]]
+    cells: tuple[Cell, ...] = ()
+    used: Units = NO_UNITS
+    held: Units = NO_UNITS
 
 
 @dataclass(slots=True)
 class Changes:
     """What a batch changed. Cells and holds are the ledger's own: read them before the next batch.
 
-    `holds` are new, extended or ended; `legs` are those of them whose legs are new or changed. `freed` names budgets
-    that have more room than before; `overage` sums, by unit, what was charged beyond what was held; `late` counts
-    settles of lapsed holds. `overriding` are the changes of limits asked for, `definitions` those that count from now
-    on, when they are others than before.
+    `cells` have changed, `draws` are those whose holds changed some. `made`, `extended` and `ended` are holds, one
+    perhaps in each; `forgotten` ones are gone. `sums` are attempts, amounts and assumed by who, day, outcome, labels.
+    `freed` names budgets that have more room than before; `overage` sums, by unit, what was charged beyond what was
+    held; `late` counts settles of lapsed holds. `overriding` are the changes of limits asked for, `definitions` those
+    that count from now on, when they are others than before.
     """
 
     now: int
     cells: dict[Cell, None] = field(default_factory=dict)
+    draws: dict[Draw, None] = field(default_factory=dict)
     dropped: list[Cell] = field(default_factory=list)
-    holds: dict[str, Hold] = field(default_factory=dict)
-    legs: dict[str, Hold] = field(default_factory=dict)
-    forgotten: list[str] = field(default_factory=list)
+    made: list[Hold] = field(default_factory=list)
+    extended: dict[str, Hold] = field(default_factory=dict)
+    ended: dict[str, Hold] = field(default_factory=dict)
+    forgotten: list[Hold] = field(default_factory=list)
     closures: dict[str, tuple[int, str]] = field(default_factory=dict)
-    spend: list[SpendDelta] = field(default_factory=list)
+    sums: dict[tuple[Who, int, str, str], list[int]] = field(default_factory=dict)
     journal: list[Entry] = field(default_factory=list)
     freed: set[str] = field(default_factory=set)
     overage: Counter[str] = field(default_factory=Counter)
@@ -104,4 +82,29 @@ class Changes:
         """Tell whether there is nothing to write."""
         if self.definitions is not None:
             return False
-        return not (self.cells or self.dropped or self.holds or self.forgotten or self.closures or self.journal)
+        rows = self.cells or self.dropped or self.made or self.extended or self.ended or self.forgotten
+        return not (rows or self.closures or self.journal)
+
+    def add_spend(self, hold: Hold, sign: int, labels: str) -> None:
+        """Add what an ended hold has spent, on the day it was made on (I8), or take it back."""
+        outcome = hold.outcome
+        if outcome is None or outcome is Outcome.RELEASED:
+            return
+        key = (hold.draw.who, hold.created // DAY, outcome, labels)
+        row = self.sums.get(key)
+        if row is None:
+            row = self.sums[key] = [0, 0, 0, 0, 0, 0]
+        charged = hold.charged
+        row[0] += sign
+        row[1] += sign * charged.requests
+        row[2] += sign * charged.input_tokens
+        row[3] += sign * charged.output_tokens
+        row[4] += sign * charged.cost_nanos
+        if hold.state is State.LAPSED:
+            row[5] += sign
+
+    @property
+    def spend(self) -> Iterator[SpendDelta]:
+        """Return what is added to each row of spend."""
+        for (who, day, outcome, labels), (attempts, *told, assumed) in self.sums.items():
+            yield SpendDelta(SpendKey(utc_day(day * DAY), *who, outcome, labels), attempts, Amounts(*told), assumed)

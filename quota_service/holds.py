@@ -1,15 +1,30 @@
-"""A hold: what one attempt may spend, leg by leg, from its reserve to its one end (I4)."""
+"""A hold: what one attempt may spend, from its reserve to its one end (I4); and on which budgets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from enum import StrEnum
 from hashlib import blake2b
+from typing import NamedTuple
 
 from msgspec import Struct, msgpack
 
+from quota_service.budgets import UNITS
 from quota_service.levels import Cell
-from quota_service.operations import LEASE, NOTHING, Amounts, Denial, Held, OfferAmounts, Outcome, Reserve, Settle
+from quota_service.operations import (
+    LEASE,
+    NOTHING,
+    Amounts,
+    Denial,
+    Held,
+    OfferAmounts,
+    Outcome,
+    Reserve,
+    Settle,
+    Units,
+)
 
 _encode = msgpack.Encoder().encode
+_number = int.from_bytes
+CONCURRENCY = UNITS.index("concurrency")
 
 
 class State(StrEnum):
@@ -22,32 +37,63 @@ class State(StrEnum):
     CORRECTED = "corrected"
 
 
-# Neither is in a cycle, and there are many of each: the garbage collector need not look at them.
-class Leg(Struct, gc=False, eq=False):
-    """An amount on one cell of one budget: what was held, and what was charged in the end."""
+class Who(NamedTuple):
+    """Who pays for a hold and what for, and who is paid."""
 
-    cell: Cell
-    unit: str
-    held: int
-    used: int = 0
-
-
-class Hold(Struct, gc=False, eq=False):
-    """One hold; everything about it is known at the reserve except how it ends."""
-
-    attempt_id: str
-    fingerprint: int
     tenant: str
     use_case: str
-    estimate: OfferAmounts
     vendor: str
     model: str
     plan: str
+
+
+class Draw:
+    """What an offer draws on for a payer, for as long as no window ends: shared by all holds made meanwhile.
+
+    A hold has a leg on each of the cells; its amount there is the one of the hold in the unit of the cell.
+    `lease` is for how long a place is lent, 0 when none is; `holds` counts the remembered holds.
+    """
+
+    __slots__ = ("cells", "holds", "lease", "who")
+
+    def __init__(self, who: Who, cells: tuple[Cell, ...]) -> None:
+        self.who = who
+        self.cells = cells
+        self.lease = 0
+        for cell in cells:
+            if cell.index == CONCURRENCY:
+                self.lease = LEASE
+        self.holds = 0
+
+    def remember(self) -> None:
+        """Count one more hold."""
+        if not self.holds:
+            for cell in self.cells:
+                cell.draws += 1
+        self.holds += 1
+
+    def forget(self, holds: int, used: Units) -> None:
+        """Count so many holds no longer, and keep what they have used."""
+        self.holds -= holds
+        for cell in self.cells:
+            cell.forgotten += used[cell.index]
+            if not self.holds:
+                cell.draws -= 1
+
+
+# It is in no cycle, and there are many: the garbage collector need not look at them.
+class Hold(Struct, gc=False, eq=False):
+    """One hold; everything about it is known at the reserve except how it ends. `number` is its place among all."""
+
+    number: int
+    attempt_id: str
+    fingerprint: int
+    estimate: OfferAmounts
+    draw: Draw
     version: int
     created: int
     expires: int
     passed_over: tuple[Denial, ...] = ()
-    legs: Sequence[Leg] = ()
     state: State = State.HELD
     outcome: Outcome | None = None
     charged: Amounts = NOTHING
@@ -58,11 +104,8 @@ class Hold(Struct, gc=False, eq=False):
     @property
     def answer(self) -> Held:
         """Return what the caller was told, so that a repeated reserve is told the same (I6)."""
-        lease = 0
-        for leg in self.legs:
-            if leg.unit == "concurrency":
-                lease = LEASE
-        return Held(self.estimate.offer, self.expires, self.version, self.plan, self.passed_over, lease)
+        who, lease = self.draw.who, self.draw.lease
+        return Held(self.estimate.offer, self.expires, self.version, who.plan, self.passed_over, lease)
 
     @property
     def in_full(self) -> Amounts:
@@ -70,10 +113,16 @@ class Hold(Struct, gc=False, eq=False):
         estimate = self.estimate
         return Amounts(estimate.requests, estimate.input_tokens, estimate.output_tokens, estimate.cost_nanos)
 
+    def levels(self) -> Iterator[tuple[Cell, int, int]]:
+        """Return of each leg its cell, what has been used there and what is held."""
+        used, held = self.charged.in_units(), self.estimate.in_units()
+        for cell in self.draw.cells:
+            yield cell, used[cell.index], held[cell.index] if self.state == State.HELD else 0
+
 
 def _digest(content: object) -> int:
     """Return a number of 63 bits that fits a database column and is the same in every process."""
-    return int.from_bytes(blake2b(_encode(content), digest_size=8).digest(), "big") >> 1
+    return _number(blake2b(_encode(content), digest_size=8).digest(), "big") >> 1
 
 
 def fingerprint(reserve: Reserve) -> int:

@@ -6,20 +6,21 @@ Ended holds are left out: they are remembered only so that an operation repeated
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from quota_service import rules
-from quota_service.budgets import UNITS, parts
-from quota_service.changes import Changes, Entry, SpendDelta, SpendKey
+from quota_service.budgets import UNITS, parts, unit_place
+from quota_service.changes import Changes, Entry, SpendKey
 from quota_service.definitions import Definitions
-from quota_service.holds import Hold, Leg, State
+from quota_service.holds import Draw, Hold, State, Who
 from quota_service.levels import Cell
-from quota_service.operations import Amounts, OfferAmounts, Outcome
+from quota_service.operations import OfferAmounts, Outcome, Units
 from quota_service.overrides import Override, Overrides
 from quota_service.spend import SpendLine, figures
-from quota_service.windows import Span
+from quota_service.windows import DAY, Span, day_start
 
 FORMAT, SCHEMA = "llm-mesh-ledger", 1
 REMEMBERED = (State.HELD, State.LAPSED)
@@ -84,7 +85,7 @@ class HoldLine(Struct, frozen=True, tag_field="kind", tag="hold", forbid_unknown
     def amount(self, budget: str) -> int:
         """Return what the hold takes of a budget."""
         needs = (self.requests, self.input_tokens + self.output_tokens, self.cost_nanos, 1)
-        return needs[UNITS.index(parts(budget)[1])]
+        return needs[unit_place(budget)]
 
 
 class ClosureLine(Struct, frozen=True, tag_field="kind", tag="closure", forbid_unknown_fields=True):
@@ -203,16 +204,17 @@ def _window(cell: Cell) -> Window:
 
 def _hold(hold: Hold, windows: set[tuple[str, int]]) -> HoldLine:
     estimate = hold.estimate
-    legs = [(leg.cell.budget, leg.cell.start) for leg in hold.legs]
+    who = hold.draw.who
+    legs = [(cell.budget, cell.start) for cell in hold.draw.cells]
     return HoldLine(
         attempt_id=hold.attempt_id,
         fingerprint=f"{hold.fingerprint:x}",
-        tenant=hold.tenant,
-        use_case=hold.use_case,
+        tenant=who.tenant,
+        use_case=who.use_case,
         offer=estimate.offer,
-        vendor=hold.vendor,
-        model=hold.model,
-        plan=hold.plan,
+        vendor=who.vendor,
+        model=who.model,
+        plan=who.plan,
         version=hold.version,
         requests=estimate.requests,
         input_tokens=estimate.input_tokens,
@@ -235,17 +237,25 @@ def changes_of(image: Image, definitions: Definitions) -> Changes:
     """Return what an empty ledger must take in to be what the image shows."""
     changes = Changes(image.header.clock)
     cells = {window.key: _cell(window) for window in image.windows}
-    for line in image.holds:
-        hold = _hold_of(line, cells)
-        for leg in hold.legs:
-            leg.cell.forgotten -= leg.used
-        changes.holds[hold.attempt_id] = changes.legs[hold.attempt_id] = hold
+    draws: dict[tuple[Who, tuple[Cell, ...]], Draw] = {}
+    for number, line in enumerate(image.holds, 1):
+        who = Who(line.tenant, line.use_case, line.vendor, line.model, line.plan)
+        key = (who, tuple(cells[leg] for leg in line.legs))
+        hold = _hold_of(number, line, draws.setdefault(key, Draw(*key)))
+        for cell, used, _ in hold.levels():
+            cell.forgotten -= used
+        changes.made.append(hold)
+        if hold.state != State.HELD:
+            changes.ended[hold.attempt_id] = hold
     changes.cells = dict.fromkeys(cells.values())
     changes.closures = {line.subject: rules.Closure(line.until, line.reason) for line in image.closures}
-    changes.spend = [SpendDelta(row.key, row.attempts, Amounts(*row.sums[1:5]), row.assumed) for row in image.spend]
-    moves = tuple((cell.budget, cell.start, cell.used, cell.held) for cell in cells.values())
+    for row in image.spend:
+        who = Who(row.tenant, row.use_case, row.vendor, row.model, row.plan)
+        day = day_start(date.fromisoformat(row.day)) // DAY
+        changes.sums[who, day, row.outcome, row.labels] = list(row.sums)
     note = f"epoch {image.header.epoch} version {image.header.version}"
-    changes.journal.append(Entry(image.header.clock, "import", "", note, moves))
+    for cell in cells.values():
+        changes.journal.append(Entry("import", "", note, (cell,), _in_unit(cell, cell.used), _in_unit(cell, cell.held)))
     changes.definitions = redefined(image, definitions)
     return changes
 
@@ -259,32 +269,23 @@ def redefined(image: Image, definitions: Definitions) -> Definitions:
 
 
 def _cell(window: Window) -> Cell:
-    cell = Cell(window.budget, Span(window.start, window.end, window.counts_until))
+    cell = Cell(window.budget, unit_place(window.budget), Span(window.start, window.end, window.counts_until))
     cell.used = cell.forgotten = window.used
     cell.held, cell.external, cell.vendor_limit = window.held, window.external, window.vendor_limit
     return cell
 
 
-def _hold_of(line: HoldLine, cells: dict[tuple[str, int], Cell]) -> Hold:
-    hold = Hold(
-        attempt_id=line.attempt_id,
-        fingerprint=int(line.fingerprint, 16),
-        tenant=line.tenant,
-        use_case=line.use_case,
-        estimate=OfferAmounts(line.offer, line.input_tokens, line.output_tokens, line.cost_nanos, line.requests),
-        vendor=line.vendor,
-        model=line.model,
-        plan=line.plan,
-        version=line.version,
-        created=line.created,
-        expires=line.expires,
-    )
+def _in_unit(cell: Cell, amount: int) -> Units:
+    """Return an amount in the unit of a cell."""
+    requests, tokens, cost, places = (amount if unit == cell.index else 0 for unit in range(len(UNITS)))
+    return requests, tokens, cost, places
+
+
+def _hold_of(number: int, line: HoldLine, draw: Draw) -> Hold:
+    estimate = OfferAmounts(line.offer, line.input_tokens, line.output_tokens, line.cost_nanos, line.requests)
+    mark = int(line.fingerprint, 16)
+    hold = Hold(number, line.attempt_id, mark, estimate, draw, line.version, line.created, line.expires)
     hold.state = State(line.state)
-    lapsed = hold.state == State.LAPSED
-    if lapsed:
+    if hold.state == State.LAPSED:
         hold.outcome, hold.ended, hold.charged = Outcome.LAPSED, line.ended, hold.in_full
-    hold.legs = [
-        Leg(cells[leg], parts(leg[0])[1], line.amount(leg[0]), _charged(line, leg[0]) if lapsed else 0)
-        for leg in line.legs
-    ]
     return hold

@@ -1,22 +1,24 @@
 """The ledger as a pure state machine: operations and a moment in, answers and changes out; no clock, no store."""
 
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heapify, heappop, heappush
 from typing import Any
 
 from quota_service import rules
-from quota_service.admission import Books, Fit, Lines, Move, book, first_fit, freed_by, moves_of, overflowing
+from quota_service.admission import NO_MOVE, Books, Fit, Lines, Move, book, first_fit, freed_by, move_of, overflowing
 from quota_service.changes import Changes, Entry
 from quota_service.definitions import Definitions, overruled
 from quota_service.endings import record_ending
-from quota_service.holds import Hold, Leg, State, fingerprint
+from quota_service.holds import CONCURRENCY, Draw, Hold, State, fingerprint
 from quota_service.levels import Cell
-from quota_service.memory import EndedHolds, RecentDenials, Retention
+from quota_service.memory import Deadlines, EndedHolds, RecentDenials, Retention
 from quota_service.observing import close, observe_figures, open_again, open_due
 from quota_service.operations import (
+    CORRECTED,
     DONE,
     LEASE,
+    NO_UNITS,
     Answer,
+    Denial,
     Denied,
     Done,
     Extend,
@@ -30,6 +32,7 @@ from quota_service.operations import (
     Reserve,
     SetOverride,
     Settle,
+    Units,
     Waiting,
 )
 from quota_service.overrides import Change, differing, note
@@ -57,7 +60,8 @@ class Ledger:
         self.closures: dict[str, rules.Closure] = {}
         self._books = Books(definitions, self.lines, self.closures)
         self.open_holds = 0
-        self._expiries: list[tuple[int, str]] = []
+        self._made = 0
+        self._deadlines = Deadlines()
         self._ended = EndedHolds(retention or Retention())
         self._denied = RecentDenials()
         self._changes = Changes(0)
@@ -80,13 +84,12 @@ class Ledger:
         for hold in holds:
             self._remember(hold)
         self.closures.update(closures)
-        heapify(self._expiries)
 
     def _remember(self, hold: Hold) -> None:
         self.holds[hold.attempt_id] = hold
-        for leg in hold.legs:
-            leg.cell.holds += 1
-        if hold.state == State.HELD:
+        self._made = max(self._made, hold.number)
+        hold.draw.remember()
+        if hold.state is State.HELD:
             self.open_holds += 1
             self._await_expiry(hold)
         else:
@@ -95,7 +98,8 @@ class Ledger:
     @property
     def next_expiry(self) -> int | None:
         """Return when the next hold may lapse or override expire."""
-        soonest = min(self._expiries[0][0] if self._expiries else FOREVER, self.definitions.expire_at)
+        lapses, expires = self._deadlines.soonest(), self.definitions.expire_at
+        soonest = expires if lapses is None else min(lapses, expires)
         return None if soonest == FOREVER else soonest
 
     def apply(self, operations: Sequence[Operation], now: int) -> tuple[list[Answer], Changes]:
@@ -112,9 +116,8 @@ class Ledger:
         for place, operation in enumerate(operations):
             if type(operation) is Reserve:
                 answers[place] = self._reserve(operation)
-        for attempt_id in self._ended.outlived(now, FORGET_AT_LEAST + 2 * len(operations)):
-            self._forget(self.holds.pop(attempt_id))
-        self._collect_dropped()
+        self._forget(self._ended.outlived(now, FORGET_AT_LEAST + 2 * len(operations)))
+        self._collect_cells()
         if changes.overriding:
             self._define(overruled(self.definitions, changes.overriding, now))
         return answers, changes
@@ -127,7 +130,7 @@ class Ledger:
             fit, denials = first_fit(reserve, self._books, self.now, None)
             if fit is None:
                 return self._deny(reserve, mark, Denied(tuple(denials)))
-            return self._hold(reserve, mark, fit, Denied(tuple(denials)))
+            return self._hold(reserve, mark, fit, denials)
         return self._replace(reserve, mark, reserve.instead_of)
 
     def _replace(self, reserve: Reserve, mark: int, settle: Settle) -> Answer:
@@ -139,20 +142,20 @@ class Ledger:
         ending = rules.end(old, settle)
         if isinstance(ending, Refused):
             return ending
-        moves = [] if old is None or isinstance(ending, Done) else moves_of(old, ending)
-        if (full := overflowing(moves)) is not None:
+        move = NO_MOVE if old is None or isinstance(ending, Done) else move_of(old, ending)
+        if (full := overflowing(move)) is not None:
             return rules.beyond_counting(settle.attempt_id, full)
-        book(moves)
-        own = freed_by(moves, self.now)
+        book(*move)
+        own = freed_by(move, self.now)
         fit, denials = first_fit(reserve, self._books, self.now, own)
         waits = fit is None and self._waits(reserve, Denied(tuple(denials)))
         if reserve.dry_run or waits:
-            book([Move(move.leg, -move.used, -move.held) for move in moves])
+            book(*move.undone())
         elif old is not None and not isinstance(ending, Done):
-            self._record_ending(old, ending, moves)
+            self._record_ending(old, ending, move)
         if fit is None:
             return self._deny(reserve, mark, Denied(tuple(denials)))
-        return self._hold(reserve, mark, fit, Denied(tuple(denials)))
+        return self._hold(reserve, mark, fit, denials)
 
     def _repeated(self, reserve: Reserve, mark: int) -> Answer | None:
         """Return what this attempt was told before, if it was (I6)."""
@@ -175,65 +178,58 @@ class Ledger:
         self._denied.add(reserve.attempt_id, mark, denied, self.now)
         return denied
 
-    def _hold(self, reserve: Reserve, mark: int, fit: Fit, passed_over: Denied) -> Held:
-        terms = fit.terms
-        lent = "concurrency" in [line.unit for line, _ in fit.takes]
+    def _hold(self, reserve: Reserve, mark: int, fit: Fit, passed_over: list[Denial]) -> Held:
+        ttl = min(reserve.ttl, LEASE) if fit.draw.lease else reserve.ttl
         hold = Hold(
-            attempt_id=reserve.attempt_id,
-            fingerprint=mark,
-            tenant=reserve.tenant,
-            use_case=reserve.use_case,
-            estimate=fit.offer,
-            vendor=terms.vendor,
-            model=terms.model,
-            plan=terms.plan,
-            version=self.definitions.version,
-            created=self.now,
-            expires=self.now + (min(reserve.ttl, LEASE) if lent else reserve.ttl),
-            passed_over=passed_over.denials,
+            self._made + 1,
+            reserve.attempt_id,
+            mark,
+            fit.offer,
+            fit.draw,
+            self.definitions.version,
+            self.now,
+            self.now + ttl,
+            tuple(passed_over),
         )
         if not reserve.dry_run:
-            self._take(hold, fit)
+            self._take(hold, fit.amounts)
         return hold.answer
 
-    def _take(self, hold: Hold, fit: Fit) -> None:
-        changes = self._changes
-        legs, moves, touched = [], [], changes.cells
-        for line, amount in fit.takes:
-            for cell in line.current:
-                cell.book(0, amount)
-                cell.holds += 1
-                touched[cell] = None
-                legs.append(Leg(cell, line.unit, amount))
-                moves.append((cell.budget, cell.start, 0, amount))
-        hold.legs = legs
-        self.holds[hold.attempt_id] = changes.holds[hold.attempt_id] = changes.legs[hold.attempt_id] = hold
+    def _take(self, hold: Hold, amounts: Units) -> None:
+        changes, draw = self._changes, hold.draw
+        book(draw.cells, NO_UNITS, amounts)
+        draw.remember()
+        self.holds[hold.attempt_id] = hold
+        self._made = hold.number
         self.open_holds += 1
         self._await_expiry(hold)
-        changes.journal.append(Entry(self.now, "reserve", hold.attempt_id, fit.offer.offer, moves))
+        changes.made.append(hold)
+        changes.draws[draw] = None
+        changes.journal.append(Entry("reserve", hold.attempt_id, hold.estimate.offer, draw.cells, NO_UNITS, amounts))
 
     def _settle(self, settle: Settle) -> Answer:
         hold = self.holds.get(settle.attempt_id)
         ending = rules.end(hold, settle)
-        if hold is None or isinstance(ending, Done | Refused):
+        if hold is None or not isinstance(ending, rules.Ending):
             return ending if isinstance(ending, Done | Refused) else DONE
-        moves = moves_of(hold, ending)
-        if (full := overflowing(moves)) is not None:
+        move = move_of(hold, ending)
+        if (full := overflowing(move)) is not None:
             return rules.beyond_counting(settle.attempt_id, full)
-        book(moves)
-        self._record_ending(hold, ending, moves)
-        return Done(corrected=ending.state == State.CORRECTED)
+        book(*move)
+        self._record_ending(hold, ending, move)
+        return CORRECTED if ending.state is State.CORRECTED else DONE
 
     def _release(self, release: Release) -> Answer:
         return self._settle(Settle(release.attempt_id, Outcome.RELEASED))
 
     def _extend(self, extend: Extend) -> Answer:
         hold = self.holds.get(extend.attempt_id)
-        if hold is None or hold.state != State.HELD:
+        if hold is None or hold.state is not State.HELD:
             return rules.not_open(extend.attempt_id, "" if hold is None or hold.outcome is None else hold.outcome)
+        self._deadlines.remove(hold)
         hold.expires = self.now + extend.ttl
         self._await_expiry(hold)
-        self._changes.holds[hold.attempt_id] = hold
+        self._changes.extended[hold.attempt_id] = hold
         return DONE
 
     def _observe(self, observe: Observe) -> Answer:
@@ -249,59 +245,70 @@ class Ledger:
 
     def _override(self, change: Change) -> Answer:
         self._changes.overriding.append(change)
-        self._changes.journal.append(Entry(self.now, "override", "", note(change), ()))
+        self._changes.journal.append(Entry("override", "", note(change)))
         return DONE
 
     def _define(self, definitions: Definitions) -> None:
         """Decide by other definitions from now on; who waits for what they change is to be tried again."""
         if definitions is not self.definitions:
             self._changes.freed |= differing(self.definitions.overrides, definitions.overrides)
-            self._books = self._books._replace(definitions=definitions)
+            self._books = Books(definitions, self.lines, self.closures)
             self.definitions = self._changes.definitions = definitions
 
-    def _record_ending(self, hold: Hold, ending: rules.Ending, moves: Sequence[Move]) -> None:
-        corrected = hold.state == State.LAPSED
-        record_ending(self._changes, hold, ending, moves)
+    def _record_ending(self, hold: Hold, ending: rules.Ending, move: Move) -> None:
+        corrected = hold.state is State.LAPSED
+        record_ending(self._changes, hold, ending, move)
         if not corrected:
             self.open_holds -= 1
             hold.ended = self.now
+            self._deadlines.remove(hold)
             self._ended.add(hold)
 
     def _await_expiry(self, hold: Hold) -> None:
-        heappush(self._expiries, (hold.expires, hold.attempt_id))
-        for leg in hold.legs:
-            if leg.unit == "concurrency":
-                line = self.lines[leg.cell.budget]
-                line.latest_expiry = max(line.latest_expiry, hold.expires)
+        self._deadlines.add(hold)
+        if hold.draw.lease:
+            for cell in hold.draw.cells:
+                if cell.index == CONCURRENCY:
+                    line = self.lines[cell.budget]
+                    line.latest_expiry = max(line.latest_expiry, hold.expires)
 
     def _lapse_due(self) -> None:
         """End every hold whose time is over: charged in full, flagged assumed (I5)."""
-        while self._expiries and self._expiries[0][0] <= self.now:
-            _, attempt_id = heappop(self._expiries)
-            hold = self.holds.get(attempt_id)
-            if hold is not None and hold.state == State.HELD and hold.expires <= self.now:
-                ending = rules.lapse(hold)
-                moves = moves_of(hold, ending)
-                book(moves)
-                self._record_ending(hold, ending, moves)
-                self._changes.lapsed += 1
+        for attempt_id in self._deadlines.take_due(self.now):
+            hold = self.holds[attempt_id]
+            ending = rules.lapse(hold)
+            move = move_of(hold, ending)
+            book(*move)
+            self._record_ending(hold, ending, move)
+            self._changes.lapsed += 1
         open_due(self.closures, self._changes)
 
-    def _forget(self, hold: Hold) -> None:
-        changes = self._changes
-        changes.forgotten.append(hold.attempt_id)
-        changes.holds.pop(hold.attempt_id, None)
-        changes.legs.pop(hold.attempt_id, None)
-        for leg in hold.legs:
-            cell = leg.cell
-            cell.holds -= 1
-            cell.forgotten += leg.used
-            changes.cells[cell] = None
-            if cell.holds == 0:
+    def _forget(self, holds: list[Hold]) -> None:
+        """Forget holds; windows that only they kept are dropped when they weigh no longer."""
+        known, sums = self.holds, dict[Draw, list[int]]()
+        for hold in holds:
+            del known[hold.attempt_id]
+            row = sums.get(hold.draw)
+            if row is None:
+                row = sums[hold.draw] = [0, 0, 0, 0]
+            charged = hold.charged
+            row[0] += 1
+            row[1] += charged.requests
+            row[2] += charged.input_tokens + charged.output_tokens
+            row[3] += charged.cost_nanos
+        self._changes.forgotten = holds
+        for draw, (number, requests, tokens, cost) in sums.items():
+            draw.forget(number, (requests, tokens, cost, 0))
+            self._changes.draws[draw] = None
+            for cell in draw.cells:
                 self.lines[cell.budget].forget(cell, self.now)
 
-    def _collect_dropped(self) -> None:
+    def _collect_cells(self) -> None:
+        """Gather the cells to be written and those to be dropped."""
         changes = self._changes
+        for draw in changes.draws:
+            for cell in draw.cells:
+                changes.cells[cell] = None
         for cell in self.lines.outdated:
             changes.cells.pop(cell, None)
             if cell.stored:

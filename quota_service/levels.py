@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
-from quota_service.budgets import Budget, parts
+from quota_service.budgets import Budget, parts, unit_place
 from quota_service.credit import Grant, expired, span_of
 from quota_service.windows import Span, neighbour_of, span_at
 
@@ -43,21 +43,22 @@ class Level:
 class Cell(Level):
     """One key of a budget's window.
 
-    `holds` counts the remembered holds with a leg here; `forgotten` is what forgotten ones had settled, so that `used`
-    can always be recomputed (I2). `total` is the running total the cell is part of: of the rolling window while it sees
-    the cell, of a credit for ever.
+    `index` is its unit's place in UNITS. `draws` counts those with remembered holds; `forgotten` is what forgotten ones
+    had settled, so that `used` can always be recomputed (I2). `total` is the running total the cell is part of: of the
+    rolling window while it sees the cell, of a credit for ever.
     """
 
-    __slots__ = ("budget", "counts_until", "end", "forgotten", "holds", "start", "stored", "total")
+    __slots__ = ("budget", "counts_until", "draws", "end", "forgotten", "index", "start", "stored", "total")
 
-    def __init__(self, budget: str, span: Span) -> None:
+    def __init__(self, budget: str, index: int, span: Span) -> None:
         super().__init__()
         self.budget = budget
+        self.index = index
         self.start = span.start
         self.end = span.end
         self.counts_until = span.counts_until
         self.forgotten = 0
-        self.holds = 0
+        self.draws = 0
         self.stored = False
         self.total: Level | None = None
 
@@ -124,17 +125,17 @@ class Line:
         "cells",
         "current",
         "id",
+        "index",
         "latest_expiry",
         "stale_at",
         "total",
-        "unit",
         "weighed",
     )
 
     def __init__(self, budget_id: str, outdated: list[Cell]) -> None:
-        _, unit, label = parts(budget_id)
+        _, _, label = parts(budget_id)
         self.id = budget_id
-        self.unit = unit
+        self.index = unit_place(budget_id)
         self.total = Level() if label == "minute" or label.startswith("rolling:") else None
         self.cells: dict[int, Cell] = {}
         self.current: tuple[Cell, ...] = ()
@@ -166,7 +167,7 @@ class Line:
 
     def forget(self, cell: Cell, now: int) -> None:
         """Drop a cell that no remembered hold and no window needs."""
-        if cell.holds == 0 and cell.counts_until <= now and self.cells.pop(cell.start, None) is not None:
+        if cell.draws == 0 and cell.counts_until <= now and self.cells.pop(cell.start, None) is not None:
             self._outdated.append(cell)
 
     def spread(self) -> Sequence[Cell]:
@@ -209,7 +210,7 @@ class Line:
     def _cell(self, span: Span) -> Cell:
         cell = self.cells.get(span.start)
         if cell is None:
-            cell = self.cells[span.start] = Cell(self.id, span)
+            cell = self.cells[span.start] = Cell(self.id, self.index, span)
             if self.total is not None:
                 self._join(cell)
         return cell

@@ -1,14 +1,15 @@
 """What the ledger remembers for a while, so that a repeated operation finds it: ended holds, fresh denials (I6)."""
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from quota_service.holds import Hold, State
 from quota_service.operations import Denied
 from quota_service.windows import SECOND
 
 DENIAL_MEMORY = SECOND
+EIGHTH = SECOND // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,58 @@ class EndedHolds:
         queue = self._lapsed if hold.state in (State.LAPSED, State.CORRECTED) else self._ended
         queue.append(hold)
 
-    def outlived(self, now: int, at_most: int) -> Iterator[str]:
-        """Take out up to so many whose time is over, and the oldest ones beyond the bound."""
+    def outlived(self, now: int, at_most: int) -> list[Hold]:
+        """Take out up to so many of each kind whose time is over, and the oldest ones beyond the bound."""
+        gone: list[Hold] = []
         for queue, keep in self._queues:
-            for _ in range(min(at_most, len(queue))):
-                if queue[0].ended + keep > now and len(queue) <= self._most:
+            last, beyond = now - keep, len(queue) - self._most
+            for number in range(min(at_most, len(queue))):
+                if queue[0].ended > last and number >= beyond:
                     break
-                yield queue.popleft().attempt_id
+                gone.append(queue.popleft())
+        return gone
+
+
+class Deadlines:
+    """When open holds lapse. They are kept by eighths of a second, so that one that ends is taken out at once."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, dict[str, int]] = {}
+        self._order: list[int] = []
+
+    def add(self, hold: Hold) -> None:
+        """Expect a hold to lapse when it expires."""
+        part = hold.expires // EIGHTH
+        known = self._open.get(part)
+        if known is None:
+            known = self._open[part] = {}
+            heappush(self._order, part)
+        known[hold.attempt_id] = hold.expires
+
+    def remove(self, hold: Hold) -> None:
+        """Expect it no longer: it has ended, or is about to expire at another time."""
+        self._open.get(hold.expires // EIGHTH, {}).pop(hold.attempt_id, None)
+
+    def soonest(self) -> int | None:
+        """Return when the next hold lapses, None when none is open."""
+        while self._order:
+            known = self._open[self._order[0]]
+            if known:
+                return min(known.values())
+            del self._open[heappop(self._order)]
+        return None
+
+    def take_due(self, now: int) -> list[str]:
+        """Take out the holds whose time is over, in the order of their ends."""
+        over: list[tuple[int, str]] = []
+        while self._order and self._order[0] <= now // EIGHTH:
+            part = self._order[0]
+            known = self._open[part]
+            over += [(expires, attempt_id) for attempt_id, expires in known.items() if expires <= now]
+            if part == now // EIGHTH:
+                break
+            del self._open[heappop(self._order)]
+        return [attempt_id for _, attempt_id in sorted(over)]
 
 
 class RecentDenials:

@@ -20,7 +20,7 @@ def close(closures: dict[str, Closure], terms: Terms, observe: Observe, changes:
         return
     closures[subject] = Closure(until, observe.reason)
     changes.closures[subject] = closures[subject]
-    changes.journal.append(Entry(changes.now, "close", "", f"{subject} {observe.reason} {observe.closed_for}", ()))
+    changes.journal.append(Entry("close", "", f"{subject} {observe.reason} {observe.closed_for}"))
 
 
 def open_again(closures: dict[str, Closure], terms: Terms, observe: Observe, changes: Changes) -> None:
@@ -31,7 +31,7 @@ def open_again(closures: dict[str, Closure], terms: Terms, observe: Observe, cha
         if closures[name].reason == observe.reason:
             del closures[name]
             changes.closures[name] = NEVER_CLOSED
-            changes.journal.append(Entry(changes.now, "open", "", f"{name} {observe.reason}", ()))
+            changes.journal.append(Entry("open", "", f"{name} {observe.reason}"))
 
 
 def open_due(closures: dict[str, Closure], changes: Changes) -> None:

@@ -9,6 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 DEFAULT_TTL = 120_000
+# Amounts in the order of budgets.UNITS: requests, tokens, nano-dollars, places.
+Units = tuple[int, int, int, int]
+NO_UNITS: Units = (0, 0, 0, 0)
 # How long a place of a concurrency budget is lent at a time: when a caller dies, others wait for it no longer.
 LEASE = 10_000
 NOBODY: Mapping[str, int] = MappingProxyType({})
@@ -49,6 +52,10 @@ class Amounts(Struct, frozen=True, gc=False):
     output_tokens: int = 0
     cost_nanos: int = 0
 
+    def in_units(self) -> Units:
+        """Return what is charged in each unit; concurrency is never charged, only lent (I18)."""
+        return self.requests, self.input_tokens + self.output_tokens, self.cost_nanos, 0
+
 
 NOTHING = Amounts()
 
@@ -61,6 +68,10 @@ class OfferAmounts(Struct, frozen=True, gc=False):
     output_tokens: int = 0
     cost_nanos: int = 0
     requests: int = 1
+
+    def in_units(self) -> Units:
+        """Return what the offer takes in each unit."""
+        return self.requests, self.input_tokens + self.output_tokens, self.cost_nanos, 1
 
 
 class Settle(Struct, frozen=True):
@@ -202,6 +213,7 @@ class Refused(Struct, frozen=True):
 
 DONE = Done()
 ALREADY = Done(already=True)
+CORRECTED = Done(corrected=True)
 
 Operation = Reserve | Settle | Release | Extend | Observe | SetOverride | RemoveOverride
 Answer = Held | Denied | Waiting | Done | Refused

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from quota_service.budgets import Budget, Terms
 from quota_service.holds import Hold, State, settlement
 from quota_service.levels import Level, Line
@@ -13,7 +15,6 @@ from quota_service.operations import (
     Cause,
     Denial,
     Done,
-    OfferAmounts,
     Outcome,
     Refused,
     Settle,
@@ -21,7 +22,7 @@ from quota_service.operations import (
 from quota_service.windows import FOREVER, SECOND
 
 
-class Ending(NamedTuple):
+class Ending(Struct, frozen=True, gc=False):
     """How a hold ends: its new state and what is charged; under which labels it is summed."""
 
     state: State
@@ -43,32 +44,18 @@ NEVER_CLOSED = Closure(0, "")
 CLOSED_BECAUSE: Mapping[str, Cause] = {"auth": Cause.REJECTED, "quota": Cause.EXHAUSTED}
 
 
-def needs(offer: OfferAmounts) -> tuple[int, int, int, int]:
-    """Return the amounts an offer takes, in the order of UNITS."""
-    return offer.requests, offer.input_tokens + offer.output_tokens, offer.cost_nanos, 1
-
-
-def amount_of(unit: str, amounts: Amounts) -> int:
-    """Return what amounts mean in a unit; concurrency is never charged, only lent (I18)."""
-    if unit == "tokens":
-        return amounts.input_tokens + amounts.output_tokens
-    if unit == "nanodollars":
-        return amounts.cost_nanos
-    return amounts.requests if unit == "requests" else 0
-
-
-def admits(line: Line, budget: Budget, amount: int, own: Mapping[str, int] | None, *, kept: int = 0) -> bool:
+def admits(line: Line, budget: Budget, amount: int, own: Mapping[str, int] | None, kept: int = 0) -> bool:
     """Tell whether a leg may be taken that leaves what is kept from its tier.
 
     A leg that takes nothing is never denied. `own` is what the attempt being replaced frees: a payer's budget lets
     its holder keep that much even when neighbours have overdrawn it meanwhile.
     """
-    for level in line.weighed:
-        if amount > level.room(budget.limit, hard=budget.hard, kept=kept) and amount:
-            break
-    else:
+    if not amount:
         return True
-    return own is not None and budget.payer and amount <= own.get(budget.id, 0)
+    for level in line.weighed:
+        if amount > level.room(budget.limit, hard=budget.hard, kept=kept):
+            return own is not None and budget.payer and amount <= own.get(budget.id, 0)
+    return True
 
 
 def closed(terms: Terms, closures: Mapping[str, Closure], now: int) -> Denial | None:
@@ -173,6 +160,8 @@ def charge(hold: Hold, settle: Settle) -> Amounts:
     Unpriced: never less than the estimated cost. Released: nothing.
     """
     told, estimate, outcome = settle.amounts, hold.estimate, settle.outcome
+    if outcome == Outcome.SERVED and told.requests and not settle.unpriced:
+        return told
     if outcome == Outcome.RELEASED:
         return NOTHING
     requests, prompt, cost = told.requests, told.input_tokens, told.cost_nanos

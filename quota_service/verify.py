@@ -14,14 +14,17 @@ def discrepancies(ledger: Ledger) -> list[str]:
 
 
 def _discrepancies(ledger: Ledger) -> Iterator[str]:
-    used, held, holds = _sums(ledger)
+    used, held, draws = _sums(ledger)
     for line in ledger.lines.values():
         for cell in line.cells.values():
-            yield from _cell(cell, used[cell] + cell.forgotten, held[cell], holds[cell])
+            yield from _cell(cell, used[cell] + cell.forgotten, held[cell], draws[cell])
         yield from _total(line)
-    for cell in holds:
+    for cell in draws:
         if ledger.lines[cell.budget].cells.get(cell.start) is not cell:
             yield f"{cell.budget} at {cell.start}: a hold has a leg on a window that is gone"
+    for draw, number in Counter(hold.draw for hold in ledger.holds.values()).items():
+        if draw.holds != number:
+            yield f"{number} holds draw on the same as {draw.who}, {draw.holds} are counted"
     open_holds = sum(hold.state == State.HELD for hold in ledger.holds.values())
     if open_holds != ledger.open_holds:
         yield f"{open_holds} holds are open, {ledger.open_holds} are counted"
@@ -30,18 +33,17 @@ def _discrepancies(ledger: Ledger) -> Iterator[str]:
 def _sums(ledger: Ledger) -> tuple[Counter[Cell], Counter[Cell], Counter[Cell]]:
     used: Counter[Cell] = Counter()
     held: Counter[Cell] = Counter()
-    holds: Counter[Cell] = Counter()
     for hold in ledger.holds.values():
-        for leg in hold.legs:
-            holds[leg.cell] += 1
-            used[leg.cell] += leg.used
-            held[leg.cell] += leg.held if hold.state == State.HELD else 0
-    return used, held, holds
+        for cell, its_used, its_held in hold.levels():
+            used[cell] += its_used
+            held[cell] += its_held
+    draws = Counter(cell for draw in {hold.draw for hold in ledger.holds.values()} for cell in draw.cells)
+    return used, held, draws
 
 
-def _cell(cell: Cell, used: int, held: int, holds: int) -> Iterator[str]:
+def _cell(cell: Cell, used: int, held: int, draws: int) -> Iterator[str]:
     where = f"{cell.budget} at {cell.start}"
-    for name, recorded, summed in (("used", cell.used, used), ("held", cell.held, held), ("holds", cell.holds, holds)):
+    for name, recorded, summed in (("used", cell.used, used), ("held", cell.held, held), ("draws", cell.draws, draws)):
         if recorded != summed:
             yield f"{where}: {name} is {recorded}, the holds sum to {summed}"
         if recorded < 0:

@@ -24,7 +24,7 @@ from quota_service.levels import Cell
 from quota_service.overrides import Override, Overrides
 from quota_service.rules import Closure
 from quota_service.spend import LABEL_DAYS, LabelSets, SpendLine, SpendQuery, SpendRetention, summed
-from quota_service.stores import rows, schema
+from quota_service.stores import journal, rows, schema
 from quota_service.windows import DAY, utc_day
 
 log = logs.get("ledger")
@@ -129,8 +129,7 @@ class Database:
         recent = utc_day(max(0, last_clock - LABEL_DAYS * DAY))
         self._labels = LabelSets(self._spending.labels, run(schema.LABELS, (recent,)))
         cells = [rows.cell_of(row) for row in run(schema.WINDOWS)]
-        legs = rows.legs_of(run(schema.LEGS), {(cell.budget, cell.start): cell for cell in cells})
-        holds = [rows.hold_of(row, legs.get(row[0], [])) for row in run(schema.HOLDS)]
+        holds = rows.holds_of(run(schema.HOLDS), cells)
         closures = {subject: Closure(until, reason) for subject, until, reason in run(schema.CLOSURES)}
         overrides = {budget: Override(*told) for budget, *told in run(schema.OVERRIDES)}
         return Stored(cells, holds, closures, last_clock, int(meta.get("definitions_version", "1")), overrides)
@@ -138,14 +137,15 @@ class Database:
     def write(self, changes: Changes) -> None:
         """Write what a batch changed in one transaction; when this returns it is on the disk (I7)."""
         many = self._connection.executemany
-        gone = [(attempt_id,) for attempt_id in changes.forgotten]
+        gone = rows.runs(hold.number for hold in changes.forgotten)
         with self._transaction():
-            many(schema.HOLD_UPSERT, [rows.hold_row(hold) for hold in changes.holds.values()])
-            many(schema.LEG_UPSERT, rows.leg_rows(changes.legs.values()))
+            many(schema.HOLD_INSERT, rows.hold_rows(changes.made))
+            many(schema.HOLD_EXTEND, [(hold.expires, hold.number) for hold in changes.extended.values()])
+            many(schema.ENDING_UPSERT, [rows.ending_row(hold) for hold in changes.ended.values()])
             many(schema.WINDOW_UPSERT, [rows.cell_row(cell) for cell in changes.cells])
             many(schema.WINDOW_DELETE, [(cell.budget, cell.start) for cell in changes.dropped])
-            many(schema.HOLD_DELETE, gone)
-            many(schema.LEG_DELETE, gone)
+            many(schema.HOLDS_DELETE, gone)
+            many(schema.ENDINGS_DELETE, gone)
             many(schema.SPEND_ADD, rows.spend_rows(changes, self._labels))
             self._write_closures(changes)
             self._write_definitions(changes)
@@ -169,10 +169,11 @@ class Database:
             self._connection.executemany(schema.OVERRIDE_INSERT, told)
 
     def _append(self, changes: Changes) -> int:
-        """Append to the journal and return its last number."""
-        numbered = enumerate(changes.journal, self._seq + 1)
-        self._connection.executemany(schema.JOURNAL_APPEND, [rows.journal_row(seq, entry) for seq, entry in numbered])
-        return self._seq + len(changes.journal)
+        """Append to the journal and return the number of its last line."""
+        last = self._seq + len(changes.journal)
+        if changes.journal:
+            self._connection.execute(schema.JOURNAL_APPEND, journal.journal_row(last, changes))
+        return last
 
     def _trim(self, now: int, last: int) -> None:
         """Once a minute, or when there are many, let go of old spend and of journal lines, folded into the windows."""
@@ -182,7 +183,8 @@ class Database:
         bounds = {"at_once": keep.at_once, "before": now - keep.age, "beyond": last - keep.most}
         cut = self._one(schema.JOURNAL_CUT, bounds)
         if cut is not None:
-            self._connection.execute(schema.JOURNAL_FOLD, (cut,))
+            sums = journal.moved(self._connection.execute(schema.JOURNAL, (cut,)))
+            self._connection.executemany(schema.JOURNAL_FOLD, [(*row, *window) for window, row in sums.items()])
             self._connection.execute(schema.JOURNAL_TRIM, (cut,))
         self._connection.execute(schema.SPEND_TRIM, (utc_day(now - (self._spending.days - 1) * DAY),))
         self._trimmed_at, self._trimmed_seq = now, last
@@ -213,11 +215,21 @@ class Database:
     def audit(self) -> list[str]:
         """Recompute every window from the journal, and again from the holds; return where they differ (I2)."""
         wrong = []
-        for source, text in schema.AUDITS.items():
-            for budget, start, used, held, sum_used, sum_held in self._connection.execute(text):
-                if (used, held) != (sum_used, sum_held):
+        run = self._connection.execute
+        cells = [rows.cell_of(row) for row in run(schema.WINDOWS)]
+        summed = {(cell.budget, cell.start): [cell.forgotten, 0] for cell in cells}
+        for hold in rows.holds_of(run(schema.HOLDS), cells):
+            for cell, used, held in hold.levels():
+                summed[cell.budget, cell.start][0] += used
+                summed[cell.budget, cell.start][1] += held
+        moved = journal.moved(run(schema.JOURNAL, (self._seq,)))
+        for budget, start, used, held, base_used, base_held in run(schema.BASES):
+            told = moved.get((budget, start), (0, 0))
+            from_journal, from_holds = (base_used + told[0], base_held + told[1]), tuple(summed[budget, start])
+            for source, sums in (("the journal", from_journal), ("the holds", from_holds)):
+                if (used, held) != sums:
                     wrong.append(
-                        f"{budget} at {start}: used {used} held {held}, {source} say(s) {sum_used} and {sum_held}"
+                        f"{budget} at {start}: used {used} held {held}, {source} say(s) {sums[0]} and {sums[1]}"
                     )
         return wrong
 

@@ -92,7 +92,7 @@ class MemoryStore:
         assert changes.definitions is not None  # noqa: S101 - an import always has some
         ledger = self._ledger = Ledger(changes.definitions, self._retention)
         cells = sorted(changes.cells, key=lambda cell: cell.start)
-        holds = sorted(changes.holds.values(), key=lambda hold: hold.ended)
+        holds = sorted(changes.made, key=lambda hold: hold.ended)
         ledger.restore(changes.now, cells, holds, {name: Closure(*told) for name, told in changes.closures.items()})
         self._clock.not_before(changes.now)
         self._spend.add(changes.spend)

@@ -1,6 +1,6 @@
 """The tables of the SQLite store; strict, and keyed by what the ledger looks up."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 TABLES = """
 -- One key of one budget's window. `forgotten` is what holds no longer kept had settled here, `base_*` what journal
@@ -12,21 +12,21 @@ CREATE TABLE budget_window (
     PRIMARY KEY (budget, start)
 ) STRICT, WITHOUT ROWID;
 
+-- A hold as it was made, in the order holds were made; `legs` is a JSON list of [budget, start].
 CREATE TABLE hold (
-    attempt_id TEXT NOT NULL PRIMARY KEY, fingerprint INTEGER NOT NULL, tenant TEXT NOT NULL, use_case TEXT NOT NULL,
-    offer TEXT NOT NULL, vendor TEXT NOT NULL, model TEXT NOT NULL, plan TEXT NOT NULL, version INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost_nanos INTEGER NOT NULL,
-    created INTEGER NOT NULL, expires INTEGER NOT NULL, passed_over TEXT NOT NULL, state TEXT NOT NULL,
-    outcome TEXT NOT NULL, ended INTEGER NOT NULL, settlement INTEGER NOT NULL, unpriced INTEGER NOT NULL,
-    charged_requests INTEGER NOT NULL, charged_input INTEGER NOT NULL, charged_output INTEGER NOT NULL,
-    charged_nanos INTEGER NOT NULL, requests INTEGER NOT NULL DEFAULT 1
-) STRICT, WITHOUT ROWID;
+    number INTEGER NOT NULL PRIMARY KEY, attempt_id TEXT NOT NULL, fingerprint INTEGER NOT NULL,
+    version INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, offer TEXT NOT NULL,
+    requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    cost_nanos INTEGER NOT NULL, passed_over TEXT NOT NULL, legs TEXT NOT NULL, tenant TEXT NOT NULL,
+    use_case TEXT NOT NULL, vendor TEXT NOT NULL, model TEXT NOT NULL, plan TEXT NOT NULL
+) STRICT;
 
-CREATE TABLE leg (
-    attempt_id TEXT NOT NULL, number INTEGER NOT NULL, budget TEXT NOT NULL, start INTEGER NOT NULL,
-    held INTEGER NOT NULL, used INTEGER NOT NULL,
-    PRIMARY KEY (attempt_id, number)
-) STRICT, WITHOUT ROWID;
+-- How a hold ended; an open one has none.
+CREATE TABLE ending (
+    number INTEGER NOT NULL PRIMARY KEY, state TEXT NOT NULL, outcome TEXT NOT NULL, ended INTEGER NOT NULL,
+    settlement INTEGER NOT NULL, unpriced INTEGER NOT NULL, charged_requests INTEGER NOT NULL,
+    charged_input INTEGER NOT NULL, charged_output INTEGER NOT NULL, charged_nanos INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE spend (
     day TEXT NOT NULL, tenant TEXT NOT NULL, use_case TEXT NOT NULL, vendor TEXT NOT NULL, model TEXT NOT NULL,
@@ -40,11 +40,10 @@ CREATE TABLE closure (
     subject TEXT NOT NULL PRIMARY KEY, until INTEGER NOT NULL, reason TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Appended only; `moves` is a JSON list of [budget, start, used, held].
+-- Appended only, a row for each batch; `seq` is the number of its last line, `cells` and `lines` are JSON (journal.py).
 CREATE TABLE journal (
-    seq INTEGER NOT NULL PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, attempt_id TEXT NOT NULL,
-    note TEXT NOT NULL, moves TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+    seq INTEGER NOT NULL PRIMARY KEY, at INTEGER NOT NULL, cells TEXT NOT NULL, lines TEXT NOT NULL
+) STRICT;
 
 -- Limits that count instead of declared ones; `until` is the end of time when they do so for ever.
 CREATE TABLE override (
@@ -74,6 +73,44 @@ INSERT INTO spend SELECT day, tenant, use_case, vendor, model, plan, outcome, ''
     output_tokens, cost_nanos, assumed FROM spend_before;
 DROP TABLE spend_before
 """,
+    3: """
+ALTER TABLE hold RENAME TO hold_before;
+ALTER TABLE journal RENAME TO journal_before;
+CREATE TABLE hold (
+    number INTEGER NOT NULL PRIMARY KEY, attempt_id TEXT NOT NULL, fingerprint INTEGER NOT NULL,
+    version INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, offer TEXT NOT NULL,
+    requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    cost_nanos INTEGER NOT NULL, passed_over TEXT NOT NULL, legs TEXT NOT NULL, tenant TEXT NOT NULL,
+    use_case TEXT NOT NULL, vendor TEXT NOT NULL, model TEXT NOT NULL, plan TEXT NOT NULL
+) STRICT;
+CREATE TABLE ending (
+    number INTEGER NOT NULL PRIMARY KEY, state TEXT NOT NULL, outcome TEXT NOT NULL, ended INTEGER NOT NULL,
+    settlement INTEGER NOT NULL, unpriced INTEGER NOT NULL, charged_requests INTEGER NOT NULL,
+    charged_input INTEGER NOT NULL, charged_output INTEGER NOT NULL, charged_nanos INTEGER NOT NULL
+) STRICT;
+CREATE TABLE journal (
+    seq INTEGER NOT NULL PRIMARY KEY, at INTEGER NOT NULL, cells TEXT NOT NULL, lines TEXT NOT NULL
+) STRICT;
+INSERT INTO hold SELECT ROW_NUMBER() OVER (ORDER BY created, attempt_id), attempt_id, fingerprint, version, created,
+    expires, offer, requests, input_tokens, output_tokens, cost_nanos, passed_over,
+    (SELECT json_group_array(json_array(budget, start)) FROM
+        (SELECT budget, start FROM leg WHERE leg.attempt_id = hold_before.attempt_id ORDER BY number)),
+    tenant, use_case, vendor, model, plan
+FROM hold_before;
+INSERT INTO ending SELECT number, state, outcome, ended, settlement, unpriced, charged_requests, charged_input,
+    charged_output, charged_nanos
+FROM hold_before JOIN hold ON hold.attempt_id = hold_before.attempt_id WHERE state <> 'held';
+INSERT INTO journal SELECT seq, at,
+    (SELECT json_array(json_group_array(
+        json_array(json_extract(move.value, '$[0]'), json_extract(move.value, '$[1]'), move.key)
+    )) FROM json_each(moves) AS move),
+    (SELECT json_array(json_array(kind, attempt_id, note, 0, json_group_array(json_extract(move.value, '$[2]')),
+        json_group_array(json_extract(move.value, '$[3]')))) FROM json_each(moves) AS move)
+FROM journal_before;
+DROP TABLE leg;
+DROP TABLE hold_before;
+DROP TABLE journal_before
+""",
 }
 
 WINDOW_UPSERT = """
@@ -88,15 +125,16 @@ SELECT budget, start, end, counts_until, used, held, external, vendor_limit, for
 FROM budget_window ORDER BY budget, start
 """
 
-HOLD_UPSERT = (
-    "INSERT OR REPLACE INTO hold VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-HOLD_DELETE = "DELETE FROM hold WHERE attempt_id = ?"
-HOLDS = "SELECT * FROM hold ORDER BY ended, attempt_id"
-
-LEG_UPSERT = "INSERT OR REPLACE INTO leg VALUES (?, ?, ?, ?, ?, ?)"
-LEG_DELETE = "DELETE FROM leg WHERE attempt_id = ?"
-LEGS = "SELECT attempt_id, budget, start, held, used FROM leg ORDER BY attempt_id, number"
+HOLD_INSERT = "INSERT INTO hold VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+HOLD_EXTEND = "UPDATE hold SET expires = ? WHERE number = ?"
+HOLDS_DELETE = "DELETE FROM hold WHERE number BETWEEN ? AND ?"
+ENDING_UPSERT = "INSERT OR REPLACE INTO ending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ENDINGS_DELETE = "DELETE FROM ending WHERE number BETWEEN ? AND ?"
+HOLDS = """
+SELECT hold.*, ending.state, outcome, ended, settlement, unpriced, charged_requests, charged_input, charged_output,
+    charged_nanos
+FROM hold LEFT JOIN ending USING (number) ORDER BY ended, number
+"""
 
 SPEND_ADD = """
 INSERT INTO spend VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -123,47 +161,20 @@ OVERRIDE_INSERT = "INSERT INTO override VALUES (?, ?, ?, ?, ?, ?)"
 OVERRIDES_CLEAR = "DELETE FROM override"
 OVERRIDES = "SELECT budget, amount, author, reason, made, until FROM override"
 
-JOURNAL_APPEND = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
+JOURNAL_APPEND = "INSERT INTO journal VALUES (?, ?, ?, ?)"
 JOURNAL_END = "SELECT COALESCE(MAX(seq), 0) FROM journal"
-# The last line to let go of: old ones and those beyond the bound, at most so many at once.
+JOURNAL = "SELECT cells, lines FROM journal WHERE seq <= ? ORDER BY seq"
+# The last row to let go of: with old lines and those beyond the bound, at most so many at once.
 JOURNAL_CUT = """
-SELECT MAX(seq) FROM (SELECT seq, at FROM journal ORDER BY seq LIMIT :at_once)
-WHERE at < :before OR seq <= :beyond
+SELECT MAX(seq) FROM journal WHERE seq <= (SELECT MIN(seq) FROM journal) + :at_once AND (at < :before OR seq <= :beyond)
 """
-JOURNAL_FOLD = """
-UPDATE budget_window SET base_used = base_used + gone.used, base_held = base_held + gone.held
-FROM (
-    SELECT json_extract(move.value, '$[0]') AS budget, json_extract(move.value, '$[1]') AS start,
-        SUM(json_extract(move.value, '$[2]')) AS used, SUM(json_extract(move.value, '$[3]')) AS held
-    FROM journal, json_each(journal.moves) AS move WHERE journal.seq <= ? GROUP BY 1, 2
-) AS gone
-WHERE budget_window.budget = gone.budget AND budget_window.start = gone.start
-"""
+JOURNAL_FOLD = (
+    "UPDATE budget_window SET base_used = base_used + ?, base_held = base_held + ? WHERE budget = ? AND start = ?"
+)
 JOURNAL_TRIM = "DELETE FROM journal WHERE seq <= ?"
+BASES = "SELECT budget, start, used, held, base_used, base_held FROM budget_window ORDER BY budget, start"
 
 ANYTHING = "SELECT EXISTS(SELECT 1 FROM journal) OR EXISTS(SELECT 1 FROM hold) OR EXISTS(SELECT 1 FROM spend)"
 
 META_WRITE = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 META = "SELECT name, value FROM meta"
-
-# Each finds windows whose figures are not the sum of what is behind them (I2).
-AUDITS = {
-    "the journal": """
-WITH moved AS (
-    SELECT json_extract(move.value, '$[0]') AS budget, json_extract(move.value, '$[1]') AS start,
-        SUM(json_extract(move.value, '$[2]')) AS used, SUM(json_extract(move.value, '$[3]')) AS held
-    FROM journal, json_each(journal.moves) AS move GROUP BY 1, 2
-)
-SELECT w.budget, w.start, w.used, w.held, w.base_used + COALESCE(moved.used, 0), w.base_held + COALESCE(moved.held, 0)
-FROM budget_window AS w LEFT JOIN moved ON moved.budget = w.budget AND moved.start = w.start
-""",
-    "the holds": """
-WITH summed AS (
-    SELECT leg.budget, leg.start, SUM(leg.used) AS used,
-        SUM(CASE hold.state WHEN 'held' THEN leg.held ELSE 0 END) AS held
-    FROM leg JOIN hold ON hold.attempt_id = leg.attempt_id GROUP BY 1, 2
-)
-SELECT w.budget, w.start, w.used, w.held, w.forgotten + COALESCE(summed.used, 0), COALESCE(summed.held, 0)
-FROM budget_window AS w LEFT JOIN summed ON summed.budget = w.budget AND summed.start = w.start
-""",
-}

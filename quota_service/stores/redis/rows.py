@@ -78,7 +78,10 @@ def _bounds(budget: Budget, now: int) -> list[int]:
 
 @dataclass
 class Batch:
-    """A batch as the script reads it: each budget and each draw once, and operations that point at them."""
+    """A batch as the script reads it: each budget and each draw once, and operations that point at them.
+
+    Operations are one list, each behind the number of its columns. `marks` are the fingerprints of the reserves.
+    """
 
     definitions: Definitions
     rows: BudgetRows
@@ -86,23 +89,28 @@ class Batch:
     now: int = 0
     budgets: list[Raw] = field(default_factory=list)
     draws: list[Row] = field(default_factory=list)
-    others: list[Row] = field(default_factory=list)
-    reserves: list[Row] = field(default_factory=list)
+    others: Row = field(default_factory=list)
+    reserves: Row = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
     places: list[int | Answer] = field(default_factory=list)
     _budget_places: dict[str, int] = field(default_factory=dict)
     _draws: dict[tuple[str, str, str, bool], int] = field(default_factory=dict)
 
     def add(self, operations: Sequence[Operation]) -> None:
         """Take in operations; `places` tells where each one's answer will be, or the answer itself."""
+        others = 0
         for operation in operations:
             if type(operation) is Observe and self.definitions.terms(operation.offer) is None:
                 self.places.append(unknown_offer(operation.offer))
             elif type(operation) is Reserve:
-                self.places.append(len(self.reserves))
-                self.reserves.append(self._reserve(operation))
+                self.places.append(len(self.marks))
+                self._reserve(operation)
             else:
-                self.places.append(len(self.others))
-                self.others.append(self._other(operation))
+                self.places.append(others)
+                others += 1
+                row = self._other(operation)
+                self.others.append(len(row))
+                self.others += row
 
     def budget(self, budget: Budget) -> int:
         """Return the place of a budget, counted from 1 as the script does."""
@@ -142,9 +150,11 @@ class Batch:
         closing: Row = ["observe", subject, observe.closed_for, models, observe.opened, observe.reason]
         return [*closing, places, declared, limit, remaining]
 
-    def _reserve(self, reserve: Reserve) -> Row:
+    def _reserve(self, reserve: Reserve) -> None:
         mark = 0 if reserve.dry_run else fingerprint(reserve)
-        row: Row = [
+        self.marks.append(mark)
+        self.reserves += (
+            9 + 5 * len(reserve.offers),
             reserve.attempt_id,
             f"{mark:x}",
             reserve.ttl,
@@ -154,11 +164,10 @@ class Batch:
             0 if reserve.instead_of is None else _settle(reserve.instead_of),
             TIER_PLACES[reserve.tier] + 1 if reserve.tier else 0,
             dict(reserve.behind) if reserve.behind else 0,
-        ]
+        )
         for offer in reserve.offers:
             draw = self._draw(offer.offer, reserve.tenant, reserve.use_case, shared=not reserve.beyond_share)
-            row += draw, offer.input_tokens, offer.output_tokens, offer.cost_nanos, offer.requests
-        return row
+            self.reserves += draw, offer.input_tokens, offer.output_tokens, offer.cost_nanos, offer.requests
 
     def _draw(self, offer: str, tenant: str, use_case: str, *, shared: bool) -> int | str:
         """Return the place of what an offer draws on for a payer; the offer itself when nobody knows it."""

@@ -198,7 +198,7 @@ class RedisStore:
             elif isinstance(operation, Reserve):
                 answer = reserve_answer(reply["reserves"][place], batch.draws, batch.definitions.version)
                 if answer is None or type(answer) is Denied:
-                    answer = self._told(operation, int(batch.reserves[place][1], 16), answer, reply["now"])
+                    answer = self._told(operation, batch.marks[place], answer, reply["now"])
                 answers.append(answer)
             else:
                 answers.append(other_answer(reply["others"][place]))

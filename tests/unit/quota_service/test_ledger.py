@@ -9,6 +9,7 @@ from msgspec.structs import replace as but
 from quota_service.ledger import Ledger
 from quota_service.memory import Retention
 from quota_service.operations import (
+    NO_UNITS,
     Amounts,
     Cause,
     Denied,
@@ -548,8 +549,8 @@ def test_lowering_a_limit_undoes_no_hold_and_only_blocks_new_ones():
     book.apply([reserve("a", GROQ), reserve("b", GROQ)], NOON)
     lower = Ledger(definitions(terms(GROQ, replace(GROQ_DAY, limit=1))).numbered(2))
     holds = list(book.holds.values())
-    for leg in (leg for hold in holds for leg in hold.legs):
-        leg.cell.holds = 0
+    for hold in holds:
+        hold.draw.forget(1, NO_UNITS)
     lower.restore(NOON, list(book.lines[GROQ_DAY.id].cells.values()), holds, {})
     assert isinstance(one(lower, reserve("c", GROQ)), Denied)
     assert one(lower, settle("a")) == Done()

@@ -4,7 +4,7 @@ import pytest
 from fixtures.quota import limit, settle, terms
 
 from quota_service import rules
-from quota_service.holds import Hold, State
+from quota_service.holds import Draw, Hold, State, Who
 from quota_service.levels import MOST, Level
 from quota_service.operations import ALREADY, NOTHING, Amounts, Cause, Denial, OfferAmounts, Outcome, Refused, Settle
 
@@ -13,14 +13,11 @@ LIMIT = limit("groq/default", "requests", 10)
 
 def hold(requests: int = 1) -> Hold:
     return Hold(
+        number=1,
         attempt_id="a",
         fingerprint=1,
-        tenant="team",
-        use_case="quick",
         estimate=OfferAmounts("groq/m#1", 200, 300, 1000, requests),
-        vendor="groq",
-        model="m",
-        plan="paid",
+        draw=Draw(Who("team", "quick", "groq", "m", "paid"), ()),
         version=1,
         created=0,
         expires=120_000,
@@ -71,11 +68,9 @@ def test_without_a_word_about_requests_those_that_were_held_are_charged(outcome,
     assert rules.charge(hold(requests=7), Settle("a", outcome, Amounts(told))).requests == charged
 
 
-@pytest.mark.parametrize(
-    ("unit", "amount"), [("requests", 1), ("tokens", 500), ("nanodollars", 1000), ("concurrency", 0)]
-)
-def test_tokens_are_input_and_output_and_concurrency_is_only_lent(unit, amount):
-    assert rules.amount_of(unit, Amounts(1, 200, 300, 1000)) == amount
+def test_tokens_are_input_and_output_and_concurrency_is_only_lent():
+    assert OfferAmounts("groq/m#1", 200, 300, 1000, 2).in_units() == (2, 500, 1000, 1)
+    assert Amounts(2, 200, 300, 1000).in_units() == (2, 500, 1000, 0)
 
 
 SERVED, OTHER, RELEASED = settle("a"), settle("a", output=301), Settle("a", Outcome.RELEASED)

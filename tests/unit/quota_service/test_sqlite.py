@@ -6,8 +6,10 @@ import re
 import sqlite3
 import sys
 from asyncio.subprocess import PIPE
+from contextlib import closing
 from pathlib import Path
 
+import fixtures.quota
 import pytest
 from fixtures.clock import ManualClock
 from fixtures.quota import NOON, definitions, limit, reserve, settle, terms
@@ -22,12 +24,14 @@ from quota_service.operations import (
     Observe,
     OfferAmounts,
     Outcome,
+    Release,
     SetOverride,
 )
 from quota_service.spend import LABEL, SpendQuery, SpendRetention, labels_text
 from quota_service.stores.database import Database, JournalRetention
 from quota_service.stores.sqlite import SqliteStore
 
+OLDER = Path(fixtures.quota.__file__).with_name("ledger_schema_3.sql")
 GROQ = "groq/m#1"
 DAY = limit("groq/default", "requests", 1_000)
 ONE_VENDOR = definitions(terms(GROQ, DAY, limit("groq/default", "tokens", 10**9, "minute")))
@@ -144,30 +148,36 @@ def test_a_file_that_is_no_ledger_or_too_new_is_refused(tmp_path):
         Database(newer)
 
 
-async def test_a_ledger_of_the_first_version_goes_on_where_it_was(path, clock):
-    store = opened(path, clock)
-    await store.apply([reserve("open", GROQ), reserve("ended", GROQ), reserve("late", GROQ, ttl=5_000)])
-    await store.apply([settle("ended")])
-    before, spent = await store.standing(), await store.spend(SpendQuery())
-    await store.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("ALTER TABLE hold DROP COLUMN requests")
-        connection.execute("DROP TABLE override")
-        connection.execute("PRAGMA user_version = 1")
-    connection.close()
+BEFORE_VERSION_2 = "ALTER TABLE hold DROP COLUMN requests; DROP TABLE override; PRAGMA user_version = 1"
+
+
+@pytest.mark.parametrize("older", ["", BEFORE_VERSION_2], ids=["schema 3", "schema 1"])
+async def test_a_ledger_of_an_older_schema_goes_on_where_it_was(path, clock, older):
+    """It has an open hold, one that lapses soon, one settled with more than was held, and one that was released."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(OLDER.read_text() + older)
 
     store = opened(path, clock)
-    assert await store.standing() == before
-    assert await store.spend(SpendQuery()) == spent
+    assert await store.verify() == []
+    day, minute = (await store.standing()).budgets
+    assert (day.used, day.held, minute.used, minute.held) == (2, 2, 550, 1_000)
+    (spent,) = await store.spend(SpendQuery())
+    assert (spent.attempts, spent.amounts) == (1, Amounts(2, 150, 400, 1_000))
+    repeated = [reserve("open", "nobody/x#1", GROQ), settle("ended", requests=2, prompt=150, output=400)]
+    held, ended, released = (await store.apply([*repeated, Release("back")])).answers
+    assert [denial.offer for denial in held.passed_over] == ["nobody/x#1"]
+    assert (ended, released) == (Done(already=True), Done(already=True))
     several = OfferAmounts(GROQ, 1, 1, 1, 5)
     assert isinstance((await store.apply([reserve("new", several, ttl=5_000)])).answers[0], Held)
     await store.close()
 
     clock.advance(60)
-    store = opened(path, clock)
+    store = opened(path, clock, journal=JournalRetention(age=1))
     assert (await store.apply([])).lapsed == 2
     used = {row.budget.id: row.used for row in (await store.standing()).budgets}
-    assert used[DAY.id] == 1 + 1 + 5  # settled, lapsed, and lapsed with five
+    assert used[DAY.id] == 2 + 1 + 5  # settled with two, lapsed, and lapsed with five
+    assert store._database._one("SELECT COUNT(*) FROM journal") == 1  # older lines are folded into the windows
     assert await store.verify() == []
     await store.close()
 
@@ -259,7 +269,7 @@ async def test_journal_and_holds_are_bounded_and_everything_can_still_be_recompu
         return store._database._one(f"SELECT COUNT(*) FROM {table}")  # noqa: S608 - names of this test
 
     assert count("hold") <= 21
-    assert count("leg") == 2 * count("hold")
+    assert count("ending") == count("hold") - 1
     assert count("journal") <= 50
     assert count("budget_window") <= 70
     assert (await store.standing()).budgets[0].used == 300

@@ -4,23 +4,46 @@ local LAPSES = 256 -- at most in one batch
 local VERBS = { settle = settle, extend = extend, observe = observe, override = override }
 local ASKED = {}
 
+-- Operations travel one behind the other in one list, each behind the number of its columns: a table for each would cost
+-- more to read than the operation to do.
 local function ids_of(due)
-  local ids = {}
-  for _, id in ipairs(due) do
-    ids[#ids + 1] = id
-  end
-  for _, operation in ipairs(request.others) do
-    if operation[1] == 'settle' or operation[1] == 'extend' then
-      ids[#ids + 1] = operation[2]
+  local ids, size, others, reserves = { unpack(due) }, #due, request.others, request.reserves
+  local place, ends = 1, #others
+  while place <= ends do
+    local verb = others[place + 1]
+    if verb == 'settle' or verb == 'extend' then
+      size = size + 1
+      ids[size] = others[place + 2]
     end
+    place = place + others[place] + 1
   end
-  for _, operation in ipairs(request.reserves) do
-    ids[#ids + 1] = operation[ID]
-    if operation[INSTEAD_OF] ~= 0 then
-      ids[#ids + 1] = operation[INSTEAD_OF][2]
+  place, ends = 1, #reserves
+  while place <= ends do
+    size = size + 1
+    ids[size] = reserves[place + ID]
+    local instead_of = reserves[place + INSTEAD_OF]
+    if instead_of ~= 0 then
+      size = size + 1
+      ids[size] = instead_of[2]
     end
+    place = place + reserves[place] + 1
   end
   return ids
+end
+
+local function done_one_by_one(rows, act)
+  local answers, number, place, ends = {}, 0, 1, #rows
+  while place <= ends do
+    local last = place + rows[place]
+    number = number + 1
+    answers[number] = act(rows, place + 1, last)
+    place = last + 1
+  end
+  return answers
+end
+
+local function other(row, first, last)
+  return VERBS[row[first]](row, first, last)
 end
 
 -- Settles, releases, extensions and observations, then reserves in their order.
@@ -35,13 +58,8 @@ local function decide()
   for _, told in ipairs(request.restate) do
     restate(told)
   end
-  local others, reserves = {}, {}
-  for place, operation in ipairs(request.others) do
-    others[place] = VERBS[operation[1]](operation)
-  end
-  for place, operation in ipairs(request.reserves) do
-    reserves[place] = reserve_one(operation)
-  end
+  local others = done_one_by_one(request.others, other)
+  local reserves = done_one_by_one(request.reserves, reserve_one)
   local at_most = 64 + 2 * (#others + #reserves)
   forget('ended', request.keep_ended, at_most)
   forget('lapsed', request.keep_lapsed, at_most)

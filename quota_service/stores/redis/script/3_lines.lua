@@ -158,8 +158,9 @@ local function book(line, cell, used, held)
   if meta.closed_until > now then
     missing_of(line.id, cell) -- as it was before anything was booked
   end
+  local total = line.total
   cell.used, cell.held = cell.used + used, cell.held + held
-  line.total.used, line.total.held = line.total.used + used, line.total.held + held
+  total.used, total.held = total.used + used, total.held + held
 end
 
 -- The span of a calendar around a moment, out of the boundaries that were sent; when they do not reach, ask again with
@@ -281,7 +282,7 @@ end
 local function room(level, budget, kept)
   local limit = limit_of(level, budget) - kept
   if budget.hard then
-    return limit - taken(level)
+    return limit - level.used - level.held - level.external
   end
   return level.used + level.external < limit and MOST - taken(level) or 0
 end

@@ -6,7 +6,7 @@ local STATE, MARK, OFFER, PLAN, VERSION, EXPIRES, PASSED_OVER, OUTCOME, SETTLEME
 local WHO, CREATED, INPUT, OUTPUT, COST, REQUESTS, SHAPE = 11, 12, 13, 14, 15, 16, 17
 local DAY = 86400000
 
-local holds, changed_holds, opened, closed_ids, ended, spend, labels_of, freed, overage, counts
+local holds, changed_holds, opened, closed_ids, ended, spend, unlabelled, labels_of, freed, overage, counts
 
 local function read_holds(ids)
   local key = prefix .. 'h:'
@@ -28,7 +28,7 @@ local journal, journal_size, journal_lines, told_cells, legs_by_shape
 at_start(function()
   holds, changed_holds, opened, closed_ids = {}, {}, {}, {}
   ended = { ended = {}, lapsed = {} }
-  spend, labels_of, freed, overage, counts = {}, {}, {}, {}, { lapsed = 0, late = 0 }
+  spend, unlabelled, labels_of, freed, overage, counts = {}, {}, {}, {}, {}, { lapsed = 0, late = 0 }
   journal, journal_size, journal_lines, told_cells, legs_by_shape = {}, 0, 0, {}, {}
 end)
 
@@ -38,13 +38,17 @@ local function tell(kind, id, remark, moves)
   journal_size, journal_lines = size + 4, journal_lines + 1
 end
 
-local function tell_move(line, cell, used, held)
+local function number_of(line, cell)
   if not cell.number then
     told_cells[#told_cells + 1] = { line.id, cell.start, cell.used_before, cell.held_before }
     cell.number = #told_cells
   end
+  return cell.number
+end
+
+local function tell_move(line, cell, used, held)
   local size = journal_size
-  journal[size + 1], journal[size + 2], journal[size + 3] = cell.number, used, held
+  journal[size + 1], journal[size + 2], journal[size + 3] = cell.number or number_of(line, cell), used, held
   journal_size = size + 3
 end
 
@@ -83,18 +87,20 @@ end
 -- By how much what is charged moves used and held; refused when a cell would grow beyond what is exact (I12).
 local function moves_of(hold)
   local used, held, over, was_held = moves.used, moves.held, moves.over, hold[STATE] == 'held'
-  used[1], used[2], used[3], used[4] = charged[1], charged[2] + charged[3], charged[4], 0
-  held[1], held[2], held[3], held[4] = hold[REQUESTS], hold[INPUT] + hold[OUTPUT], hold[COST], 1
-  for unit = 1, 4 do
-    local more = used[unit] - held[unit]
-    over[unit] = more > 0 and more or 0
-    if was_held then
-      held[unit] = -held[unit]
-    else
-      used[unit], held[unit] = unit < 4 and more or 0, 0
-    end
+  local requests, tokens, cost = hold[REQUESTS], hold[INPUT] + hold[OUTPUT], hold[COST]
+  local more, more_tokens, more_cost = charged[1] - requests, charged[2] + charged[3] - tokens, charged[4] - cost
+  over[1], over[2], over[3] = max(more, 0), max(more_tokens, 0), max(more_cost, 0)
+  if was_held then
+    used[1], used[2], used[3] = charged[1], charged[2] + charged[3], charged[4]
+    held[1], held[2], held[3], held[4] = -requests, -tokens, -cost, -1
+  else
+    used[1], used[2], used[3] = more, more_tokens, more_cost
+    held[1], held[2], held[3], held[4] = 0, 0, 0, 0
   end
   moves.legs = legs_of(hold[SHAPE])
+  if more <= 0 and more_tokens <= 0 and more_cost <= 0 then
+    return true -- nothing grows
+  end
   for _, leg in ipairs(moves.legs) do
     local total, unit = leg.line.total, leg.unit
     if total.used + total.held + used[unit] + held[unit] > MOST then
@@ -105,8 +111,11 @@ local function moves_of(hold)
 end
 
 local function book_moves(sign)
-  for _, leg in ipairs(moves.legs) do
-    book(leg.line, leg.cell, sign * moves.used[leg.unit], sign * moves.held[leg.unit])
+  local legs, used, held = moves.legs, moves.used, moves.held
+  for number = 1, #legs do
+    local leg = legs[number]
+    local unit = leg.unit
+    book(leg.line, leg.cell, sign * used[unit], sign * held[unit])
   end
 end
 
@@ -130,25 +139,34 @@ local function bounded(day, labels)
   return labels
 end
 
-local function add_spend(hold, sign, figures, assumed, labels)
-  local day, key = floor(hold[CREATED] / DAY), hold[WHO] .. hold[OUTCOME]
+local function spend_row(day, who, outcome, labels)
+  local key = who .. outcome
   if labels ~= '' then
     key = key .. '\n' .. bounded(day, labels)
   end
-  local rows = spend[day]
-  if not rows then
-    rows = {}
-    spend[day] = rows
+  local rows = spend[day] or {}
+  spend[day] = rows
+  local row = rows[key] or { 0, 0, 0, 0, 0, 0 }
+  rows[key] = row
+  return row
+end
+
+-- The row of most endings: of one day, who and outcome, without labels. To put its key together each time costs more.
+local function unlabelled_row(day, who, outcome)
+  local known = unlabelled[who]
+  if not known or known.day ~= day or known.outcome ~= outcome then
+    known = { day = day, outcome = outcome, row = spend_row(day, who, outcome, '') }
+    unlabelled[who] = known
   end
-  local row = rows[key]
-  if not row then
-    row = { 0, 0, 0, 0, 0, 0 }
-    rows[key] = row
-  end
+  return known.row
+end
+
+local function add_spend(hold, sign, figures, assumed, labels)
+  local day, who, outcome = floor(hold[CREATED] / DAY), hold[WHO], hold[OUTCOME]
+  local row = labels == '' and unlabelled_row(day, who, outcome) or spend_row(day, who, outcome, labels)
   row[1], row[6] = row[1] + sign, row[6] + assumed
-  for place = 1, 4 do
-    row[place + 1] = row[place + 1] + sign * figures[place]
-  end
+  row[2], row[3] = row[2] + sign * figures[1], row[3] + sign * figures[2]
+  row[4], row[5] = row[4] + sign * figures[3], row[5] + sign * figures[4]
 end
 
 local function in_full(hold)
@@ -166,18 +184,23 @@ local function record_ending(id, hold, state, outcome, token, labels)
     local queue = state == 'lapsed' and ended.lapsed or ended.ended
     queue[#queue + 1] = id
   end
-  tell(state, id, outcome, #moves.legs)
-  for _, leg in ipairs(moves.legs) do
-    local unit = leg.unit
-    local used, held, over = moves.used[unit], moves.held[unit], moves.over[unit]
+  local legs, all_used, all_held, all_over = moves.legs, moves.used, moves.held, moves.over
+  tell(state, id, outcome, #legs)
+  local size = journal_size
+  for number = 1, #legs do
+    local leg = legs[number]
+    local unit, cell = leg.unit, leg.cell
+    local used, held, over = all_used[unit], all_held[unit], all_over[unit]
     if used + held < 0 then
       freed[leg.line.id] = true
     end
     if over > 0 then
       overage[UNITS[unit]] = (overage[UNITS[unit]] or 0) + over
     end
-    tell_move(leg.line, leg.cell, used, held)
+    journal[size + 1], journal[size + 2], journal[size + 3] = cell.number or number_of(leg.line, cell), used, held
+    size = size + 3
   end
+  journal_size = size
   hold[STATE], hold[OUTCOME], hold[SETTLEMENT] = state, outcome, token
   if outcome ~= 'released' then
     add_spend(hold, 1, charged, state == 'lapsed' and 1 or 0, labels)
@@ -223,8 +246,8 @@ local function charge(hold, outcome, requests, prompt, output, cost, unpriced)
 end
 
 -- How a settle or release ends a hold: an answer, or nil and an ending with its moves, not booked yet (I4, I6).
-local function ending_of(settle)
-  local _, id, outcome, requests, prompt, output, cost, unpriced, token, labels = unpack(settle)
+local function ending_of(row, first, last)
+  local _, id, outcome, requests, prompt, output, cost, unpriced, token, labels = unpack(row, first, last)
   local hold = hold_of(id)
   if not hold then
     return { 'refused', 'no hold', id }
@@ -249,8 +272,8 @@ end
 
 local DONE, CORRECTED = { 'done', false, false }, { 'done', false, true }
 
-local function settle(operation)
-  local answer = ending_of(operation)
+local function settle(row, first, last)
+  local answer = ending_of(row, first, last)
   if answer then
     return answer
   end
@@ -269,8 +292,8 @@ local function await_expiry(id, hold, legs)
 end
 
 -- Keep a hold alive, and with it what it borrows (I18).
-local function extend(operation)
-  local _, id, ttl = unpack(operation)
+local function extend(row, first, last)
+  local _, id, ttl = unpack(row, first, last)
   local hold = hold_of(id)
   if not hold or hold[STATE] ~= 'held' then
     return { 'refused', 'not open', id, hold and hold[OUTCOME] or '' }

@@ -63,8 +63,8 @@ local function compare(budget, declared, told_limit, remaining)
   end
 end
 
-local function observe(operation)
-  local _, subject, closed_for, opened_models, opens, reason, places, declared, told_limit, remaining = unpack(operation)
+local function observe(row, first, last)
+  local _, subject, closed_for, opened_models, opens, reason, places, declared, told_limit, remaining = unpack(row, first, last)
   if closed_for > 0 then
     close(subject, closed_for, reason)
   end

@@ -58,8 +58,8 @@ local function check_version()
 end
 
 -- Set an override, or remove it when there is no limit; it counts from the next batch on.
-local function override(operation)
-  local _, id, limit, author, reason, ends, remark = unpack(operation)
+local function override(row, first, last)
+  local _, id, limit, author, reason, ends, remark = unpack(row, first, last)
   local known = read_overrides()
   known[id] = limit >= 0 and { limit, author, reason, now, ends } or nil
   overrides_are(known)

@@ -16,8 +16,9 @@ local function fits(budget, amount, kept)
   if recovering(budget) then
     return false
   end
-  for _, level in ipairs(budget.weighed) do
-    if amount > room(level, budget, kept) then
+  local weighed = budget.weighed
+  for number = 1, #weighed do
+    if amount > room(weighed[number], budget, kept) then
       return false
     end
   end
@@ -202,7 +203,9 @@ local function refused(draw, amounts, own, tier, behind)
   if refusal then
     return refusal
   end
-  for _, budget in ipairs(draw.budgets) do
+  local drawn = draw.budgets
+  for number = 1, #drawn do
+    local budget = drawn[number]
     local amount = amounts[budget.index]
     if not (admits(budget, amount, own, kept_from(tier, budget)) and leaves(budget, amount, own, behind)) then
       return explain(draw, amounts, own, tier, behind)
@@ -211,26 +214,34 @@ local function refused(draw, amounts, own, tier, behind)
   return nil
 end
 
--- Return the first offer that fits, with its draw and amounts; and the denials of those before it. What is certain to
--- have been admitted already always fits.
-local TIER, BEHIND, OFFERS_FROM, OFFER_SIZE = 8, 9, 10, 5
+-- Return the first offer that fits: its draw, what it needs, its amounts in units (one table for all, until the next
+-- call); before them the denials of those before it. What is certain to have been admitted already always fits.
+local TIER, BEHIND, OFFER_SIZE, NO_DENIALS, amounts = 8, 9, 5, {}, { 0, 0, 0, 1 }
+
+local function denied(denials, refusal)
+  if denials == NO_DENIALS then
+    return { refusal }
+  end
+  denials[#denials + 1] = refusal
+  return denials
+end
 
 function first_fit(reserve, own, certain)
-  local denials = {}
-  for first = OFFERS_FROM, #reserve, OFFER_SIZE do
-    local place = reserve[first]
+  local row, denials = reserve.row, NO_DENIALS
+  for first = reserve.offers, reserve.last, OFFER_SIZE do
+    local place, prompt, output, cost, requests = unpack(row, first, first + OFFER_SIZE - 1)
     if type(place) == 'string' then
-      denials[#denials + 1] = { place, place, 'unknown_offer', -1, -1, 0, 0, '', false }
+      denials = denied(denials, { place, place, 'unknown_offer', -1, -1, 0, 0, '', false })
     else
-      local draw = draw_at(place)
-      local amounts = in_units(reserve[first + 4], reserve[first + 1], reserve[first + 2], reserve[first + 3], 1)
+      local draw = draws[place] or draw_at(place)
+      amounts[1], amounts[2], amounts[3] = requests, prompt + output, cost
       local refusal = not certain and refused(draw, amounts, own, reserve[TIER], reserve[BEHIND]) or nil
       if not refusal then
-        return { draw = draw, first = first, amounts = amounts }, denials
+        return denials, draw, amounts, prompt, output, cost, requests
       end
-      denials[#denials + 1] = refusal
+      denials = denied(denials, refusal)
     end
   end
-  return nil, denials
+  return denials
 end
 end

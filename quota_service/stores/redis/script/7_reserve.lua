@@ -1,8 +1,9 @@
 -- A reserve: told again what it was told before, else decided, and perhaps in the place of another attempt.
 
 -- The columns of a reserve; its tier, what it must leave to those before it and its offers follow, each offer as draw
--- (or the name of an offer nobody knows), prompt, output, cost, requests.
-local ID, ITS_MARK, TTL, PATIENCE, KIND, DENIED_UNTIL, INSTEAD_OF = 1, 2, 3, 4, 5, 6, 7
+-- (or the name of an offer nobody knows), prompt, output, cost, requests. There is one table for all, filled in turn.
+local ID, ITS_MARK, TTL, PATIENCE, KIND, DENIED_UNTIL, INSTEAD_OF, HEAD = 1, 2, 3, 4, 5, 6, 7, 9
+local reserve_row = {}
 local DRY_RUN, DECLARED = 1, 2
 -- What was held when the state was lost may be declared for as long as a hold can live.
 local DECLARED_FOR = 3600000
@@ -62,7 +63,8 @@ end
 local function take(reserve, hold, draw, amounts)
   local id, legs = reserve[ID], draw.legs
   tell(reserve[KIND] == DECLARED and 'declare' or 'reserve', id, hold[OFFER], #legs)
-  for _, leg in ipairs(legs) do
+  for number = 1, #legs do
+    local leg = legs[number]
     local amount, cell = amounts[leg.unit], leg.cell
     if reserve[KIND] == DECLARED and meta.closed_until > now then
       local known = missing_of(leg.line.id, cell)
@@ -76,14 +78,12 @@ local function take(reserve, hold, draw, amounts)
   await_expiry(id, hold, legs)
 end
 
-local function hold_offer(reserve, fit, denials)
-  local draw, first = fit.draw, fit.first
+local function hold_offer(reserve, denials, draw, amounts, prompt, output, cost, requests)
   local passed_over, lease = #denials > 0 and denials or 0, draw.lease
   local expires = now + (lease > 0 and min(reserve[TTL], lease) or reserve[TTL])
   if reserve[KIND] ~= DRY_RUN then
     take(reserve, { 'held', reserve[ITS_MARK], draw.offer, draw.plan, request.version, expires, passed_over, '', '', lease,
-      draw.who, now, reserve[first + 1], reserve[first + 2], reserve[first + 3], reserve[first + 4], draw.shape },
-      draw, fit.amounts)
+      draw.who, now, prompt, output, cost, requests, draw.shape }, draw, amounts)
   end
   return { 'held', draw.place, expires, passed_over, reserve[KIND] ~= DRY_RUN and lease or 0 }
 end
@@ -102,27 +102,32 @@ end
 -- Settle the attempt being replaced and admit its successor in one step. While the successor waits, the old attempt
 -- keeps what it holds, so that no neighbour can take it.
 local function replace(reserve)
-  local answer = ending_of(reserve[INSTEAD_OF])
+  local answer = ending_of(reserve[INSTEAD_OF], 1)
   if answer and answer[1] == 'refused' then
     return answer
   elseif answer then
     moves.legs = {} -- it has ended already
   end
   book_moves(1)
-  local fit, denials = first_fit(reserve, freed_by_ending(), false)
-  if reserve[KIND] == DRY_RUN or (not fit and worth_waiting(reserve, denials)) then
+  local denials, draw, amounts, prompt, output, cost, requests = first_fit(reserve, freed_by_ending(), false)
+  if reserve[KIND] == DRY_RUN or (not draw and worth_waiting(reserve, denials)) then
     book_moves(-1)
   elseif not answer then
     record()
   end
-  if not fit then
+  if not draw then
     return deny(reserve, denials)
   end
-  return hold_offer(reserve, fit, denials)
+  return hold_offer(reserve, denials, draw, amounts, prompt, output, cost, requests)
 end
 
 -- What was admitted once, and is declared after a loss, is not asked whether it fits.
-local function reserve_one(reserve)
+local function reserve_one(row, first, last)
+  local reserve = reserve_row
+  for column = 1, HEAD do
+    reserve[column] = row[first + column - 1]
+  end
+  reserve.row, reserve.offers, reserve.last = row, first + HEAD, last
   local known = reserve[KIND] ~= DRY_RUN and repeated(reserve) or nil
   if known then
     return known
@@ -130,9 +135,9 @@ local function reserve_one(reserve)
     return replace(reserve)
   end
   local certain = reserve[KIND] == DECLARED and meta.lost_at > 0 and now < meta.lost_at + DECLARED_FOR
-  local fit, denials = first_fit(reserve, nil, certain)
-  if not fit then
+  local denials, draw, amounts, prompt, output, cost, requests = first_fit(reserve, nil, certain)
+  if not draw then
     return deny(reserve, denials)
   end
-  return hold_offer(reserve, fit, denials)
+  return hold_offer(reserve, denials, draw, amounts, prompt, output, cost, requests)
 end
