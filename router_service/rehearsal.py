@@ -22,6 +22,7 @@ from router_service.planner import Planner
 from router_service.prompt_facts import PromptFacts
 from router_service.turns import Turns
 
+__all__ = ["LEAST_INPUT", "Journey", "Rehearsal", "Sizes"]
 TENANT = "rehearsal"
 # No prompt is estimated at less.
 LEAST_INPUT = TOKENS_PER_PROMPT + TOKENS_PER_MESSAGE

@@ -2,7 +2,7 @@
 
 import typer
 
-from llm_mesh.cli import bench, catalog, chat, conformance, demo, explain, group, models, serve, status, up
+from llm_mesh.cli import bench, catalog, chat, conformance, demo, explain, group, models, serve, simulate, status, up
 from llm_mesh.cli.ledger.group import ledger
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command()(status.status)
 app.add_typer(group.vendors, name="vendors")
 app.add_typer(group.vendors, name="providers", hidden=True)
 app.command()(models.models)
+app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(conformance.conformance)
 app.add_typer(bench.app, name="bench")
