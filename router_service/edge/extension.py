@@ -82,6 +82,7 @@ def _course(route: router_pb2.Route) -> dict[str, Any]:
         "primary_error": route.primary_error or None,
         "attempts": [_attempt(attempt) for attempt in route.attempts],
         "skipped": dict(sorted(route.skipped.items())),
+        "passed_over": [{"offer": o.offer, "budget": o.budget, "reason": o.reason} for o in route.passed_over],
     }
 
 
