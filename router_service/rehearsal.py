@@ -87,7 +87,7 @@ class Rehearsal:
         self._turns.take(plan.shared)
         self._number += 1
         journey = Journey(f"{self._number}", asked, plan)
-        left = OffersLeft(plan.offers, lambda _vendor: True, journey.skip)
+        left = OffersLeft(plan.offers, lambda _vendor: True, journey.skip, spreads=asked.spreads)
         while (batch := left.next_batch(replacing=False)) and not self._holds(journey, left, batch, moment):
             pass
         if len(self._under_way) >= self._callers:
@@ -108,7 +108,7 @@ class Rehearsal:
             answer = self._ask(journey, batch, moment)
         if answer.HasField("denied"):
             journey.passed_over(answer.denied.denials)
-            left.denied(batch)
+            left.denied(batch, answer.denied.denials)
             return False
         journey.passed_over(answer.held.passed_over)
         attempt = Attempt(f"{self._number}", left.held(batch, answer.held.offer), moment)
@@ -125,6 +125,7 @@ class Rehearsal:
             use_case=journey.demand.use_case.name,
             offers=[planned.amounts() for planned in batch.offers],
             tier=journey.demand.tier,
+            beyond_share=journey.demand.use_case.spread_share > 0 and not batch.within_share,
         )
         return self._tell([quota_pb2.Operation(reserve=reserve)], moment).answers[-1]
 

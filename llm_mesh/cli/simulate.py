@@ -46,6 +46,9 @@ def _moment(text: str) -> float:
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", exists=True, dir_okay=False, help="A mesh.yaml.")]
 Requests = Annotated[int, typer.Option("--requests", "-n", min=1, max=10_000_000, metavar="N", help="How many.")]
 Strategy = Annotated[str, typer.Option(metavar="NAME", help="Order the offers by this strategy.")]
+SpreadShare = Annotated[
+    int, typer.Option(min=0, metavar="N", help="With spread: requests a day of each account before the next one.")
+]
 At = Annotated[
     list[str] | None,
     typer.Option(
@@ -66,6 +69,7 @@ def simulate(
     *,
     requests: Requests = 1_000,
     strategy: Strategy = "",
+    spread_share: SpreadShare = 0,
     use_case: options.UseCase = "",
     tier: options.TierOption = None,
     at: At = None,
@@ -88,7 +92,9 @@ def simulate(
         # Half a second that no other command needs.
         from llm_mesh.simulation.scenario import Wanted, load  # noqa: PLC0415
 
-        wanted = Wanted(use_case, strategy, tiers, input_tokens, output_tokens, estimates, callers, seconds)
+        wanted = Wanted(
+            use_case, strategy, spread_share, tiers, input_tokens, output_tokens, estimates, callers, seconds
+        )
         return _run(load(scenario, os.environ, wanted), starts, requests, as_json=as_json)
 
     outcome.finish(simulated, as_json=as_json)

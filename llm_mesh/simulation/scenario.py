@@ -28,6 +28,7 @@ class Wanted:
 
     use_case: str = ""
     strategy: str = ""
+    spread_share: int = 0
     tier: router_pb2.Tier.ValueType = router_pb2.TIER_UNSPECIFIED
     prompt: int = 200
     answer: int = 300
@@ -57,7 +58,7 @@ def load(file: Path, env: Mapping[str, str], wanted: Wanted) -> Scenario:
     catalog = load_catalog(catalog_place(file, env))
     mesh = load_mesh(file, env, catalog)
     own = [name for name, row in mesh.use_cases.items() if catalog.use_cases.get(name) != row]
-    use_case = _with_strategy(_use_case(mesh, own, wanted.use_case), wanted.strategy)
+    use_case = _with_strategy(_use_case(mesh, own, wanted.use_case), wanted)
     use_cases = MappingProxyType({**mesh.use_cases, use_case.name: use_case})
     return Scenario(
         mesh=replace(mesh, catalog=replace(mesh.catalog, use_cases=use_cases)),
@@ -80,13 +81,19 @@ def _use_case(mesh: Mesh, own: list[str], named: str) -> UseCase:
     return found
 
 
-def _with_strategy(use_case: UseCase, name: str) -> UseCase:
-    strategy = next((known for known in STRATEGIES if known == name), None)
-    if strategy is not None:
-        return replace(use_case, strategy=strategy)
-    if name:
-        raise StartError(f"--strategy: unknown strategy `{name}`; known: {', '.join(STRATEGIES)}")
-    return use_case
+def _with_strategy(use_case: UseCase, wanted: Wanted) -> UseCase:
+    strategy = next((known for known in STRATEGIES if known == wanted.strategy), None)
+    if wanted.strategy and strategy is None:
+        raise StartError(f"--strategy: unknown strategy `{wanted.strategy}`; known: {', '.join(STRATEGIES)}")
+    strategy = strategy or use_case.strategy
+    share = wanted.spread_share or use_case.spread_share
+    if strategy == "spread" and not share:
+        raise StartError(
+            "strategy `spread` needs a share: say --spread-share N, so many requests a day for each account"
+        )
+    if strategy != "spread" and wanted.spread_share:
+        raise StartError(f"--spread-share goes with the strategy `spread`; this one is `{strategy}`")
+    return replace(use_case, strategy=strategy, spread_share=share if strategy == "spread" else 0)
 
 
 def _sizes(wanted: Wanted) -> Sizes:
