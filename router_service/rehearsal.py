@@ -18,12 +18,13 @@ from router_service.estimate import BYTES_PER_TOKEN, TOKENS_PER_MESSAGE, TOKENS_
 from router_service.journey import Journey
 from router_service.offers import Signals, VendorState
 from router_service.offers_left import Batch, OffersLeft
-from router_service.planner import Planner
+from router_service.planner import Plan, Planner
 from router_service.prompt_facts import PromptFacts
 from router_service.turns import Turns
 
 __all__ = ["LEAST_INPUT", "Journey", "Rehearsal", "Sizes"]
 TENANT = "rehearsal"
+DAY = 86_400
 # No prompt is estimated at less.
 LEAST_INPUT = TOKENS_PER_PROMPT + TOKENS_PER_MESSAGE
 Apply = Callable[[quota_pb2.ApplyRequest, float], quota_pb2.ApplyResponse]
@@ -64,7 +65,9 @@ class Rehearsal:
         self._turns = Turns()
         self._under_way: deque[Attempt] = deque()
         self._ended: list[quota_pb2.Operation] = []
-        self._read: tuple[dt.date, Demand] | None = None
+        self._today = dt.date.min
+        self._read: tuple[int, Demand] | None = None
+        self._planned: tuple[Demand, Plan] | None = None
         self._number = 0
 
     def demand(self, moment: float) -> Demand:
@@ -73,18 +76,17 @@ class Rehearsal:
         Raises:
             MeshError: there is no such use case, or it cannot do what is asked for.
         """
-        today = dt.datetime.fromtimestamp(moment, dt.UTC).date()
-        if self._read is None or self._read[0] != today:
+        day = int(moment // DAY)
+        if self._read is None or self._read[0] != day:
+            self._today = dt.datetime.fromtimestamp(moment, dt.UTC).date()
             catalog, caps = self._mesh.catalog, self._mesh.tiers
-            self._read = today, demand.read(self._intent, self._facts, catalog, caps, today)
+            self._read = day, demand.read(self._intent, self._facts, catalog, caps, self._today)
         return self._read[1]
 
     def request(self, moment: float) -> Journey:
         """Serve one request, or find that nobody can; the journey tells."""
         asked = self.demand(moment)
-        today = dt.datetime.fromtimestamp(moment, dt.UTC).date()
-        plan = self._planner.plan(asked, Signals(today, self._states, turns=self._turns.now()))
-        self._turns.take(plan.shared)
+        plan = self._plan(asked)
         self._number += 1
         journey = Journey(f"{self._number}", asked, plan)
         left = OffersLeft(plan.offers, lambda _vendor: True, journey.skip, spreads=asked.spreads)
@@ -93,6 +95,14 @@ class Rehearsal:
         if len(self._under_way) >= self._callers:
             self._end_oldest()
         return journey
+
+    def _plan(self, asked: Demand) -> Plan:
+        """Plan as of the request before unless keys take turns: nothing else that a plan depends on changes here."""
+        if self._planned is None or self._planned[0] is not asked or self._planned[1].shared:
+            signals = Signals(self._today, self._states, turns=self._turns.now())
+            self._planned = asked, self._planner.plan(asked, signals)
+            self._turns.take(self._planned[1].shared)
+        return self._planned[1]
 
     def finish(self, moment: float) -> None:
         """End what is under way."""
