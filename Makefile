@@ -56,8 +56,8 @@ check-shell: setup
 check-structure: setup ## report the largest file, longest function, worst complexity, vendor mentions
 	$(PYTHON) tools/structure.py
 
-test: setup ## unit, contract, mesh, product and deploy tests; Python packages only, no root
-	$(PYTEST) tests -m "not real and not nightly and not bench" -rs -n 3 --dist loadfile
+test: setup ## unit, contract, mesh, product and deploy tests, promises at a small size; Python packages only, no root
+	$(PYTEST) tests -m "not real and not nightly and not bench and not long" -rs -n 3 --dist loadfile
 
 conformance: setup ## compare the dialects with an independent reading of recorded traffic: make conformance RECORDINGS=DIR
 	@mkdir -p var
@@ -68,11 +68,11 @@ test-real: setup ## tests against programs from Debian and npm packages; install
 	$(PYTHON) tools/real_programs.py
 	$(PYTEST) tests -m "real and not nightly" -rs --timeout=300
 
-nightly: setup ## the long proofs
+nightly: setup ## the long proofs, and the promises at their full size
 	$(PYTHON) tools/real_programs.py
-	$(PYTEST) tests -m nightly -rs --timeout=3600 || test $$? -eq 5
+	$(PYTEST) tests -m "nightly or long" -rs --timeout=3600 || test $$? -eq 5
 
-product: setup ## one line per promise of tests/product/product.yaml: passed, failed, not yet
+product: setup ## one line per promise of tests/product/product.yaml: passed, failed, not yet; at full size, so it takes half an hour
 	$(PYTEST) tests/product tests -m "product and not nightly" --product-report || test $$? -eq 5
 
 bench: setup ## measure; the figures depend on the machine

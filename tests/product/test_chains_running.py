@@ -5,6 +5,9 @@ Of one mesh each test uses months of its own, and counts by the vendors themselv
 
 import datetime as dt
 import itertools
+import json
+import subprocess
+import sys
 from collections import Counter
 from contextlib import contextmanager
 
@@ -13,6 +16,7 @@ from fixtures.chain_mesh import chain_mesh, prompt
 from fixtures.chains import chain, scenario, written
 from fixtures.customer import vendor_of
 from fixtures.observation import wait_until
+from fixtures.sandbox_mesh import bare_environment
 from prometheus_client.parser import text_string_to_metric_families
 
 from llm_mesh.simulation.run import Simulation
@@ -57,6 +61,15 @@ class World:
         """Return what is left of every budget, by id, once all is settled."""
         wait_until(lambda: not any(budget.held for budget in self.mesh.budgets().values()), 60, "all to be settled")
         return {name: budget.left for name, budget in self.mesh.budgets().items()}
+
+    def totals(self):
+        """Return what `llm-mesh vendors` says is left: requests a day, tokens a month, and who has no limit."""
+        self.left()
+        environment = {**bare_environment(self.file.parent), "MESH_ROUTER_ADDRESS": self.mesh.router}
+        command = [sys.executable, "-m", "llm_mesh", "vendors", "--json"]
+        told = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True, timeout=300).stdout)
+        sums = told["totals"]
+        return sums["requests_per_day_left"], sums["tokens_per_month_left"], sums["unlimited"]
 
     def gauges(self, name):
         """Return the samples of a gauge of the quota service, by budget."""
@@ -157,6 +170,20 @@ def test_twenty_thousand_use_up_the_chain_exactly_and_after_midnight_the_first_s
     assert left[MONTHLY] == 0
     five.mesh.turn(moment(2025, 6, 1, 0, 0, 3))
     assert five.left()[MONTHLY] == five.scaled(750_000)
+
+
+@pytest.mark.product("P-QUOTA-5")
+def test_the_vendors_command_tells_what_is_left_of_the_chain_and_never_adds_requests_to_tokens(five):
+    five.begin(2025, 7, 10)
+    assert five.totals() == (
+        five.scaled(14_000) + five.scaled(1_500) + five.scaled(50),
+        five.scaled(750_000),
+        ["ollama"],
+    )
+    used = five.served(five.scaled(14_000) + 1)
+    requests, tokens, _ = five.totals()
+    assert requests == daily - five.scaled(14_000)
+    assert tokens == five.scaled(750_000) - used["mistral"] * TOKENS == five.scaled(750_000) - TOKENS
 
 
 DEMANDS = [("P-QUOTA-6c", (2025, 12, 10, 12), 0), ("P-QUOTA-6d", (2025, 12, 11, 12), DAY)]
