@@ -18,7 +18,7 @@ from router_service.estimate import BYTES_PER_TOKEN, TOKENS_PER_MESSAGE, TOKENS_
 from router_service.journey import Journey
 from router_service.offers import Signals, VendorState
 from router_service.offers_left import Batch, OffersLeft
-from router_service.planner import Plan, Planner
+from router_service.planner import Planner
 from router_service.prompt_facts import PromptFacts
 from router_service.turns import Turns
 
@@ -67,7 +67,6 @@ class Rehearsal:
         self._ended: list[quota_pb2.Operation] = []
         self._today = dt.date.min
         self._read: tuple[int, Demand] | None = None
-        self._planned: tuple[Demand, Plan] | None = None
         self._number = 0
 
     def demand(self, moment: float) -> Demand:
@@ -86,8 +85,10 @@ class Rehearsal:
     def request(self, moment: float) -> Journey:
         """Serve one request, or find that nobody can; the journey tells."""
         asked = self.demand(moment)
-        plan = self._plan(asked)
         self._number += 1
+        signals = Signals(self._today, self._states, turns=self._turns.now(), chance=self._number)
+        plan = self._planner.plan(asked, signals)
+        self._turns.take(plan.shared)
         journey = Journey(f"{self._number}", asked, plan)
         left = OffersLeft(plan.offers, lambda _vendor: True, journey.skip, spreads=asked.spreads)
         while (batch := left.next_batch(replacing=False)) and not self._holds(journey, left, batch, moment):
@@ -95,14 +96,6 @@ class Rehearsal:
         if len(self._under_way) >= self._callers:
             self._end_oldest()
         return journey
-
-    def _plan(self, asked: Demand) -> Plan:
-        """Plan as of the request before unless keys take turns: nothing else that a plan depends on changes here."""
-        if self._planned is None or self._planned[0] is not asked or self._planned[1].shared:
-            signals = Signals(self._today, self._states, turns=self._turns.now())
-            self._planned = asked, self._planner.plan(asked, signals)
-            self._turns.take(self._planned[1].shared)
-        return self._planned[1]
 
     def finish(self, moment: float) -> None:
         """End what is under way."""
