@@ -77,6 +77,7 @@ class Simulation:
             _count(journey, vendors, failed)
             if not (number + 1) % STEP:
                 advance(STEP)
+        advance(requests % STEP)
         end = start + scenario.seconds
         self._router.finish(end)
         standing = {budget.id: budget for budget in self._ledger.budgets(end).budgets}
