@@ -117,7 +117,7 @@ class Journey:
                 return attempt.reason.lower()
         for denial in self.denials:
             if denial.offer.partition("#")[0] == first:
-                return CAUSES.get(denial.cause, "budget")
+                return _cause(denial)
         return next((e.reason for e in self.plan.excluded if e.text.partition("#")[0] == first), "other")
 
     def primary_error(self) -> str:
@@ -141,7 +141,11 @@ class Journey:
             use_case=self.demand.use_case.name,
             tier=TIER_NUMBERS[self.demand.tier],
             attempts=[_attempt(attempt) for attempt in self.attempts],
-            skipped=self._skipped + Counter(CAUSES.get(denial.cause, "budget") for denial in self.denials),
+            skipped=self._skipped + Counter(map(_cause, self.denials)),
+            passed_over=[
+                router_pb2.PassedOver(offer=denial.offer, budget=denial.budget, reason=_cause(denial))
+                for denial in self.denials
+            ],
             fallback_used=fallback,
             primary_error=self.primary_error() if fallback or serving is None else "",
             total_cost_nanos=sum(attempt.usage.cost_nanos for attempt in self.attempts),
@@ -246,6 +250,10 @@ class Journey:
         waits = [durations.to_seconds(d.retry_after) for d in self.denials if d.HasField("retry_after")]
         waits += [attempt.retry_after for attempt in self.attempts if attempt.retry_after is not None]
         return min(waits, default=None)
+
+
+def _cause(denial: quota_pb2.Denial) -> str:
+    return CAUSES.get(denial.cause, "budget")
 
 
 def _with_route(cause: MeshError, details: list[router_pb2.RouteFailure]) -> MeshError:

@@ -1,8 +1,10 @@
 """Keeps what a request may still try: offers in the order of the plan, and local ones it will wait for in the end."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+from llmmesh.quota.v1 import quota_pb2
 
 from router_service.planner import Planned
 
@@ -41,6 +43,7 @@ class OffersLeft:
     ) -> None:
         self._within_share = spreads
         self._share_used: list[Planned] = []
+        self._taken: dict[str, Planned] = {}
         self._ranks = {planned.offer.text: rank for rank, planned in enumerate(offers)}
         self._untried = deque(offers)
         self._turns: dict[str, Planned] = {}
@@ -60,6 +63,8 @@ class OffersLeft:
         if self._within_share:
             if offers := self._next_untried():
                 return Batch(offers, within_share=True)
+            if local := self._turn_within_share():
+                return local
             self._go_beyond_shares()
         offers = self._next_untried()
         if self._untried:
@@ -79,10 +84,13 @@ class OffersLeft:
         self._untried.extendleft(reversed(batch.offers[place + 1 :]))
         return batch.offers[place]
 
-    def denied(self, batch: Batch) -> None:
-        """Note that none of a batch had room; who has waited for its turn in vain does not wait again."""
-        if not batch.patient:
+    def denied(self, batch: Batch, denials: Iterable[quota_pb2.Denial] = ()) -> None:
+        """Note that none of a batch had room, and why; who has waited for its turn in vain does not wait again."""
+        if batch.within_share or not batch.patient:
             self._passed_over(batch, batch.offers)
+        if batch.within_share and not batch.patient:
+            places = {denial.offer for denial in denials if denial.unit == "concurrency"}
+            self._taken |= {text: planned for text, planned in _local(batch.offers).items() if text in places}
         if not (batch.patient or batch.within_share):
             self._denied_last = [planned for planned in batch.offers if not planned.offer.vendor.local]
 
@@ -106,6 +114,12 @@ class OffersLeft:
             self._share_used += offers
         else:
             self._turns.update(_local(offers))
+
+    def _turn_within_share(self) -> Batch | None:
+        """Return the local offers that have some of their share left and no free place: they are waited for, once."""
+        taken, self._taken = list(self._taken.values()), {}
+        self._share_used = [planned for planned in self._share_used if planned not in taken]
+        return Batch(taken, patient=True, within_share=True) if taken else None
 
     def _go_beyond_shares(self) -> None:
         """Begin again with those who were passed over; who was tried, or left out, is not."""

@@ -93,20 +93,15 @@ class Planner:
         """Filter and order the offers of every candidate; the last usable one is never left out for its breaker."""
         eligible = self._eligible(demand, signals)
         excluded = list(eligible.excluded)
-        fit, shut = self._fitting(demand, signals, eligible, excluded), signals.open_breakers
-        broken = [ranked for ranked in fit if _breaker(ranked.planned.offer, shut)] if shut else []
-        if broken:
-            fit = [ranked for ranked in fit if not _breaker(ranked.planned.offer, shut)]
-        wanted, moved = _ordered([*fit, *broken], demand, signals)
-        first = wanted[0].offer.ref if moved else _first_choice(demand, wanted)
-        if not broken:
-            untold = remedies.of(demand, self._all_sized(demand, signals), self._mesh.tiers) if not fit else ()
-            return Plan(wanted, tuple(excluded), first, eligible.shared, untold)
+        fit = self._fitting(demand, signals, eligible, excluded)
         if not fit:
-            soonest = min(broken, key=lambda ranked: shut[_breaker(ranked.planned.offer, shut)])
-            fit, broken = [soonest], [ranked for ranked in broken if ranked is not soonest]
-        excluded.extend(_left_to_recover(planned.offer, shut) for _, planned in broken)
-        return Plan(_ordered(fit, demand, signals)[0], tuple(excluded), first, eligible.shared)
+            untold = remedies.of(demand, self._all_sized(demand, signals), self._mesh.tiers)
+            return Plan((), tuple(excluded), _first_choice(demand, ()), eligible.shared, untold)
+        wanted, moved = _ordered(fit, demand, signals)
+        first = wanted[0].offer.ref if moved else _first_choice(demand, wanted)
+        admitted = _admitted(fit, signals.open_breakers, excluded)
+        offers = wanted if admitted is fit else _ordered(admitted, demand, signals)[0]
+        return Plan(offers, tuple(excluded), first, eligible.shared)
 
     def _eligible(self, demand: Demand, signals: Signals) -> Eligible:
         """Return what was worked out for the same words, unless the day or what vendors say has changed since."""
@@ -224,5 +219,15 @@ def _breaker(offer: Offer, shut: Mapping[str, float]) -> str:
     return vendor if vendor in shut else model if model in shut else ""
 
 
-def _left_to_recover(offer: Offer, shut: Mapping[str, float]) -> Exclusion:
-    return Exclusion(offer.text, "breaker_open", f"{_breaker(offer, shut)} keeps failing; its breaker is open")
+def _admitted(fit: list[Ranked], shut: Mapping[str, float], excluded: list[Exclusion]) -> list[Ranked]:
+    """Leave out, and note, what is behind open breakers; if that is everything, the soonest to be probed stays."""
+    broken = [ranked for ranked in fit if _breaker(ranked.planned.offer, shut)] if shut else []
+    if not broken:
+        return fit
+    if len(broken) == len(fit):
+        broken.remove(min(broken, key=lambda ranked: shut[_breaker(ranked.planned.offer, shut)]))
+    for _, planned in broken:
+        told = f"{_breaker(planned.offer, shut)} keeps failing; its breaker is open"
+        excluded.append(Exclusion(planned.offer.text, "breaker_open", told))
+    left_out = {ranked.planned.offer.text for ranked in broken}
+    return [ranked for ranked in fit if ranked.planned.offer.text not in left_out]

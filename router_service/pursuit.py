@@ -28,6 +28,8 @@ HOLD_AFTERLIFE = 30.0
 SHARE = 0.6
 # The ledger's word that patience has ended must be back before the deadline.
 LAST_WORD = 0.15
+# How long a local offer's turn is waited for that has some of its share left, while others may go beyond theirs.
+WITHIN_SHARE = 5.0
 # Patience travels in whole milliseconds.
 ROUNDING = 0.005
 # Faults of a server of ours that has too much to do: its callers wait for their turn once more.
@@ -99,7 +101,7 @@ class Pursuit:
                 continue
             if isinstance(answer, quota_pb2.Denied):
                 self._journey.passed_over(answer.denials)
-                self._left.denied(batch)
+                self._left.denied(batch, answer.denials)
                 continue
             self._journey.passed_over(answer.passed_over)
             attempt = Attempt(attempt_id, self._left.held(batch, answer.offer), self._tools.clock.monotonic())
@@ -156,7 +158,8 @@ class Pursuit:
         answer = await self._tools.quota.reserve(operation, remaining, goes_on=goes_on)
         self._unsettled = None
         waited = self._tools.clock.monotonic() - began
-        if patience and waited > patience - ROUNDING and isinstance(answer, quota_pb2.Denied):
+        waits_no_longer = patience and waited > patience - ROUNDING and not batch.within_share
+        if waits_no_longer and isinstance(answer, quota_pb2.Denied):
             self._journey.passed_over(answer.denials)
             raise no_turn(batch, waited)
         return attempt_id, answer
@@ -165,10 +168,13 @@ class Pursuit:
         """Return how long to wait for a turn: until the rest of the deadline is what an answer usually takes.
 
         Who were let in later would get no whole answer and only keep the server from those behind. However slow
-        answers were lately, half of the time is for waiting.
+        answers were lately, half of the time is for waiting. Within shares it is no more than that, and a few seconds:
+        others may serve beyond theirs.
         """
         if not batch.patient:
             return 0.0
+        if batch.within_share:
+            return min(remaining / 2, WITHIN_SHARE)
         usual = max(self._tools.estimator.seconds(planned.offer.model_text) for planned in batch.offers)
         return max(remaining - max(usual, LAST_WORD), remaining / 2)
 

@@ -18,6 +18,7 @@ from llm_mesh.cli import (
     models,
     savings,
     serve,
+    simulate,
     status,
     up,
 )
@@ -45,6 +46,7 @@ app.add_typer(group.vendors, name="vendors")
 app.add_typer(group.vendors, name="providers", hidden=True)
 app.command()(models.models)
 app.command()(savings.savings)
+app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(conformance.conformance)
 app.add_typer(bench.app, name="bench")

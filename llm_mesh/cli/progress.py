@@ -25,6 +25,6 @@ class Meter:
     ) -> None:
         self._progress.stop()
 
-    def advance(self) -> None:
-        """One more is done."""
-        self._progress.advance(self._task)
+    def advance(self, steps: int = 1) -> None:
+        """One more is done, or several."""
+        self._progress.advance(self._task, steps)

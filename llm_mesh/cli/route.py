@@ -17,6 +17,8 @@ def lines(route: router_pb2.Route, usage: chat_pb2.Usage | None) -> Iterator[str
     if route.skipped:
         passed = ", ".join(f"{reason} ({number})" for reason, number in sorted(route.skipped.items()))
         yield f"passed over: {passed}"
+    for offer in route.passed_over:
+        yield f"  {offer.offer}: {offer.budget} ({offer.reason})"
     if usage is not None:
         yield f"tokens: {tokens(usage)}"
     yield f"cost: {cost(route, usage)}"

@@ -29,6 +29,7 @@ def describe(route: router_pb2.Route, usage: chat_pb2.Usage, warnings: Iterable[
         "primary_error": course["primary_error"],
         "attempts": course["attempts"],
         "skipped": course["skipped"],
+        "passed_over": course["passed_over"],
         "warnings": [
             {"code": warning.code, "field": warning.field, "message": warning.message} for warning in warnings
         ],
@@ -89,6 +90,7 @@ def _course(route: router_pb2.Route) -> Course:
         "primary_error": route.primary_error or None,
         "attempts": [_attempt(attempt) for attempt in route.attempts],
         "skipped": dict(sorted(route.skipped.items())),
+        "passed_over": [{"offer": o.offer, "budget": o.budget, "reason": o.reason} for o in route.passed_over],
         "total_cost_usd": usd(route.total_cost_nanos),
     }
 

@@ -1,5 +1,7 @@
 """Rows of vendors with two stated quotas, or a place in a chain: each figure is a scenario file, and is enforced."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from fixtures.customer import together, vendor_of
 from fixtures.keyed_mesh import key_of, keyed_mesh
 from fixtures.observation import wait_until
 from fixtures.promised_vendors import agrees
+from fixtures.sandbox_mesh import ROOT
 
 from catalog.loader import load_catalog
 from catalog.mesh import catalog_place, load_mesh
@@ -119,3 +122,33 @@ def test_when_huggingface_itself_says_it_is_too_much_the_next_serves_until_its_p
         lambda: ten.generate(use_case="tail").route.primary_error.startswith("VENDOR_THROTTLED"), 30, "the throttling"
     )
     wait_until(lambda: ten.generate(use_case="tail").route.vendor == "huggingface", 30, "its pause to be over")
+
+
+def quotas_of(vendors, kind, figure):
+    """Add up a figure of the quotas of one unit and period."""
+    rows = [quota for vendor in vendors for quota in vendor["quotas"] if (quota["unit"], quota["period"]) == kind]
+    return sum(row[figure] for row in rows)
+
+
+@pytest.mark.product("P-QUOTA-7")
+def test_the_vendors_command_adds_up_requests_tokens_and_the_credit_of_the_ten_each_apart(ten):
+    told = json.loads(ten.command("vendors", "--json").stdout)
+    totals = {
+        ("requests", "day"): ("requests_per_day_left", 17_055),
+        ("tokens", "month"): ("tokens_per_month_left", 1_000_000),
+        ("nanodollars", "once"): ("credit_left_nanos", 5_000_000_000),
+    }
+    for kind, (name, promised) in totals.items():
+        assert quotas_of(told["vendors"], kind, "limit") == promised
+        assert told["totals"][name] == promised - quotas_of(told["vendors"], kind, "used")
+    assert told["totals"]["unlimited"] == ["huggingface", "ollama"]
+
+
+@pytest.mark.product("P-QUOTA-12")
+def test_the_page_on_quotas_names_every_figure_of_each_contradiction(row):
+    page = (ROOT / "docs/quotas.md").read_text(encoding="utf-8")
+    for contradiction in row("P-QUOTA-12")["contradictions"]:
+        told = set(re.findall(r"[0-9][0-9,]*(?:M|B|\+)?", contradiction.rstrip(".")))
+        assert {figure for figure in told if figure.rstrip(",") not in page} == set(), contradiction
+    for word in ("gemini before mistral", "America/Los_Angeles", "OpenAI and Anthropic", "Nothing is required"):
+        assert word in page

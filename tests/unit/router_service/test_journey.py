@@ -285,3 +285,16 @@ def test_a_pinned_model_that_cannot_do_what_is_asked_is_the_callers_error():
     assert [(violation.field, violation.description) for violation in error.fields] == [
         ("intent.model", "alpha/one has no reasoning")
     ]
+
+
+def test_a_route_names_the_budget_of_every_offer_that_was_passed_over():
+    told = journey()
+    told.passed_over([denial(), denial("beta/two#1", Denial.CAUSE_COOLING, budget="beta/default")])
+    serve(told, 2)
+    route = told.route()
+    passed = [(each.offer, each.budget, each.reason) for each in route.passed_over]
+    assert passed == [
+        ("alpha/one#1", "alpha/default/requests/day", "budget"),
+        ("beta/two#1", "beta/default", "cooling"),
+    ]
+    assert route.skipped == {"budget": 1, "cooling": 1}

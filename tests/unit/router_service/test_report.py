@@ -32,14 +32,14 @@ class Figures:
 
     def _now(self) -> dict[tuple[str, tuple[str, ...]], float]:
         return {
-            (sample.name, tuple(sorted(sample.labels.values()))): sample.value
+            (sample.name, tuple(sample.labels.values())): sample.value
             for metric in REGISTRY.collect()
             for sample in metric.samples
             if sample.name.startswith("mesh_")
         }
 
     def grown(self, name: str, *labels: str) -> float:
-        key = (name, tuple(sorted(labels)))
+        key = (name, labels)
         return self._now().get(key, 0.0) - self._before.get(key, 0.0)
 
 

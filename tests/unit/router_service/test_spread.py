@@ -1,13 +1,14 @@
 """Under `spread` each account serves its share of a day, and what nobody has a share for goes on as listed."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from fixtures.fake_provider import fails
-from fixtures.router_house import House, house
+from fixtures.fake_provider import fails, hangs
+from fixtures.router_house import House, eventually, house
 from fixtures.small_mesh import catalog, model, use_case, vendor
 
 from catalog.model import Limit, Plan
@@ -23,6 +24,12 @@ KNOWN = catalog(
     vendor("scarce", model("three"), plans=FOUR_A_DAY),
     vendor("home", model("llama"), plan="local", local=True),
     use_cases=(use_case(strategy="spread", spread_share=SHARE, candidates={"standard": CHAIN}), use_case("other")),
+)
+ONE_PLACE = {"local": Plan("local", limits=(Limit("concurrency", parse_window("now"), 1),))}
+NARROW = catalog(
+    vendor("first", model("one")),
+    vendor("home", model("llama"), plan="local", local=True, plans=ONE_PLACE),
+    use_cases=(use_case(strategy="spread", spread_share=SHARE, candidates={"standard": ("first/one", "home/llama")}),),
 )
 
 
@@ -47,6 +54,24 @@ async def ask(running: House, requests: int, at_once: int = 16, **intent: str) -
 async def test_each_serves_its_share_exactly_a_scarce_one_its_quota_and_the_last_one_the_rest(running, at_once):
     served = await ask(running, 2 * SHARE + 4 + 5, at_once)
     assert served == {"first": SHARE, "second": SHARE, "scarce": 4, "home": 5}
+
+
+async def test_a_local_server_with_one_place_serves_its_share_too_for_callers_wait_within_it(tmp_path):
+    async with house(NARROW, ledger=tmp_path / "ledger.db") as running:
+        assert await ask(running, 2 * SHARE) == {"first": SHARE, "home": SHARE}
+        assert await ask(running, 5) == {"first": 5}
+
+
+async def test_when_the_one_place_is_not_free_in_half_of_the_time_another_serves_beyond_its_share(tmp_path):
+    async with house(NARROW, ledger=tmp_path / "ledger.db") as running:
+        await ask(running, SHARE)
+        running.provider("home").script.append(hangs())
+        blocked = asyncio.create_task(running.generate(timeout=60))
+        await eventually(lambda: running.provider("home").calls)
+        assert (await running.generate(timeout=2)).route.vendor == "first"
+        blocked.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await blocked
 
 
 async def test_when_all_shares_are_used_up_the_offers_serve_as_listed(running):

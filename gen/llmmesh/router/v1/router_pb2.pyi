@@ -717,6 +717,7 @@ class Route(_message.Message):
     TOTAL_COST_NANOS_FIELD_NUMBER: _builtins.int
     VENDOR_REPLY_NAME_FIELD_NUMBER: _builtins.int
     MODEL_REPLY_NAME_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request's id."""
     use_case: _builtins.str
@@ -747,6 +748,10 @@ class Route(_message.Message):
     def skipped(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Offers left out or passed over, counted by reason."""
 
+    @_builtins.property
+    def passed_over(self) -> _containers.RepeatedCompositeFieldContainer[Global___PassedOver]:
+        """Offers the ledger had no room for, each with the budget that kept it out, in the order they were asked for."""
+
     def __init__(
         self,
         *,
@@ -763,14 +768,45 @@ class Route(_message.Message):
         total_cost_nanos: _builtins.int = ...,
         vendor_reply_name: _builtins.str = ...,
         model_reply_name: _builtins.str = ...,
+        passed_over: _abc.Iterable[Global___PassedOver] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "fallback_used", b"fallback_used", "model", b"model", "model_reply_name", b"model_reply_name", "offer", b"offer", "primary_error", b"primary_error", "request_id", b"request_id", "skipped", b"skipped", "tier", b"tier", "total_cost_nanos", b"total_cost_nanos", "use_case", b"use_case", "vendor", b"vendor", "vendor_reply_name", b"vendor_reply_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "fallback_used", b"fallback_used", "model", b"model", "model_reply_name", b"model_reply_name", "offer", b"offer", "passed_over", b"passed_over", "primary_error", b"primary_error", "request_id", b"request_id", "skipped", b"skipped", "tier", b"tier", "total_cost_nanos", b"total_cost_nanos", "use_case", b"use_case", "vendor", b"vendor", "vendor_reply_name", b"vendor_reply_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Route: _TypeAlias = Route  # noqa: Y015
+
+@_typing.final
+class PassedOver(_message.Message):
+    """An offer the ledger had no room for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    offer: _builtins.str
+    """"vendor/model#slot"."""
+    budget: _builtins.str
+    """The budget that has no room, or what the vendor has closed: an account, a model or a slot."""
+    reason: _builtins.str
+    """Why: a word of Route.skipped."""
+    def __init__(
+        self,
+        *,
+        offer: _builtins.str = ...,
+        budget: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "offer", b"offer", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PassedOver: _TypeAlias = PassedOver  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):
