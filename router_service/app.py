@@ -18,10 +18,12 @@ from meshkit.errors import StartError
 from meshkit.secret import Secret
 from meshkit.server import GrpcServer
 from router_service.breaker import Settings
+from router_service.breaker_news import BreakerNews
 from router_service.breakers import Breakers
 from router_service.edge.server import EdgeServer
 from router_service.estimate import Estimator
 from router_service.order import Tools
+from router_service.probes import Probes
 from router_service.quota_client import QuotaClient
 from router_service.rejections import Rejections
 from router_service.router import MeshRouter
@@ -53,16 +55,19 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
         )
         rejections = Rejections(mesh, quota)
         vendors = await stack.enter_async_context(Vendors(mesh, clock, rejections.renewed))
+        breakers, incarnation = Breakers(mesh.catalog.vendors, Settings(), clock, quota), secrets.token_hex(4)
+        await stack.enter_async_context(BreakerNews(stub, breakers))
         tools = Tools(
             quota=quota,
             without_ledger=WithoutLedger(mesh),
             vendors=vendors,
-            breakers=Breakers(mesh.catalog.vendors, Settings(), clock),
+            breakers=breakers,
+            probes=Probes(quota, breakers, incarnation),
             rejections=rejections,
             estimator=Estimator(),
             timeouts=mesh.timeouts,
             clock=clock,
-            incarnation=secrets.token_hex(4),
+            incarnation=incarnation,
         )
         router = MeshRouter(mesh, tools)
         await stack.enter_async_context(AdminServer(mesh.router_admin, router.serving, notes=quota.notes))

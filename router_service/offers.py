@@ -67,11 +67,16 @@ class VendorState:
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
+# When a breaker that an operator has forced open lets a probe through.
+FORCED_OPEN = float("inf")
+
+
 @dataclass(frozen=True, slots=True)
 class Signals:
     """Everything about the present moment that a plan depends on.
 
-    `today` is the day in UTC; `open_breakers` maps a vendor to the monotonic moment of its next probe; `turns` says,
+    `today` is the day in UTC; `open_breakers` maps a vendor, or a "vendor/model", to the monotonic moment of its
+    next probe; `turns` says,
     by "vendor/model", which of several keys is the next to begin.
     """
 
@@ -79,6 +84,15 @@ class Signals:
     vendors: Mapping[str, VendorState] = field(default_factory=dict)
     open_breakers: Mapping[str, float] = field(default_factory=dict)
     turns: Mapping[str, int] = field(default_factory=dict)
+
+    def shut_until(self, offer: Offer) -> float | None:
+        """Return when an offer may be probed, infinite if an operator shut it; None when its breakers are closed."""
+        if not self.open_breakers:
+            return None
+        return max(
+            (self.open_breakers[s] for s in (offer.ref.vendor, offer.model_text) if s in self.open_breakers),
+            default=None,
+        )
 
 
 UNDESCRIBED = VendorState(reason="unreachable", detail="its provider service does not answer")

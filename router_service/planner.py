@@ -12,7 +12,7 @@ from catalog.model import Catalog, ModelRef, Price, cost_nanos
 from meshkit.errors import StartError
 from router_service.demand import Demand
 from router_service.estimate import Estimator, least_tokens
-from router_service.offers import UNDESCRIBED, Offer, Signals, offers_of
+from router_service.offers import FORCED_OPEN, UNDESCRIBED, Offer, Signals, offers_of
 from router_service.strategies import STRATEGIES
 from router_service.turns import of_conversation, rotated
 
@@ -57,13 +57,15 @@ class Exclusion:
 class Plan:
     """The outcome of planning.
 
-    `first` is the first choice, whether or not it can serve; `shared` are the models whose keys took turns.
+    `first` is the first choice, whether or not it can serve; `shared` are the models whose keys took turns; `shut` are
+    left out for their breakers alone, for when nothing else can serve.
     """
 
     offers: tuple[Planned, ...]
     excluded: tuple[Exclusion, ...]
     first: ModelRef | None
     shared: tuple[str, ...] = ()
+    shut: tuple[Planned, ...] = ()
 
     def why_not_first(self) -> str:
         """Say why the first choice was left out, or nothing if it was not.
@@ -108,17 +110,17 @@ class Planner:
         for rank, planned in self._offers(demand, signals, excluded, shared):
             if verdict := _verdict(demand, planned):
                 excluded.append(Exclusion(planned.offer.text, *verdict))
-            elif planned.offer.vendor.id in signals.open_breakers:
+            elif signals.shut_until(planned.offer) is not None:
                 broken.append((rank, planned))
             else:
                 fit.append((rank, planned))
         wanted = _ordered([*fit, *broken], demand)
-        if not fit and broken:
-            soonest = min(broken, key=lambda ranked: signals.open_breakers[ranked[1].offer.vendor.id])
+        soonest = min(broken, key=lambda ranked: signals.shut_until(ranked[1].offer) or 0.0, default=None)
+        if not fit and soonest is not None and signals.shut_until(soonest[1].offer) != FORCED_OPEN:
             fit, broken = [soonest], [ranked for ranked in broken if ranked is not soonest]
-        excluded.extend(_left_to_recover(planned) for _, planned in broken)
+        excluded.extend(_left_to_recover(planned, signals) for _, planned in broken)
         offers = _ordered(fit, demand) if broken else wanted
-        return Plan(offers, tuple(excluded), _first_choice(demand, wanted), tuple(shared))
+        return Plan(offers, tuple(excluded), _first_choice(demand, wanted), tuple(shared), tuple(p for _, p in broken))
 
     def _offers(self, demand: Demand, signals: Signals, excluded: list[Exclusion], shared: list[str]) -> Iterator[Fit]:
         turn = of_conversation(demand.conversation) if demand.conversation else None
@@ -288,6 +290,10 @@ def _first_choice(demand: Demand, wanted: tuple[Planned, ...]) -> ModelRef | Non
     return demand.candidates[0] if demand.candidates else None
 
 
-def _left_to_recover(planned: Planned) -> Exclusion:
-    vendor = planned.offer.vendor.id
-    return Exclusion(planned.offer.text, "breaker_open", f"{vendor} keeps failing; its breaker is open")
+def _left_to_recover(planned: Planned, signals: Signals) -> Exclusion:
+    offer = planned.offer
+    failing = offer.vendor.id if offer.vendor.id in signals.open_breakers else offer.model_text
+    why = f"{failing} keeps failing; its breaker is open"
+    if signals.shut_until(offer) == FORCED_OPEN:
+        why = f"an operator has forced the breaker of {failing} open"
+    return Exclusion(offer.text, "breaker_open", why)

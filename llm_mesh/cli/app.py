@@ -2,7 +2,7 @@
 
 import typer
 
-from llm_mesh.cli import bench, catalog, chat, conformance, demo, explain, group, models, serve, status, up
+from llm_mesh.cli import bench, breaker, catalog, chat, conformance, demo, explain, group, models, serve, status, up
 from llm_mesh.cli.ledger.group import ledger
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command()(up.up)
 app.command()(chat.chat)
 app.command()(explain.explain)
 app.command()(status.status)
+app.command()(breaker.breaker)
 app.add_typer(group.vendors, name="vendors")
 app.add_typer(group.vendors, name="providers", hidden=True)
 app.command()(models.models)
