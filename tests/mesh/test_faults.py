@@ -106,7 +106,7 @@ async def told(mesh: SandboxMesh) -> Story:
                 for way in WAYS
             ],
         )
-        await callers.simulator.set_latency("deepinfra", 0, 200)
+        await callers.simulator.set_latency("deepinfra", 0, 1_000 * SCALE)
         # So many faults would open the breaker of an endpoint; what they do is told in test_outages.py.
         for vendor in ("openai", "deepinfra"):
             forced = router_pb2.SetBreakerRequest(subject=vendor, mode=router_pb2.BREAKER_MODE_CLOSED)

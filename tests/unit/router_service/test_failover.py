@@ -15,9 +15,11 @@ from llmmesh.router.v1 import router_pb2
 
 from catalog.plan import Limit, Plan
 from catalog.window import Window
+from meshkit.clock import SystemClock
 from meshkit.errors import MeshError, Reason
 from router_service import demand, prompt_facts
 from router_service.breaker import Settings, State
+from router_service.breakers import Breakers
 from router_service.estimate import Estimator
 from router_service.offers import Signals
 from router_service.planner import Planned, Planner
@@ -205,6 +207,27 @@ async def test_who_is_refused_the_probe_leaves_it_to_the_other_router():
         assert told(route) == [(SECOND, "VENDOR_SERVER")]
         assert route.skipped["breaker_open"] == 1
         assert len(running.provider("alpha").calls) == 1
+
+
+async def test_of_two_routers_over_one_ledger_one_probes(tmp_path: Path):
+    async with house(TWO, settings=ONCE, ledger=tmp_path / "ledger.db") as running:
+        other = Breakers(TWO.vendors, ONCE, SystemClock())
+        probing = Probes(running.tools.quota, other, "another")
+        other.heard_open("alpha", 0.0)
+        running.tools.breakers.heard_open("alpha", 0.0)
+        planned = next(planned for planned in await plan(running) if planned.offer.text == FIRST)
+        probe = await probing.take(planned, last_resort=False)
+        assert (len(probe.holds), probe.lease > 1.0) == (1, True)
+        assert told((await running.generate(timeout=20.0)).route) == [(SECOND, "")]
+        assert running.provider("alpha").calls == []
+        probing.dropped(probe)
+        taken = await running.tools.probes.take(planned, last_resort=True)
+        ends = asyncio.get_running_loop().time() + 20.0
+        while taken is None:  # it asks again a little later
+            assert asyncio.get_running_loop().time() < ends
+            await asyncio.sleep(0.05)
+            taken = await running.tools.probes.take(planned, last_resort=True)
+        assert len(taken.holds) == 1
 
 
 async def test_while_the_ledger_is_silent_each_router_probes_for_itself(two):
