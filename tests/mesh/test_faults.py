@@ -108,16 +108,17 @@ async def told(mesh: SandboxMesh) -> Story:
         )
         await callers.simulator.set_latency("deepinfra", 0, 1_000 * SCALE)
         # So many faults would open the breaker of an endpoint; what they do is told in test_outages.py.
-        for vendor in ("openai", "deepinfra"):
-            forced = router_pb2.SetBreakerRequest(subject=vendor, mode=router_pb2.BREAKER_MODE_CLOSED)
+        for subject in ("openai", "deepinfra", "groq", HEALTHY, "xai", LARGER):
+            forced = router_pb2.SetBreakerRequest(subject=subject, mode=router_pb2.BREAKER_MODE_CLOSED)
             await callers.router.SetBreaker(forced, timeout=10)
         cases = [(case, *way) for case in [*OTHERS, "drip"] for way in WAYS]
-        outcomes = await asyncio.gather(*(case_told(callers, *case) for case in cases))
+        outcomes = await asyncio.gather(*(case_told(callers, place, *case) for place, case in enumerate(cases)))
         await callers.settled(20.0)
     return dict(zip(cases, outcomes, strict=True))
 
 
-async def case_told(callers: Callers, case: str, door: str, guarantee: str) -> list[Outcome]:
+async def case_told(callers: Callers, place: int, case: str, door: str, guarantee: str) -> list[Outcome]:
+    await asyncio.sleep(place * 0.05)  # all at once would be a fault of another kind
     use_case, outcomes = model_of(case, door, guarantee), []
     begun = "Once upon a time" if case == "prefill" else ""
     if case == "pause":

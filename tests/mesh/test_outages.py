@@ -56,7 +56,7 @@ async def test_an_overload_under_traffic_costs_a_few_probes_and_ends_within_half
         served.append((await callers.generate("tokens: 2", use_case="outage")).route.vendor)
         await asyncio.sleep(0.2)
     assert set(served) == {"groq"}, "no caller ever saw it"
-    probes = await half_openings(callers, "deepinfra")
+    probes = await entered(callers, "deepinfra")
     assert await callers.arrived("deepinfra") <= 5 + probes
     assert probes <= 1 + (time.monotonic() - began) / SHORTEST_OPEN
 
@@ -74,7 +74,7 @@ async def test_an_overload_under_traffic_costs_a_few_probes_and_ends_within_half
 
 
 async def test_a_herd_is_served_elsewhere_when_its_vendor_dies(callers: Callers) -> None:
-    # The streams that are open are cut after some seconds; who comes later finds a connection that is reset.
+    # The streams that are open are cut after some seconds; whoever comes later would find a connection that is reset.
     await callers.simulator.set_latency("openai", 0, 150)
     await callers.simulator.set_faults(
         "openai", [{"kind": "cut", "after_tokens": 35, "times": OPEN}, {"kind": "refuse"}]
@@ -101,19 +101,24 @@ async def test_a_herd_is_served_elsewhere_when_its_vendor_dies(callers: Callers)
         return await callers.arrived("openai") >= OPEN or any(task.done() for task in herd)
 
     await eventually(all_open, 30, "the first streams to be open")
+
+    async def died() -> bool:
+        return await entered(callers, "openai", "open") > 0
+
+    await eventually(died, 60, "the first streams to be cut")
     for number in range(MORE):
         herd.append(asyncio.create_task(whole(number)))
         await asyncio.sleep(WITHIN / MORE)
     await asyncio.gather(*herd)
-    probes = await half_openings(callers, "openai")
+    probes = await entered(callers, "openai")
     assert len(attempts) == OPEN + MORE
     assert await callers.arrived("openai") <= OPEN + 10 + probes
     assert probes <= 1 + (time.monotonic() - began) / SHORTEST_OPEN
     assert sum(attempts) <= 1.2 * (OPEN + MORE)
 
 
-async def half_openings(callers: Callers, vendor: str) -> int:
-    """Read off the router's metrics how often a breaker let a probe through."""
+async def entered(callers: Callers, vendor: str, state: str = "half_open") -> int:
+    """Read off the router's metrics how often a breaker let a probe through, or entered another state."""
     page = (await callers.http.get(f"{callers.mesh.admin['router']}/metrics")).text
-    found = re.findall(rf'mesh_breaker_transitions_total{{state="half_open",subject="{vendor}"}} (\d+)', page)
+    found = re.findall(rf'mesh_breaker_transitions_total{{state="{state}",subject="{vendor}"}} (\d+)', page)
     return int(found[0]) if found else 0
