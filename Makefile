@@ -12,7 +12,7 @@ SCRIPTS = $(shell find deploy -name '*.sh' | sort)
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-shell check-structure \
-	format test test-real nightly product bench bench-dialects bench-ledger bench-plan conformance chaos nemesis trace demo run real-model lock clean
+	format test test-real nightly product faults bench bench-dialects bench-ledger bench-plan conformance chaos nemesis trace demo run real-model lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -91,6 +91,9 @@ ROUNDS ?= 30
 SEED ?= 18
 chaos: setup ## kill -9 of router, quota service and providers under load: make chaos ROUNDS=30 SEED=7
 	ROUNDS=$(ROUNDS) SEED=$(SEED) $(PYTEST) tests/mesh/test_kills.py -m nightly -s --timeout=3600
+
+faults: setup ## every fault of a vendor, an outage and a herd, at the scale of real life (about five minutes)
+	FAULTS_SCALE=1 $(PYTEST) tests/mesh/test_faults.py tests/mesh/test_outages.py tests/product/test_replicas.py -n 0 --durations=5
 
 OPERATIONS ?= 200000
 nemesis: setup ## a storm over the ledger, judged by its whole history: make nemesis SEED=7 STORE=valkey OPERATIONS=200000

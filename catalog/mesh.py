@@ -160,6 +160,8 @@ def _timeouts(row: TimeoutsRow) -> Timeouts:
         total=row.total,
         quota_grace=row.quota_grace,
         reserve=row.reserve,
+        short_wait=row.short_wait,
+        minimum_rate=row.minimum_rate,
     )
 
 

@@ -193,6 +193,8 @@ class TimeoutsRow(StrictModel):
     total: Seconds = 300.0
     quota_grace: Seconds = 5.0
     reserve: Seconds = 1.0
+    short_wait: Annotated[float, Field(ge=0, le=60)] = 2.0
+    minimum_rate: Annotated[float, Field(ge=0, le=1_000)] = 1.0
 
 
 class TelemetryRow(StrictModel):

@@ -81,7 +81,7 @@ class BudgetRow:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long each thing may take, in seconds; `first_token` by class of model."""
+    """How long each thing may take, in seconds; `first_token` by class of model, `minimum_rate` in tokens a second."""
 
     request: float
     connect: float
@@ -90,6 +90,8 @@ class Timeouts:
     total: float
     quota_grace: float
     reserve: float
+    short_wait: float = 2.0
+    minimum_rate: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

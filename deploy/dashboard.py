@@ -13,7 +13,7 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 CHOSEN = 'use_case=~"$use_case",vendor=~"$vendor"'
 RATE = "[$__rate_interval]"
 OR_NOUGHT = " or vector(0)"
-STATES = [(0, "closed", "green"), (1, "half-open", "yellow"), (2, "open", "red")]
+STATES = [(0, "closed", "green"), (1, "half-open", "yellow"), (2, "open", "red"), (3, "forced open", "purple")]
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,9 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Breakers",
             (
                 Query(
-                    'max by (subject) (2 * mesh_breaker_state{state="open"} or mesh_breaker_state{state=~"half.open"} '
-                    'or 0 * mesh_breaker_state{state="closed"})',
+                    'max by (subject) (2 * mesh_breaker_state{state="open"} '
+                    'or 3 * mesh_breaker_state{state="forced_open"} or mesh_breaker_state{state=~"half.open"} '
+                    'or 0 * mesh_breaker_state{state=~".*closed"})',
                     "{{subject}}",
                 ),
             ),

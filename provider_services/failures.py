@@ -14,9 +14,12 @@ ANSWERED = AttemptFailure.SENT_ANSWERED
 UNKNOWN = AttemptFailure.SENT_UNKNOWN
 
 
-def failure(reason: Reason, message: str, sent: AttemptFailure.Sent.ValueType) -> MeshError:
-    """Make the error of an attempt the vendor did not explain."""
-    return MeshError(reason, message, details=[AttemptFailure(sent=sent, retryable=reason in RETRYABLE)])
+def failure(
+    reason: Reason, message: str, sent: AttemptFailure.Sent.ValueType, *, unanswered: bool = False
+) -> MeshError:
+    """Make the error of an attempt the vendor did not explain; unanswered: it broke before an answer began."""
+    detail = AttemptFailure(sent=sent, retryable=reason in RETRYABLE, unanswered=unanswered)
+    return MeshError(reason, message, details=[detail])
 
 
 def explained(

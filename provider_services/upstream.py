@@ -113,10 +113,10 @@ class Upstream:
             MeshError: VENDOR_UNREACHABLE, VENDOR_SILENT or VENDOR_INCOMPLETE with an AttemptFailure, here or while the
                 body is read.
         """
-        watch = Watch(patience)
+        watch, began = Watch(patience), False
         try:
             sent = self._transport.handle_async_request(self._build(request, key, patience))
-            http = await watch.wait(sent)
+            http, began = await watch.wait(sent), True
             try:
                 yield Response(http, watch)
             finally:
@@ -124,7 +124,7 @@ class Upstream:
         except Silent as silence:
             raise failures.failure(Reason.VENDOR_SILENT, silence.message, failures.UNKNOWN) from None
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as fault:
-            raise self._broken(fault) from None
+            raise self._broken(fault, unanswered=not began) from None
         finally:
             watch.close()
 
@@ -145,13 +145,12 @@ class Upstream:
             extensions={"timeout": limits},
         )
 
-    def _broken(self, fault: Exception) -> MeshError:
+    def _broken(self, fault: Exception, *, unanswered: bool) -> MeshError:
         cause = fault.__cause__ or fault
         if isinstance(cause, UNSENT):
             return failures.failure(Reason.VENDOR_UNREACHABLE, f"{self.host}: {_why(cause)}", failures.NOTHING)
-        return failures.failure(
-            Reason.VENDOR_INCOMPLETE, f"{self.host} broke the connection off: {type(cause).__name__}", failures.UNKNOWN
-        )
+        told = f"{self.host} broke the connection off: {type(cause).__name__}"
+        return failures.failure(Reason.VENDOR_INCOMPLETE, told, failures.UNKNOWN, unanswered=unanswered)
 
     def _session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(

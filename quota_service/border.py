@@ -41,7 +41,7 @@ LONGEST_PATIENCE = 3_600_000
 LONGEST_CLOSING = 32 * 86_400_000
 UNITS = ("", "requests", "tokens", "money")
 WINDOWS = ("", "minute", "hour", "day", "month")
-REASONS = ("throttled", "quota", "auth")
+REASONS = ("throttled", "quota", "auth", "failing", "forced_open", "forced_closed")
 
 _OUTCOMES = {
     pb.OUTCOME_SERVED: Outcome.SERVED,

@@ -8,10 +8,13 @@ from catalog.model import Catalog
 from catalog.offers import OfferId
 from catalog.plan import Limit
 from catalog.settings import DEFAULT_ACCOUNT, BudgetRow, Mesh
-from catalog.window import parse_window
+from catalog.window import Window, parse_window
 from quota_service.budgets import Budget, Terms, budget, tightest
 from quota_service.definitions import Definitions
 
+# What routers tell of breakers, and hold while they probe; named like offers: `breaker/<subject>#1`.
+BREAKER, PROBE = "breaker", "probe"
+AT_ONCE = Window("now")
 # A share is so many requests of a day in UTC.
 SHARE_WINDOW = parse_window("day")
 
@@ -31,6 +34,8 @@ def _terms(catalog: Catalog, mesh: Mesh, text: str) -> Terms | None:
         offer = OfferId.parse(text)
     except ValueError:
         return None
+    if offer.vendor in (BREAKER, PROBE):
+        return _breaker_terms(catalog, offer)
     vendor = catalog.vendors.get(offer.vendor)
     if vendor is None or not (vendor.open_models or offer.model in vendor.models):
         return None
@@ -46,6 +51,24 @@ def _terms(catalog: Catalog, mesh: Mesh, text: str) -> Terms | None:
         closes_model=f"{account}/{offer.model}",
         closes_slot=f"{offer.vendor}#{offer.slot}",
         budgets=tightest(_budget(subject, limit) for subject, limit in rows),
+    )
+
+
+def _breaker_terms(catalog: Catalog, offer: OfferId) -> Terms | None:
+    """Return the terms of a breaker: what closes it closes nothing else, and in the whole mesh there is one probe."""
+    subject = f"{offer.vendor}/{offer.model}"
+    if offer.model.partition("/")[0] not in catalog.vendors:
+        return None
+    probe = (budget(subject, "concurrency", AT_ONCE, 1),) if offer.vendor == PROBE else ()
+    return Terms(
+        offer=str(offer),
+        vendor=offer.vendor,
+        model=offer.model,
+        plan="",
+        account=f"{subject}#account",
+        closes_model=f"{subject}#model",
+        closes_slot=subject,
+        budgets=probe,
     )
 
 

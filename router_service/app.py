@@ -17,11 +17,13 @@ from meshkit.channel import open_channel
 from meshkit.clock import Clock, SystemClock
 from meshkit.server import GrpcServer
 from router_service.breaker import Settings
+from router_service.breaker_news import BreakerNews
 from router_service.breakers import Breakers
 from router_service.edge.server import EdgeServer
 from router_service.entrance import open_entrance
 from router_service.estimate import Estimator
 from router_service.order import Tools
+from router_service.probes import Probes
 from router_service.quota_client import QuotaClient
 from router_service.rejections import Rejections
 from router_service.router import MeshRouter
@@ -86,16 +88,19 @@ async def _tools(mesh: Mesh, clock: Clock, stack: AsyncExitStack) -> Tools:
     )
     rejections = Rejections(mesh, quota)
     vendors = await stack.enter_async_context(Vendors(mesh, clock, rejections.renewed))
+    breakers, incarnation = Breakers(mesh.catalog.vendors, Settings(), clock, quota), secrets.token_hex(4)
+    await stack.enter_async_context(BreakerNews(stub, breakers))
     return Tools(
         quota=quota,
         without_ledger=WithoutLedger(mesh),
         vendors=vendors,
-        breakers=Breakers(mesh.catalog.vendors, Settings(), clock),
+        breakers=breakers,
+        probes=Probes(quota, breakers, incarnation),
         rejections=rejections,
         estimator=Estimator(),
         timeouts=mesh.timeouts,
         clock=clock,
-        incarnation=secrets.token_hex(4),
+        incarnation=incarnation,
     )
 
 

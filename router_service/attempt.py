@@ -1,5 +1,6 @@
 """One call to one offer: what it held, what came of it, and what is charged for it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from llmmesh.chat.v1 import chat_pb2
@@ -8,8 +9,10 @@ from llmmesh.quota.v1 import quota_pb2
 
 from catalog.model import cost_nanos
 from meshkit.errors import MeshError
+from router_service.breakers import Passage
 from router_service.estimate import text_tokens
 from router_service.planner import Planned
+from router_service.probes import Probe
 
 SERVED = "served"
 OUTCOMES = {
@@ -27,9 +30,10 @@ OUTCOME_OF_SENT = {SENT.SENT_NOTHING: "released", SENT.SENT_ANSWERED: "failed"}
 class Attempt:
     """A call under way or over. `committed` once a piece of its answer was forwarded to the caller.
 
-    Moments are monotonic seconds; `usage` is complete once `outcome` is set; `probe` says that a breaker waits for its
-    end; `retry_after` is how long the vendor asked to be left alone, and `lease` how long its hold lives unless it is
-    extended, 0 when it need not be, both in seconds; `unmetered` says that nothing is held, for the ledger is silent.
+    Moments are monotonic seconds; `usage` is complete once `outcome` is set; `passage` is what breakers were told,
+    `probe` what is held because one of them waits for its end; `retry_after` is how long the vendor asked to be left
+    alone, `lease` how long its hold lives unless it is extended, 0 when it need not be, both in seconds; `unmetered`
+    says that nothing is held, for the ledger is silent.
     """
 
     id: str
@@ -38,7 +42,8 @@ class Attempt:
     first_token_at: float | None = None
     ended: float | None = None
     committed: bool = False
-    probe: bool = False
+    passage: Passage | None = None
+    probe: Probe | None = None
     lease: float = 0.0
     unmetered: bool = False
     labels: tuple[tuple[str, str], ...] = ()
@@ -53,6 +58,12 @@ class Attempt:
     def offer_text(self) -> str:
         """Return "vendor/model#slot"."""
         return self.planned.offer.text
+
+    def leases(self) -> Iterator[tuple[str, float]]:
+        """Give what must be kept alive while the call lasts, each with how long it lives, in seconds."""
+        yield self.id, self.lease
+        if self.probe is not None:
+            yield from ((attempt_id, self.probe.lease) for attempt_id in self.probe.holds)
 
     def note(self, deltas: provider_pb2.StreamGenerateResponse.Deltas, now: float) -> None:
         """Pieces of an answer arrived; the first token is the first one with something in it."""

@@ -55,5 +55,11 @@ class Router(Protocol):
     def check_vendors(self, request: router_pb2.CheckVendorsRequest) -> AsyncGenerator[router_pb2.CheckVendorsResponse]:
         """Ask vendors whether they accept our keys; tell of each slot once, in the order of the answers."""
 
+    async def list_breakers(self, request: router_pb2.ListBreakersRequest) -> router_pb2.ListBreakersResponse:
+        """List breakers, the closed ones too."""
+
+    async def set_breaker(self, request: router_pb2.SetBreakerRequest) -> router_pb2.SetBreakerResponse:
+        """Force a breaker open or closed in the whole mesh, or leave it to itself again."""
+
     def serving(self) -> str | None:
         """Return None when requests can be served, else why not."""

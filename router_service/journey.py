@@ -60,6 +60,8 @@ TOO_MUCH = {
 }
 # Reasons to leave an offer out that are a wish of the caller's: which ones emptied the plan is theirs to know.
 WISHES = REMEDIES.keys()
+# How many reasons an error tells beside that of the first choice.
+MOST_REASONS = 8
 # When to ask again after such a reason.
 RECOVERY_SECONDS = 1.0
 
@@ -131,7 +133,7 @@ class Journey:
         for denial in self.denials:
             if denial.offer.partition("#")[0] == first:
                 return why_denied(denial)
-        return self.plan.why_not_first()
+        return self.plan.why_not_first() or self._why_shut()
 
     def route(self) -> router_pb2.Route:
         """Tell the story."""
@@ -176,9 +178,22 @@ class Journey:
             return self._exhausted()
         if not self.plan.offers:
             return self._no_offer()
-        text = "no offer could serve; the first choice: " + self.primary_error()
+        text = "; ".join(["no offer could serve", f"the first choice: {self.primary_error()}", *self._other_reasons()])
         again = RECOVERY_SECONDS if self._recovering() else self._soonest()
         return MeshError(Reason.ROUTE_EXHAUSTED, text, details=self._details(), retry_after=again)
+
+    def _why_shut(self) -> str:
+        shut = self.serving is None and self._skipped["breaker_open"] > 0
+        return f"{self.plan.first} keeps failing; its breaker is open" if shut else ""
+
+    def _other_reasons(self) -> list[str]:
+        """Say why the others did not serve, each reason once; of those that never could, nothing."""
+        first = f"{self.plan.first}"
+        told = {a.planned.offer.model_text: f"{a.reason}: {a.message}" for a in self.attempts}
+        told |= {denial.offer.partition("#")[0]: why_denied(denial) for denial in self.denials}
+        told |= {e.text.partition("#")[0]: e.detail for e in self.plan.excluded if e.reason in PASSING}
+        others = dict.fromkeys(f"{model}: {why}" for model, why in told.items() if model != first)
+        return list(others)[:MOST_REASONS]
 
     def _recovering(self) -> bool:
         """Tell whether an offer was left out only because something is out of order just now, whatever its budgets."""

@@ -90,6 +90,10 @@ class VendorState:
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
+# When a breaker that an operator has forced open lets a probe through.
+FORCED_OPEN = float("inf")
+
+
 @dataclass(frozen=True, slots=True)
 class Signals:
     """Everything about the present moment that a plan depends on.
@@ -107,6 +111,15 @@ class Signals:
     wait: Callable[[str], float] = lambda _: 0.0
     chance: int = 0
     last_offer: str = ""
+
+    def shut_until(self, offer: Offer) -> float | None:
+        """Return when an offer may be probed, infinite if an operator shut it; None when its breakers are closed."""
+        if not self.open_breakers:
+            return None
+        return max(
+            (self.open_breakers[s] for s in (offer.ref.vendor, offer.model_text) if s in self.open_breakers),
+            default=None,
+        )
 
 
 UNDESCRIBED = VendorState(reason="unreachable", detail="its provider service does not answer")

@@ -8,8 +8,10 @@ from catalog.mesh import Timeouts
 from meshkit.clock import Clock
 from router_service.breakers import Breakers
 from router_service.estimate import Estimator
+from router_service.probes import Probes
 from router_service.quota_client import QuotaClient
 from router_service.rejections import Rejections
+from router_service.retries import RetryBudget
 from router_service.silence import WithoutLedger
 from router_service.speeds import Speeds
 from router_service.vendors import Ask, Vendors
@@ -23,12 +25,14 @@ class Tools:
     without_ledger: WithoutLedger
     vendors: Vendors
     breakers: Breakers
+    probes: Probes
     rejections: Rejections
     estimator: Estimator
     timeouts: Timeouts
     clock: Clock
     incarnation: str
     speeds: Speeds = field(default_factory=Speeds)
+    retries: RetryBudget = field(default_factory=RetryBudget)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 

@@ -1,22 +1,25 @@
 """Serves one request: reserve, attempt, settle, and again until one attempt serves."""
 
+import asyncio
+import random
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, aclosing
 
-from llmmesh.chat.v1 import chat_pb2
-from llmmesh.provider.v1 import provider_pb2
 from llmmesh.quota.v1 import quota_pb2
 
 from meshkit import durations
 from meshkit.errors import MeshError, Reason
-from router_service import observations
+from router_service import retries, spans
 from router_service.attempt import SERVED, Attempt
+from router_service.books import Books
+from router_service.breaker import Gate
 from router_service.journey import FINAL, Journey
 from router_service.leases import Lease
-from router_service.offers_left import Batch, OffersLeft
+from router_service.offers_left import Batch, OffersLeft, Way
 from router_service.order import Order, Tools
 from router_service.planner import Planned
+from router_service.probes import Probe
 from router_service.stops import incomplete, no_turn, too_late
 from router_service.vendors import Event, Limits
 
@@ -24,18 +27,12 @@ from router_service.vendors import Event, Limits
 MARGIN = 0.05
 # A hold outlives its request by this, so that a settle that waits for a restarting quota service still finds it.
 HOLD_AFTERLIFE = 30.0
-# The share of the remaining time one attempt may be silent for while others could still be tried.
-SHARE = 0.6
-# The ledger's word that patience has ended must be back before the deadline.
-LAST_WORD = 0.15
-# How long a local offer's turn is waited for that has some of its share left, while others may go beyond theirs.
-WITHIN_SHARE = 5.0
 # Patience travels in whole milliseconds.
 ROUNDING = 0.005
 # Faults of a server of ours that has too much to do: its callers wait for their turn once more.
 BUSY = frozenset({Reason.VENDOR_THROTTLED, Reason.VENDOR_OVERLOAD})
-# Seconds of silence that say something of an endpoint, whatever the caller's deadline.
-PATIENT = 5.0
+# A second call to the same offer goes out after so many seconds at most: not all at the same moment.
+RETRY_PAUSE = 0.05
 
 
 class Pursuit:
@@ -45,9 +42,18 @@ class Pursuit:
         self._tools = tools
         self._order = order
         self._journey = journey
-        spreads = journey.demand.spreads
-        self._left = OffersLeft(journey.plan.offers, tools.breakers.admits, journey.skip, spreads=spreads)
+        self._left = OffersLeft(
+            journey.plan.offers,
+            Way(self._gate, self._probe_at),
+            journey.skip,
+            spreads=journey.demand.spreads,
+            shut=journey.plan.shut,
+            short_wait=tools.timeouts.short_wait,
+        )
         self._unsettled: Attempt | None = None
+        self._probe: Probe | None = None
+        self._retried = False
+        self._books = Books(tools, journey.demand.facts)
 
     async def events(self) -> AsyncGenerator[tuple[Attempt, Event]]:
         """Yield what the serving attempt says; an attempt that fails before it committed leaves no trace here.
@@ -64,12 +70,13 @@ class Pursuit:
                             yield attempt, event
                 except MeshError as error:
                     fault = error
-                    if not self._goes_on(attempt, error):
+                    if not await self._goes_on(attempt, error):
                         break
                 else:
                     return
         finally:
             self._settle()
+            self._drop_probe()
         raise self._failure(fault)
 
     def _failure(self, fault: MeshError | None) -> MeshError:
@@ -93,6 +100,8 @@ class Pursuit:
         if self._unsettled is not None and self._unsettled.lease:
             self._settle()
         while batch := self._left.next_batch(replacing=self._unsettled is not None):
+            if batch.probe and not await self._may_probe(batch):
+                continue
             try:
                 attempt_id, answer = await self._ask(batch)
             except MeshError as error:
@@ -102,14 +111,40 @@ class Pursuit:
             if isinstance(answer, quota_pb2.Denied):
                 self._journey.passed_over(answer.denials)
                 self._left.denied(batch, answer.denials)
+                self._drop_probe()
                 continue
             self._journey.passed_over(answer.passed_over)
-            attempt = Attempt(attempt_id, self._left.held(batch, answer.offer), self._tools.clock.monotonic())
+            planned = self._left.held(batch, answer.offer, answer.passed_over)
+            attempt = Attempt(attempt_id, planned, self._tools.clock.monotonic())
             attempt.labels = self._journey.demand.labels
             attempt.lease = durations.to_seconds(answer.lease)
-            self._journey.begin(attempt)
-            return attempt
+            return self._begin(attempt)
         return None
+
+    def _begin(self, attempt: Attempt) -> Attempt:
+        attempt.probe, self._probe = self._probe, None
+        self._journey.begin(attempt)
+        return attempt
+
+    async def _may_probe(self, batch: Batch) -> bool:
+        """Tell whether this request is the one whose call is the probe."""
+        (planned,) = batch.offers
+        self._probe = await self._tools.probes.take(planned, last_resort=batch.last_resort)
+        if self._probe is None:
+            self._left.refused(batch)
+        return self._probe is not None
+
+    def _drop_probe(self) -> None:
+        """Give up a probe that did not go out."""
+        if self._probe is not None:
+            self._tools.probes.dropped(self._probe)
+        self._probe = None
+
+    def _gate(self, planned: Planned) -> Gate:
+        return self._tools.breakers.gate(planned.offer.ref.vendor, planned.offer.model_text)
+
+    def _probe_at(self, planned: Planned) -> float:
+        return self._tools.breakers.probe_at(planned.offer.ref.vendor, planned.offer.model_text)
 
     def _unmetered(self, batch: Batch, error: MeshError) -> Attempt | None:
         """Begin an attempt that nothing holds, for the ledger is silent; None when a later batch may have one.
@@ -123,6 +158,7 @@ class Pursuit:
         if planned is None:
             self._journey.skip("ledger_silent", len(batch.offers))
             self._left.denied(batch)
+            self._drop_probe()
             return None
         self._settle()
         if before := batch.offers.index(planned):
@@ -130,8 +166,7 @@ class Pursuit:
         number = next(self._tools.numbers)
         attempt = Attempt(f"{number}", self._left.held(batch, planned.offer.text), self._tools.clock.monotonic())
         attempt.unmetered = True
-        self._journey.begin(attempt)
-        return attempt
+        return self._begin(attempt)
 
     def _goes_on_alone(self, planned: Planned) -> bool:
         return self._tools.without_ledger.allows(planned, self._order.tenant, self._journey.demand.use_case.name)
@@ -151,41 +186,30 @@ class Pursuit:
         if remaining <= 0:
             raise too_late()
         operation = self._operation(attempt_id, batch, remaining)
-        patience = self._patience(batch, remaining)
-        if patience:
+        usual = max(self._tools.estimator.seconds(planned.offer.model_text) for planned in batch.offers)
+        if patience := spans.patience(batch, remaining, usual):
             operation.patience.CopyFrom(durations.to_proto(patience))
         goes_on = any(map(self._goes_on_alone, batch.offers))
         answer = await self._tools.quota.reserve(operation, remaining, goes_on=goes_on)
         self._unsettled = None
         waited = self._tools.clock.monotonic() - began
-        waits_no_longer = patience and waited > patience - ROUNDING and not batch.within_share
+        waits_no_longer = batch.patient and waited > patience - ROUNDING and not batch.within_share
         if waits_no_longer and isinstance(answer, quota_pb2.Denied):
             self._journey.passed_over(answer.denials)
             raise no_turn(batch, waited)
         return attempt_id, answer
 
-    def _patience(self, batch: Batch, remaining: float) -> float:
-        """Return how long to wait for a turn: until the rest of the deadline is what an answer usually takes.
-
-        Who were let in later would get no whole answer and only keep the server from those behind. However slow
-        answers were lately, half of the time is for waiting. Within shares it is no more than that, and a few seconds:
-        others may serve beyond theirs.
-        """
-        if not batch.patient:
-            return 0.0
-        if batch.within_share:
-            return min(remaining / 2, WITHIN_SHARE)
-        usual = max(self._tools.estimator.seconds(planned.offer.model_text) for planned in batch.offers)
-        return max(remaining - max(usual, LAST_WORD), remaining / 2)
-
     async def _answer(self, attempt: Attempt) -> AsyncGenerator[Event]:
         """Make the call and keep the attempt's books; a broken call raises, a finished one is settled."""
-        vendor, breakers = attempt.planned.offer.ref.vendor, self._tools.breakers
-        attempt.probe = breakers.enter(vendor)
+        offer, probe, tools = attempt.planned.offer, attempt.probe, self._tools
+        passage = tools.breakers.enter(offer.ref.vendor, offer.model_text) if probe is None else probe.passage
+        attempt.passage = passage
         self._unsettled = attempt
         try:
-            speeds = self._tools.speeds.following(attempt, self._tools.clock, streamed=self._order.streamed)
-            with Lease(self._tools.quota, attempt.id, attempt.lease), speeds:
+            with ExitStack() as stack:
+                stack.enter_context(tools.speeds.following(attempt, tools.clock, streamed=self._order.streamed))
+                for attempt_id, seconds in attempt.leases():
+                    stack.enter_context(Lease(tools.quota, attempt_id, seconds))
                 async with aclosing(self._call(attempt)) as events:
                     async for event in events:
                         yield event
@@ -194,35 +218,23 @@ class Pursuit:
         except MeshError as error:
             if attempt.outcome == SERVED:
                 return  # the answer is whole; how its call ends is nobody's business
-            attempt.fail(error, self._tools.clock.monotonic())
-            if self._hurried(attempt, error):
-                breakers.abandoned(vendor, probe=attempt.probe)
-            else:
-                breakers.failed(vendor, error, probe=attempt.probe)
-            if error.reason is Reason.VENDOR_AUTH:
-                self._tools.rejections.rejected(vendor, attempt.planned.offer.slot)
-            local = attempt.planned.offer.vendor.local
-            self._observe(observations.from_fault(attempt.offer_text, error, local=local))
+            self._books.failed(attempt, passage, error)
             raise
         finally:
             if attempt.outcome == "":  # the caller went away
-                attempt.cancel(self._tools.clock.monotonic())
-                breakers.abandoned(vendor, probe=attempt.probe)
-
-    def _hurried(self, attempt: Attempt, error: MeshError) -> bool:
-        """Tell whether it was the caller's own deadline that made a silence too long: no fault of the endpoint."""
-        usual = self._tools.timeouts.first_token[attempt.planned.offer.model.model_class]
-        waited = self._tools.clock.monotonic() - attempt.began
-        return error.reason is Reason.VENDOR_SILENT and waited < min(usual, PATIENT)
+                attempt.cancel(tools.clock.monotonic())
+                tools.breakers.abandoned(passage)
+            if probe is not None:
+                tools.probes.ended(probe)
 
     async def _call(self, attempt: Attempt) -> AsyncGenerator[Event]:
         """Forward a vendor's events, or hold them back until the last one; note what they tell."""
         held_back: deque[Event] = deque()
-        async with aclosing(self._order.ask(attempt.planned.offer, self._limits(attempt))) as events:
+        async with aclosing(self._order.ask(attempt.planned.offer, self._limits(attempt.planned))) as events:
             async for event in events:
                 if attempt.outcome == SERVED:
                     continue  # nothing counts after the finish
-                finished = self._note(attempt, event)
+                finished = self._books.note(attempt, event)
                 held_back.append(event)
                 if not finished and (self._order.held_back or attempt.first_token_at is None):
                     continue
@@ -230,43 +242,17 @@ class Pursuit:
                 while held_back:
                     yield held_back.popleft()
 
-    def _note(self, attempt: Attempt, event: Event) -> bool:
-        """Keep the books of one event; tell whether it was the last."""
-        now = self._tools.clock.monotonic()
-        if isinstance(event, provider_pb2.EmbedResponse):
-            self._served(attempt, event.usage, event.observations, now)
-            return True
-        if isinstance(event, provider_pb2.GenerateResponse):
-            attempt.note_whole(event.completion)
-            self._served(attempt, event.completion.usage, event.observations, now)
-            return True
-        if event.HasField("finish"):
-            self._served(attempt, event.finish.usage, event.finish.observations, now)
-            return True
-        attempt.note(event.deltas, now)
-        return False
-
-    def _served(
-        self, attempt: Attempt, usage: chat_pb2.Usage, learned: Iterable[provider_pb2.Observation], now: float
-    ) -> None:
-        attempt.serve(usage, now)
-        offer = attempt.planned.offer
-        if offer.vendor.local:
-            self._tools.estimator.answered(offer.model_text, now - attempt.began)
-        self._tools.breakers.served(offer.ref.vendor, probe=attempt.probe)
-        self._tools.rejections.served(offer.ref.vendor, offer.slot)
-        self._observe(observations.from_answer(offer.text, learned))
-        if not attempt.usage.estimated:
-            counted = attempt.usage.input_tokens, attempt.usage.output_tokens
-            self._tools.estimator.learn(self._journey.demand.facts, offer.model_text, *counted)
-
-    def _goes_on(self, attempt: Attempt, error: MeshError) -> bool:
+    async def _goes_on(self, attempt: Attempt, error: MeshError) -> bool:
         """Decide whether another offer may still serve after this fault."""
         if attempt.committed and not self._order.restarts:
             return False
         offer = attempt.planned.offer
         if error.reason is Reason.VENDOR_CONTEXT:
-            self._left.keep_longer_contexts(offer.model.context_window)
+            self._left.keep(lambda planned: planned.offer.model.context_window > offer.model.context_window)
+        if error.reason is Reason.VENDOR_SILENT:  # its other keys open the same door
+            self._left.keep(lambda planned: planned.offer.model_text != offer.model_text)
+        if await self._once_more(attempt, error):
+            self._left.again(attempt.planned)
         if error.reason in BUSY and offer.vendor.local:
             self._left.wait_for(attempt.planned)
         return error.reason not in FINAL and self._remaining() > 0
@@ -285,22 +271,23 @@ class Pursuit:
             operation.instead_of.CopyFrom(self._unsettled.settle())
         return operation
 
-    def _limits(self, attempt: Attempt) -> Limits:
-        timeouts = self._tools.timeouts
+    async def _once_more(self, attempt: Attempt, error: MeshError) -> bool:
+        """Decide whether the same offer is called a second time, and wait a moment if so."""
+        if self._retried or attempt.received_bytes or not retries.deserves(error) or self._remaining() <= 0:
+            return False
+        if self._gate(attempt.planned) is not Gate.PASS or not self._tools.retries.take():
+            return False
+        self._retried = True
+        jitter = random.random()  # noqa: S311 - no secret
+        await asyncio.sleep(min(RETRY_PAUSE, self._remaining()) * jitter)
+        return True
+
+    def _limits(self, planned: Planned) -> Limits:
         remaining = self._remaining()
         if remaining <= 0:
             raise too_late()
-        share = remaining * SHARE if self._left else remaining
-        if not self._order.streamed:
-            # The first piece of a whole answer is all of it: only the share of the deadline can be its limit.
-            whole = min(share, timeouts.total)
-            return Limits(total=whole, first_token=whole, idle=timeouts.idle)
-        first_token = min(timeouts.first_token[attempt.planned.offer.model.model_class], share)
-        return Limits(total=min(remaining, timeouts.total), first_token=first_token, idle=timeouts.idle)
+        others, streamed = bool(self._left), self._order.streamed
+        return spans.limits(self._tools.timeouts, planned.offer, remaining, others=others, streamed=streamed)
 
     def _remaining(self) -> float:
         return self._order.deadline - self._tools.clock.monotonic() - MARGIN
-
-    def _observe(self, learned: Iterable[quota_pb2.Observe]) -> None:
-        for observe in learned:
-            self._tools.quota.observe(observe)

@@ -15,7 +15,18 @@ from llmmesh.router.v1 import router_pb2
 
 from catalog.mesh import Mesh
 from meshkit.identity import Caller
-from router_service import comparison, counting, demand, explain, key_checks, listing, prompt_facts, report, validation
+from router_service import (
+    breaker_control,
+    comparison,
+    counting,
+    demand,
+    explain,
+    key_checks,
+    listing,
+    prompt_facts,
+    report,
+    validation,
+)
 from router_service.attempt import Attempt
 from router_service.conversations import Conversations
 from router_service.demand import Demand
@@ -150,6 +161,15 @@ class MeshRouter:
         async with aclosing(key_checks.check(named, self._tools.vendors, self._tools.rejections)) as told:
             async for result in told:
                 yield result
+
+    async def list_breakers(self, _request: router_pb2.ListBreakersRequest) -> router_pb2.ListBreakersResponse:
+        """List breakers, the closed ones too."""
+        return breaker_control.listed(self._tools.breakers, self._tools.clock)
+
+    async def set_breaker(self, request: router_pb2.SetBreakerRequest) -> router_pb2.SetBreakerResponse:
+        """Force a breaker open or closed in the whole mesh, or leave it to itself again."""
+        tools = self._tools
+        return breaker_control.forced(request, self._view.catalog, tools.breakers, tools.clock)
 
     def serving(self) -> str | None:
         """Return None when requests can be served, else why not."""

@@ -87,6 +87,18 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             async for result in results:
                 yield result
 
+    async def ListBreakers(
+        self, request: router_pb2.ListBreakersRequest, _context: Context
+    ) -> router_pb2.ListBreakersResponse:
+        """List breakers."""
+        return await self._router.list_breakers(request)
+
+    async def SetBreaker(
+        self, request: router_pb2.SetBreakerRequest, _context: Context
+    ) -> router_pb2.SetBreakerResponse:
+        """Force a breaker, or leave it to itself."""
+        return await self._router.set_breaker(request)
+
     def _deadline(self, context: Context) -> float:
         remaining = context.time_remaining()
         return self._default_deadline if remaining is None else remaining

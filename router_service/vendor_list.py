@@ -11,6 +11,7 @@ from llmmesh.router.v1 import router_pb2
 from catalog.mesh import Mesh
 from catalog.model import Vendor
 from meshkit.clock import Clock
+from router_service import breaker_control
 from router_service.breakers import Breakers
 from router_service.offers import UNDESCRIBED
 from router_service.quotas import Figure, Kind, Quotas
@@ -69,9 +70,9 @@ class VendorList:
         row.slots.extend(map(_slot, slots))
         row.warnings.extend(state.warnings)
         row.closures.extend(_closures(vendor, findings.closures))
-        if (breaker := self._breakers.not_closed().get(vendor.id)) is not None:
-            probe_at = _timestamp(self._clock.now() + breaker[1])
-            row.breakers.add(subject=vendor.id, state=breaker[0].value, probe_at=probe_at)
+        shut = self._breakers.not_closed()
+        of_vendor = (subject for subject in sorted(shut) if subject.partition("/")[0] == vendor.id)
+        row.breakers.extend(breaker_control.told(subject, *shut[subject], self._clock) for subject in of_vendor)
         if (described_at := self._connected.described_at(vendor.id)) is not None:
             row.described_at.CopyFrom(_timestamp(described_at))
 

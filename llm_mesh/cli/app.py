@@ -4,6 +4,7 @@ import typer
 
 from llm_mesh.cli import (
     bench,
+    breaker,
     catalog,
     chat,
     compare,
@@ -39,6 +40,7 @@ app.command()(compare.compare)
 app.command()(count.count)
 app.command()(explain.explain)
 app.command()(status.status)
+app.command()(breaker.breaker)
 app.command()(doctor.doctor)
 app.command()(init.init)
 app.add_typer(config.app, name="config")

@@ -42,6 +42,8 @@ MONEY = (
     "spend limit",
     "used all available credits",
 )
+# Words for a model that will not carry on an answer begun for it: another may.
+PREFILL = ("prefill", "must end with a user message", "assistant with prefix", "last role user or tool")
 # How long a subject stays closed, in seconds, when the vendor does not say.
 CLOSED_FOR: Mapping[Reason, float] = {
     Reason.VENDOR_THROTTLED: 5.0,

@@ -46,7 +46,7 @@ async def test_a_failing_vendor_s_breaker_opens_it_is_skipped_uncalled_and_close
     callers: Callers,
 ) -> None:
     assert await state_of(callers, "gemini") == "closed"
-    await callers.simulator.set_faults("gemini", [{"kind": "status", "status": 500}])
+    await callers.simulator.set_faults("gemini", [{"kind": "status", "status": 502}])
     for number in range(5):
         reply = await callers.generate("tokens: 2", use_case="failing")
         assert (reply.route.vendor, reply.route.fallback_used) == ("ollama", True), number

@@ -29,10 +29,10 @@ def test_with_the_first_down_the_second_serves_and_the_route_tells_of_both(row, 
     mesh = reply.json()["llm_mesh"]
     assert (mesh["vendor"], mesh["fallback_used"]) == ("anthropic", True)
     assert mesh["primary_error"].startswith("VENDOR_SERVER: ")
-    assert [(vendor_of(attempt["offer"]), attempt["outcome"]) for attempt in mesh["attempts"]] == [
-        ("openai", "failed"),
-        ("anthropic", "served"),
-    ]
+    # One 500 deserves a second call, while there are such calls left.
+    tried = [(vendor_of(attempt["offer"]), attempt["outcome"]) for attempt in mesh["attempts"]]
+    assert list(dict.fromkeys(tried)) == [("openai", "failed"), ("anthropic", "served")]
+    assert len(tried) <= 3
     assert heard(whole) == ["openai", "anthropic"]
 
 

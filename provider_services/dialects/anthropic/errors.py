@@ -36,6 +36,7 @@ RULES = (
         _CLIENT,
         ("prompt is too long", "context limit", "context window", "context length", "too many total text bytes"),
     ),
+    Rule(Reason.VENDOR_UNSUPPORTED, _CLIENT, faults.PREFILL),
     Rule(Reason.VENDOR_CONTENT_FILTER, _CLIENT, ("content filter", "content_filter", "content management policy")),
     Rule(
         Reason.VENDOR_RETIRED,

@@ -40,6 +40,7 @@ RULES = (
             "context size",
         ),
     ),
+    Rule(Reason.VENDOR_UNSUPPORTED, _CLIENT, faults.PREFILL),
     Rule(
         Reason.VENDOR_CONTENT_FILTER,
         frozenset({400, 403, 422, 451}),

@@ -219,6 +219,8 @@ MISTAKES: list[Mistake] = [
         "window once in limits.paid",
     ),
     ("timeouts: {connect: 0}", 1, "timeouts.connect", "greater than 0", ""),
+    ("timeouts: {short_wait: -1}", 1, "timeouts.short_wait", "greater than or equal to 0", ""),
+    ("timeouts: {minimum_rate: fast}", 1, "timeouts.minimum_rate", "number", ""),
     ("timeouts: {first_token: {chat: -1}}", 1, "timeouts.first_token.chat", "greater than 0", ""),
     ("telemetry: {sample_ratio: 2}", 1, "telemetry.sample_ratio", "less than or equal to 1", ""),
     ("addresses: {router: {listen: 7400}}", 1, "addresses.router.listen", "valid string", ""),

@@ -47,6 +47,7 @@ REACHED = "You have reached your specified API usage limits. You will regain acc
         (400, bad("`temperature` is deprecated for this model."), Reason.VENDOR_BAD_REQUEST, False),
         (400, bad("max_tokens: 9 > 8, which is the maximum allowed number"), Reason.VENDOR_BAD_REQUEST, False),
         (400, bad("prompt is too long: 2 tokens > 1 maximum"), Reason.VENDOR_CONTEXT, False),
+        (400, bad("This model does not support assistant message prefill"), Reason.VENDOR_UNSUPPORTED, False),
         (400, bad("input length and `max_tokens` exceed context limit: 1 + 2 > 2"), Reason.VENDOR_CONTEXT, False),
         (413, error("request_too_large", "Request exceeds the maximum size"), Reason.VENDOR_CONTEXT, False),
         (400, bad("Output blocked by content filtering policy"), Reason.VENDOR_CONTENT_FILTER, False),

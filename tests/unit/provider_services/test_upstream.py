@@ -263,6 +263,9 @@ async def test_an_answer_that_breaks_off_may_have_been_spent(answer: bytes) -> N
         with pytest.raises(MeshError) as error:
             await whole(url)
     assert (error.value.reason, sent(error.value)) == (Reason.VENDOR_INCOMPLETE, UNKNOWN)
+    detail = error.value.detail(AttemptFailure)
+    assert detail is not None
+    assert detail.unanswered == (b"half" not in answer)  # what comes with the first line is read with it
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])

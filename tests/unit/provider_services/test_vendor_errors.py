@@ -34,6 +34,7 @@ CHAT = [
     (400, error("The model `x` has been decommissioned", "model_decommissioned"), Reason.VENDOR_RETIRED),
     (410, error("gone"), Reason.VENDOR_RETIRED),
     (400, error("This model's maximum context length is 8 tokens", "context_length_exceeded"), Reason.VENDOR_CONTEXT),
+    (400, error("Expected last role User or Tool (or Assistant with prefix True)", "3230"), Reason.VENDOR_UNSUPPORTED),
     (413, error("Request too large for model on tokens per minute (TPM)"), Reason.VENDOR_CONTEXT),
     (400, error("rejected by our safety system", "content_policy_violation"), Reason.VENDOR_CONTENT_FILTER),
     (400, error("nope", "invalid_prompt"), Reason.VENDOR_CONTENT_FILTER),

@@ -67,6 +67,16 @@ def test_two_keys_of_one_account_share_its_quota_and_two_accounts_do_not(definit
     assert [isinstance(answer, Held) for answer in held] == [True, True, False, False, True, True, False]
 
 
+def test_a_breaker_has_one_probe_in_the_whole_mesh_and_closes_nothing_but_itself(definitions):
+    probe, breaker = definitions.terms("probe/groq#1"), definitions.terms(f"breaker/{OFFER}#1")
+    assert [(row.id, row.limit, row.hard) for row in probe.budgets] == [("probe/groq/concurrency/now", 1, True)]
+    assert (breaker.budgets, breaker.closes_slot) == ((), f"breaker/{OFFER}")
+    closed = set(breaker.subjects()) | set(definitions.terms("breaker/groq#1").subjects())
+    assert closed.isdisjoint((*definitions.terms(f"{OFFER}#1").subjects(), *probe.subjects()))
+    assert definitions.terms("probe/nobody#1") is None
+    assert not any(row.subject.startswith(("probe/", "breaker/")) for row in definitions.budgets())
+
+
 def test_payers_have_the_budgets_of_the_configuration(definitions):
     rows = definitions.payer_budgets("alice", "quick")
     assert [(row.id, row.limit, row.hard) for row in rows] == [

@@ -1,14 +1,9 @@
 """When a breaker opens, for how long, and what closes it; time and jitter are given, never taken."""
 
 import pytest
-from fixtures.clock import ManualClock
-from llmmesh.provider.v1 import provider_pb2
 
-from meshkit.errors import MeshError, Reason
-from router_service.breaker import Breaker, Settings, State
-from router_service.breakers import ENDPOINT_FAULTS, Breakers
+from router_service.breaker import Breaker, Gate, Settings, State
 
-SENT = provider_pb2.AttemptFailure
 SETTINGS = Settings(
     failures_in_a_row=3, failure_share=0.5, least_calls=6, window=10.0, first_open=4.0, longest_open=20.0
 )
@@ -19,7 +14,8 @@ def breaker(jitter: float = 0.5) -> Breaker:
 
 
 def call(tested: Breaker, succeeded: bool | None, now: float) -> bool:
-    probe = tested.enter(now)
+    probe = tested.claim(now)
+    tested.enter()
     tested.record(succeeded, now, probe=probe)
     return probe
 
@@ -97,10 +93,10 @@ def test_once_the_open_time_is_over_one_probe_is_let_through_and_no_other():
     tested = opened()
     assert not tested.admits(3.99)
     assert tested.admits(4.0)
-    assert tested.enter(4.0)
+    assert tested.claim(4.0)
     assert tested.state is State.HALF_OPEN
     assert not tested.admits(4.0)
-    assert not tested.enter(4.0), "a call that goes out all the same is no probe"
+    assert not tested.claim(4.0), "a call that goes out all the same is no probe"
 
 
 def test_a_probe_that_succeeds_closes_and_the_past_is_forgotten():
@@ -143,16 +139,16 @@ def test_an_abandoned_probe_makes_way_for_the_next_one():
     assert call(tested, None, 4.0)
     assert tested.state is State.HALF_OPEN
     assert tested.admits(4.0)
-    assert tested.enter(4.0)
+    assert tested.claim(4.0)
 
 
 @pytest.mark.parametrize("outcome", [True, False, None])
 def test_a_call_from_before_the_opening_decides_nothing_for_the_probe(outcome):
     tested = breaker()
-    straggler = tested.enter(0.0)
+    straggler = tested.claim(0.0)
     for _ in range(3):
         call(tested, False, 0.0)
-    probe = tested.enter(4.0)
+    probe = tested.claim(4.0)
     tested.record(outcome, 4.1, probe=straggler)
     assert tested.state is State.HALF_OPEN
     assert not tested.admits(4.1), "the probe is still out"
@@ -160,51 +156,76 @@ def test_a_call_from_before_the_opening_decides_nothing_for_the_probe(outcome):
     assert tested.state is State.CLOSED
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+def test_before_its_time_a_probe_goes_out_only_as_the_last_resort_and_not_again_at_once():
+    tested = opened()
+    assert tested.gate(1.0) is Gate.LAST
+    assert not tested.admits(1.0)
+    assert not tested.claim(1.0)
+    assert tested.claim(1.0, last_resort=True)
+    assert tested.gate(1.0) is Gate.SHUT, "one at a time"
+    tested.record(False, 1.1, probe=True)
+    assert tested.gate(1.2) is Gate.SHUT
+    assert tested.gate(2.1) is Gate.LAST
 
 
-@pytest.fixture
-def breakers(clock: ManualClock) -> Breakers:
-    return Breakers(["alpha", "beta"], Settings(failures_in_a_row=1, first_open=10.0), clock)
+def test_after_recovery_calls_come_back_little_by_little():
+    tested = opened()
+    call(tested, True, 4.0)
+    for _ in range(2):
+        assert tested.gate(5.0) is Gate.PASS
+        tested.enter()
+    assert tested.gate(5.0) is Gate.WAIT, "only as the last resort"
+    tested.record(True, 5.1, probe=False)
+    for _ in range(2):
+        assert tested.gate(5.1) is Gate.PASS
+        tested.enter()
+    assert tested.gate(5.1) is Gate.WAIT, "one more with each success"
+    for _ in range(40):
+        call(tested, True, 6.0)
+    for _ in range(500):
+        tested.enter()
+    assert tested.gate(6.0) is Gate.PASS
 
 
-def fault(reason: Reason, sent: int = SENT.SENT_ANSWERED) -> MeshError:
-    return MeshError(reason, "it failed", details=[provider_pb2.AttemptFailure(sent=sent)])
+def test_who_is_refused_the_probe_asks_again_a_little_later():
+    tested = opened()
+    assert tested.claim(4.0)
+    tested.refuse(4.0, 1.0)
+    assert tested.gate(5.4) is Gate.LAST
+    assert tested.gate(5.5) is Gate.PROBE
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.startswith("VENDOR_")])
-def test_only_faults_of_the_endpoint_count_against_it(breakers, reason):
-    breakers.failed("alpha", fault(reason), probe=breakers.enter("alpha"))
-    assert breakers.admits("alpha") == (reason not in ENDPOINT_FAULTS)
-    assert breakers.admits("beta")
+def test_another_routers_word_opens_moves_and_closes_it():
+    tested = breaker()
+    tested.heard_open(7.0, 0.0)
+    assert (tested.state, tested.probe_at) == (State.OPEN, 7.0)
+    tested.heard_open(3.0, 0.0)
+    assert tested.probe_at == 7.0, "never earlier than known"
+    tested.heard_closed()
+    assert tested.state is State.CLOSED
 
 
-def test_the_plan_learns_which_vendors_recover_and_until_when(breakers, clock):
-    breakers.failed("alpha", fault(Reason.VENDOR_SERVER), probe=breakers.enter("alpha"))
-    (until,) = breakers.open_until().values()
-    assert 8.0 <= until - clock.monotonic() <= 12.0
-    state, wait = breakers.not_closed()["alpha"]
-    assert (state, wait) == (State.OPEN, pytest.approx(until - clock.monotonic()))
-    clock.advance(12.0)
-    assert breakers.open_until() == {}
+def test_the_open_time_grows_whichever_router_saw_the_openings():
+    tested = breaker()
+    tested.heard_open(4.0, 0.0)
+    call(tested, False, 4.0)
+    assert tested.probe_at - 4.0 == 8.0
 
 
-@pytest.mark.parametrize(
-    ("error", "closes"),
-    [
-        (fault(Reason.VENDOR_THROTTLED), True),
-        (fault(Reason.VENDOR_BAD_REQUEST), True),
-        (fault(Reason.VENDOR_NOT_CONFIGURED, SENT.SENT_NOTHING), False),
-        (fault(Reason.DEADLINE_EXCEEDED, SENT.SENT_NOTHING), False),
-        (MeshError(Reason.INTERNAL, "a defect"), False),
-    ],
-    ids=lambda value: value.reason.value if isinstance(value, MeshError) else "",
-)
-def test_a_refusal_closes_a_breaker_only_if_the_vendor_itself_answered(breakers, clock, error, closes):
-    breakers.failed("alpha", fault(Reason.VENDOR_SERVER), probe=breakers.enter("alpha"))
-    clock.advance(12.0)
-    breakers.failed("alpha", error, probe=breakers.enter("alpha"))
-    assert ("alpha" not in breakers.not_closed()) == closes
-    assert breakers.admits("alpha")
+def test_what_an_operator_forces_open_is_not_even_a_last_resort_and_ends_with_a_probe():
+    tested = breaker()
+    tested.force(State.FORCED_OPEN, 1.0)
+    assert tested.gate(100.0) is Gate.SHUT
+    assert not tested.claim(100.0, last_resort=True)
+    tested.force(None, 100.0)
+    assert (tested.state, tested.gate(100.0)) == (State.OPEN, Gate.PROBE)
+
+
+def test_what_an_operator_forces_closed_stays_so_whatever_fails():
+    tested = breaker()
+    tested.force(State.FORCED_CLOSED, 1.0)
+    for _ in range(10):
+        call(tested, False, 2.0)
+    assert (tested.state, tested.gate(2.0)) == (State.FORCED_CLOSED, Gate.PASS)
+    tested.force(None, 3.0)
+    assert tested.state is State.CLOSED

@@ -171,7 +171,10 @@ def test_several_faults_are_an_exhausted_route_with_the_first_ones_words():
     fail(told, 0, Reason.VENDOR_SERVER)
     error = failure(told, fail(told, 1, Reason.VENDOR_OVERLOAD))
     assert (error.reason, error.code) == (Reason.ROUTE_EXHAUSTED, "UNAVAILABLE")
-    assert error.message == "no offer could serve; the first choice: VENDOR_SERVER: said VENDOR_SERVER"
+    told_of_both = (
+        "the first choice: VENDOR_SERVER: said VENDOR_SERVER; beta/two: VENDOR_OVERLOAD: said VENDOR_OVERLOAD"
+    )
+    assert error.message == f"no offer could serve; {told_of_both}"
 
 
 def test_a_final_fault_is_told_as_it_is_even_after_others():

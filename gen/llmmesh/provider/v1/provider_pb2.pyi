@@ -432,12 +432,15 @@ class AttemptFailure(_message.Message):
     OBSERVATIONS_FIELD_NUMBER: _builtins.int
     HTTP_STATUS_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
+    UNANSWERED_FIELD_NUMBER: _builtins.int
     sent: Global___AttemptFailure.Sent.ValueType
     """How far the attempt got."""
     http_status: _builtins.int
     """The vendor's HTTP status, 0 when there was none."""
     retryable: _builtins.bool
     """A later attempt at the same vendor may succeed."""
+    unanswered: _builtins.bool
+    """The connection broke before the vendor began to answer."""
     @_builtins.property
     def usage(self) -> _chat_pb2.Usage:
         """What the vendor said was used, or what had been received when it broke."""
@@ -454,10 +457,11 @@ class AttemptFailure(_message.Message):
         observations: _abc.Iterable[Global___Observation] | None = ...,
         http_status: _builtins.int = ...,
         retryable: _builtins.bool = ...,
+        unanswered: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["http_status", b"http_status", "observations", b"observations", "retryable", b"retryable", "sent", b"sent", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["http_status", b"http_status", "observations", b"observations", "retryable", b"retryable", "sent", b"sent", "unanswered", b"unanswered", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -295,7 +295,7 @@ class OfferAmounts(_message.Message):
     COST_NANOS_FIELD_NUMBER: _builtins.int
     REQUESTS_FIELD_NUMBER: _builtins.int
     offer: _builtins.str
-    """The offer: "vendor/model#slot". Required."""
+    """The offer: "vendor/model#slot". Required. A router that probes holds "probe/<breaker>#1", of which there is one at a time."""
     input_tokens: _builtins.int
     """Estimated prompt tokens."""
     output_tokens: _builtins.int
@@ -485,7 +485,7 @@ class Observe(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     OPENED_FIELD_NUMBER: _builtins.int
     offer: _builtins.str
-    """The offer it was learned with: "vendor/model#slot". Required."""
+    """The offer it was learned with: "vendor/model#slot"; of a breaker "breaker/<subject>#1", with the scope "slot". Required."""
     scope: _builtins.str
     """What it covers: "account", "model" or "slot"."""
     unit: _builtins.str
@@ -497,7 +497,7 @@ class Observe(_message.Message):
     remaining: _builtins.int
     """What the vendor says is left."""
     reason: _builtins.str
-    """Why it is closed: "throttled", "quota", "auth"."""
+    """Why it is closed: "throttled", "quota", "auth"; a breaker: "failing", "forced_open", "forced_closed"."""
     opened: _builtins.bool
     """What was closed for that reason is open again; of an account, its models too. Not together with closed_for."""
     @_builtins.property

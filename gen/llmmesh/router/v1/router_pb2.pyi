@@ -110,6 +110,34 @@ STREAM_GUARANTEE_RESTART: StreamGuarantee.ValueType  # 3
 """Pieces are forwarded at once; after a break a new start voids all earlier ones."""
 Global___StreamGuarantee: _TypeAlias = StreamGuarantee  # noqa: Y015
 
+class _BreakerMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BreakerModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakerMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BREAKER_MODE_UNSPECIFIED: _BreakerMode.ValueType  # 0
+    """Refused."""
+    BREAKER_MODE_AUTOMATIC: _BreakerMode.ValueType  # 1
+    """The breaker itself, by what becomes of calls."""
+    BREAKER_MODE_OPEN: _BreakerMode.ValueType  # 2
+    """An operator: it stays open, and no call goes out, not even where nothing else is left."""
+    BREAKER_MODE_CLOSED: _BreakerMode.ValueType  # 3
+    """An operator: it stays closed, whatever becomes of calls."""
+
+class BreakerMode(_BreakerMode, metaclass=_BreakerModeEnumTypeWrapper):
+    """Who decides whether a breaker lets calls through."""
+
+BREAKER_MODE_UNSPECIFIED: BreakerMode.ValueType  # 0
+"""Refused."""
+BREAKER_MODE_AUTOMATIC: BreakerMode.ValueType  # 1
+"""The breaker itself, by what becomes of calls."""
+BREAKER_MODE_OPEN: BreakerMode.ValueType  # 2
+"""An operator: it stays open, and no call goes out, not even where nothing else is left."""
+BREAKER_MODE_CLOSED: BreakerMode.ValueType  # 3
+"""An operator: it stays closed, whatever becomes of calls."""
+Global___BreakerMode: _TypeAlias = BreakerMode  # noqa: Y015
+
 @_typing.final
 class Intent(_message.Message):
     """What a request is for and what it may cost; nothing about who asks."""
@@ -1661,7 +1689,7 @@ class Breaker(_message.Message):
     subject: _builtins.str
     """What it guards: "vendor" or "vendor/model"."""
     state: _builtins.str
-    """"open" or "half_open"."""
+    """"closed", "open", "half_open", "forced_open" or "forced_closed"."""
     @_builtins.property
     def probe_at(self) -> _timestamp_pb2.Timestamp:
         """When it lets a probe through."""
@@ -1887,3 +1915,94 @@ class CheckVendorsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckVendorsResponse: _TypeAlias = CheckVendorsResponse  # noqa: Y015
+
+@_typing.final
+class ListBreakersRequest(_message.Message):
+    """Asks for the breakers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBreakersRequest: _TypeAlias = ListBreakersRequest  # noqa: Y015
+
+@_typing.final
+class ListBreakersResponse(_message.Message):
+    """The breakers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BREAKERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def breakers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Breaker]:
+        """By subject."""
+
+    def __init__(
+        self,
+        *,
+        breakers: _abc.Iterable[Global___Breaker] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakers", b"breakers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBreakersResponse: _TypeAlias = ListBreakersResponse  # noqa: Y015
+
+@_typing.final
+class SetBreakerRequest(_message.Message):
+    """Forces a breaker. What is forced holds in every router of the mesh, and for 32 days at most."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """A vendor, or "vendor/model" for an offer. Required."""
+    mode: Global___BreakerMode.ValueType
+    """Required."""
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        mode: Global___BreakerMode.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetBreakerRequest: _TypeAlias = SetBreakerRequest  # noqa: Y015
+
+@_typing.final
+class SetBreakerResponse(_message.Message):
+    """A breaker was forced, or left to itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BREAKER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def breaker(self) -> Global___Breaker:
+        """As it stands now."""
+
+    def __init__(
+        self,
+        *,
+        breaker: Global___Breaker | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetBreakerResponse: _TypeAlias = SetBreakerResponse  # noqa: Y015

@@ -86,6 +86,16 @@ class RouterServiceStub:
                 request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsRequest.SerializeToString,
                 response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsResponse.FromString,
                 _registered_method=True)
+        self.ListBreakers = channel.unary_unary(
+                '/llmmesh.router.v1.RouterService/ListBreakers',
+                request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListBreakersRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListBreakersResponse.FromString,
+                _registered_method=True)
+        self.SetBreaker = channel.unary_unary(
+                '/llmmesh.router.v1.RouterService/SetBreaker',
+                request_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.SetBreakerRequest.SerializeToString,
+                response_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.SetBreakerResponse.FromString,
+                _registered_method=True)
 
 
 class RouterServiceServicer:
@@ -166,6 +176,20 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBreakers(self, request, context):
+        """Lists the breakers of every vendor's endpoint, and those of offers that have ever been struck.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBreaker(self, request, context):
+        """Forces a breaker open or closed in the whole mesh, or leaves it to itself again. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -218,6 +242,16 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.CheckVendors,
                     request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsRequest.FromString,
                     response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsResponse.SerializeToString,
+            ),
+            'ListBreakers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBreakers,
+                    request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListBreakersRequest.FromString,
+                    response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.ListBreakersResponse.SerializeToString,
+            ),
+            'SetBreaker': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBreaker,
+                    request_deserializer=llmmesh_dot_router_dot_v1_dot_router__pb2.SetBreakerRequest.FromString,
+                    response_serializer=llmmesh_dot_router_dot_v1_dot_router__pb2.SetBreakerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -492,6 +526,60 @@ class RouterService:
             '/llmmesh.router.v1.RouterService/CheckVendors',
             llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsRequest.SerializeToString,
             llmmesh_dot_router_dot_v1_dot_router__pb2.CheckVendorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBreakers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmmesh.router.v1.RouterService/ListBreakers',
+            llmmesh_dot_router_dot_v1_dot_router__pb2.ListBreakersRequest.SerializeToString,
+            llmmesh_dot_router_dot_v1_dot_router__pb2.ListBreakersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBreaker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmmesh.router.v1.RouterService/SetBreaker',
+            llmmesh_dot_router_dot_v1_dot_router__pb2.SetBreakerRequest.SerializeToString,
+            llmmesh_dot_router_dot_v1_dot_router__pb2.SetBreakerResponse.FromString,
             options,
             channel_credentials,
             insecure,

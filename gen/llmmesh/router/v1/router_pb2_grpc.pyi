@@ -60,6 +60,10 @@ class RouterServiceStub:
     """Says how the mesh is: whether it can serve and who would, since when machines of ours stand in, what is used and left, what is broken."""
     CheckVendors: _grpc.UnaryStreamMultiCallable[_router_pb2.CheckVendorsRequest, _router_pb2.CheckVendorsResponse]
     """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
+    ListBreakers: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListBreakersRequest, _router_pb2.ListBreakersResponse]
+    """Lists the breakers of every vendor's endpoint, and those of offers that have ever been struck."""
+    SetBreaker: _grpc.UnaryUnaryMultiCallable[_router_pb2.SetBreakerRequest, _router_pb2.SetBreakerResponse]
+    """Forces a breaker open or closed in the whole mesh, or leaves it to itself again. For operators."""
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
@@ -93,6 +97,10 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Says how the mesh is: whether it can serve and who would, since when machines of ours stand in, what is used and left, what is broken."""
     CheckVendors: _aio.UnaryStreamMultiCallable[_router_pb2.CheckVendorsRequest, _router_pb2.CheckVendorsResponse]  # type: ignore[assignment]
     """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
+    ListBreakers: _aio.UnaryUnaryMultiCallable[_router_pb2.ListBreakersRequest, _router_pb2.ListBreakersResponse]  # type: ignore[assignment]
+    """Lists the breakers of every vendor's endpoint, and those of offers that have ever been struck."""
+    SetBreaker: _aio.UnaryUnaryMultiCallable[_router_pb2.SetBreakerRequest, _router_pb2.SetBreakerResponse]  # type: ignore[assignment]
+    """Forces a breaker open or closed in the whole mesh, or leaves it to itself again. For operators."""
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
     """The one address. Plans over offers, holds budgets, calls vendors, falls back, explains. Who calls is read from the call's credential,
@@ -183,5 +191,21 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_router_pb2.CheckVendorsResponse], _abc.AsyncIterator[_router_pb2.CheckVendorsResponse]]:
         """Asks vendors whether they accept our keys, and tells of each key as soon as its vendor has answered. Spends nothing."""
+
+    @_abc_1.abstractmethod
+    def ListBreakers(
+        self,
+        request: _router_pb2.ListBreakersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.ListBreakersResponse, _abc.Awaitable[_router_pb2.ListBreakersResponse]]:
+        """Lists the breakers of every vendor's endpoint, and those of offers that have ever been struck."""
+
+    @_abc_1.abstractmethod
+    def SetBreaker(
+        self,
+        request: _router_pb2.SetBreakerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.SetBreakerResponse, _abc.Awaitable[_router_pb2.SetBreakerResponse]]:
+        """Forces a breaker open or closed in the whole mesh, or leaves it to itself again. For operators."""
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
