@@ -12,7 +12,7 @@ from meshkit.errors import StartError
 from router_service import filters, remedies
 from router_service.demand import Demand
 from router_service.estimate import Estimator, plain_input_tokens
-from router_service.offers import UNDESCRIBED, Offer, Planned, Signals, VendorState, offers_of
+from router_service.offers import FORCED_OPEN, UNDESCRIBED, Offer, Planned, Signals, VendorState, offers_of
 from router_service.strategies import STRATEGIES, Ranked, Sight
 from router_service.turns import of_conversation, rotated
 
@@ -39,7 +39,8 @@ class Plan:
     """The outcome of planning.
 
     `first` is the first choice, whether or not it can serve; `shared` are the models whose keys took turns. Of a plan
-    without offers `remedies` say what alone would admit one.
+    without offers `remedies` say what alone would admit one; `shut` are left out for their breakers alone, for when
+    nothing else can serve.
     """
 
     offers: tuple[Planned, ...]
@@ -47,6 +48,7 @@ class Plan:
     first: ModelRef | None
     shared: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
+    shut: tuple[Planned, ...] = ()
 
     def why_not_first(self) -> str:
         """Say why the first choice was left out, or nothing if it was not.
@@ -99,9 +101,12 @@ class Planner:
             return Plan((), tuple(excluded), _first_choice(demand, ()), eligible.shared, untold)
         wanted, moved = _ordered(fit, demand, signals)
         first = wanted[0].offer.ref if moved else _first_choice(demand, wanted)
-        admitted = _admitted(fit, signals.open_breakers, excluded)
-        offers = wanted if admitted is fit else _ordered(admitted, demand, signals)[0]
-        return Plan(offers, tuple(excluded), first, eligible.shared)
+        shut = tuple(planned for _, planned in _behind_breakers(fit, signals, excluded))
+        if not shut:
+            return Plan(wanted, tuple(excluded), first, eligible.shared)
+        left_out = {planned.offer.text for planned in shut}
+        admitted = [ranked for ranked in fit if ranked.planned.offer.text not in left_out]
+        return Plan(_ordered(admitted, demand, signals)[0], tuple(excluded), first, eligible.shared, shut=shut)
 
     def _eligible(self, demand: Demand, signals: Signals) -> Eligible:
         """Return what was worked out for the same words, unless the day or what vendors say has changed since."""
@@ -211,23 +216,25 @@ def _first_choice(demand: Demand, wanted: tuple[Planned, ...]) -> ModelRef | Non
     return demand.candidates[0] if demand.candidates else None
 
 
-def _breaker(offer: Offer, shut: Mapping[str, float]) -> str:
-    """Return the open breaker of an offer, its vendor's or its own; empty when there is none."""
-    vendor, model = offer.vendor.id, offer.model_text
-    if vendor in shut and model in shut:
-        return max(vendor, model, key=lambda subject: shut[subject])
-    return vendor if vendor in shut else model if model in shut else ""
+def _behind_breakers(fit: list[Ranked], signals: Signals, excluded: list[Exclusion]) -> list[Ranked]:
+    """Return, and note, what is behind open breakers.
+
+    If that is everything, the one that is to be probed first is no part of it, unless an operator has shut it.
+    """
+    if not signals.open_breakers:
+        return []
+    shut = [ranked for ranked in fit if signals.shut_until(ranked.planned.offer) is not None]
+    if shut and len(shut) == len(fit):
+        soonest = min(shut, key=lambda ranked: signals.shut_until(ranked.planned.offer) or 0.0)
+        if signals.shut_until(soonest.planned.offer) != FORCED_OPEN:
+            shut.remove(soonest)
+    excluded.extend(_left_to_recover(planned.offer, signals) for _, planned in shut)
+    return shut
 
 
-def _admitted(fit: list[Ranked], shut: Mapping[str, float], excluded: list[Exclusion]) -> list[Ranked]:
-    """Leave out, and note, what is behind open breakers; if that is everything, the soonest to be probed stays."""
-    broken = [ranked for ranked in fit if _breaker(ranked.planned.offer, shut)] if shut else []
-    if not broken:
-        return fit
-    if len(broken) == len(fit):
-        broken.remove(min(broken, key=lambda ranked: shut[_breaker(ranked.planned.offer, shut)]))
-    for _, planned in broken:
-        told = f"{_breaker(planned.offer, shut)} keeps failing; its breaker is open"
-        excluded.append(Exclusion(planned.offer.text, "breaker_open", told))
-    left_out = {ranked.planned.offer.text for ranked in broken}
-    return [ranked for ranked in fit if ranked.planned.offer.text not in left_out]
+def _left_to_recover(offer: Offer, signals: Signals) -> Exclusion:
+    failing = offer.vendor.id if offer.vendor.id in signals.open_breakers else offer.model_text
+    why = f"{failing} keeps failing; its breaker is open"
+    if signals.shut_until(offer) == FORCED_OPEN:
+        why = f"an operator has forced the breaker of {failing} open"
+    return Exclusion(offer.text, "breaker_open", why)

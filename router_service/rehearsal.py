@@ -13,17 +13,20 @@ from llmmesh.router.v1 import router_pb2
 from catalog.mesh import Mesh
 from router_service import demand
 from router_service.attempt import Attempt
+from router_service.breaker import Gate
 from router_service.demand import Demand
 from router_service.estimate import BYTES_PER_TOKEN, TOKENS_PER_MESSAGE, TOKENS_PER_PROMPT, Estimator
 from router_service.journey import Journey
 from router_service.offers import Signals, VendorState
-from router_service.offers_left import Batch, OffersLeft
+from router_service.offers_left import Batch, OffersLeft, Way
 from router_service.planner import Planner
 from router_service.prompt_facts import PromptFacts
 from router_service.turns import Turns
 
 __all__ = ["LEAST_INPUT", "Journey", "Rehearsal", "Sizes"]
 TENANT = "rehearsal"
+# Nobody fails: no breaker is open.
+ALL_WELL = Way(lambda _planned: Gate.PASS, lambda _planned: 0.0)
 DAY = 86_400
 # No prompt is estimated at less.
 LEAST_INPUT = TOKENS_PER_PROMPT + TOKENS_PER_MESSAGE
@@ -90,7 +93,7 @@ class Rehearsal:
         plan = self._planner.plan(asked, signals)
         self._turns.take(plan.shared)
         journey = Journey(f"{self._number}", asked, plan)
-        left = OffersLeft(plan.offers, lambda _vendor: True, journey.skip, spreads=asked.spreads)
+        left = OffersLeft(plan.offers, ALL_WELL, journey.skip, spreads=asked.spreads)
         while (batch := left.next_batch(replacing=False)) and not self._holds(journey, left, batch, moment):
             pass
         if len(self._under_way) >= self._callers:
@@ -114,7 +117,7 @@ class Rehearsal:
             left.denied(batch, answer.denied.denials)
             return False
         journey.passed_over(answer.held.passed_over)
-        attempt = Attempt(f"{self._number}", left.held(batch, answer.held.offer), moment)
+        attempt = Attempt(f"{self._number}", left.held(batch, answer.held.offer, answer.held.passed_over), moment)
         journey.begin(attempt)
         attempt.serve(self._usage, moment)
         self._under_way.append(attempt)

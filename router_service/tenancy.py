@@ -42,6 +42,8 @@ class Tenancy:
         self.list_models = router.list_models
         self.list_vendors = router.list_vendors
         self.health = router.health
+        self.list_breakers = router.list_breakers
+        self.set_breaker = router.set_breaker
         self.count_tokens = router.count_tokens
         self.check_vendor = router.check_vendor
         self.check_vendors = router.check_vendors

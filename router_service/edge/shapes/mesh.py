@@ -55,6 +55,14 @@ class Usage(TypedDict):
     completion_tokens_details: CompletionDetails
 
 
+class PassedOver(TypedDict):
+    """An offer that was not tried, and the budget that had no room for it."""
+
+    offer: str
+    budget: str
+    reason: str
+
+
 class Course(TypedDict):
     """How a request was served, or was not."""
 
@@ -64,6 +72,7 @@ class Course(TypedDict):
     primary_error: str | None
     attempts: list[Attempt]
     skipped: dict[str, int]
+    passed_over: list[PassedOver]
     total_cost_usd: Usd
 
 
@@ -101,6 +110,7 @@ class Particulars(TypedDict):
     primary_error: NotRequired[str | None]
     attempts: NotRequired[list[Attempt]]
     skipped: NotRequired[dict[str, int]]
+    passed_over: NotRequired[list[PassedOver]]
     total_cost_usd: NotRequired[Usd]
     offer: NotRequired[str]
     partial_usage: NotRequired[Usage]
