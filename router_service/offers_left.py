@@ -154,7 +154,7 @@ class OffersLeft:
             return Batch(taken, patient=True, within_share=True)
         # Begin again with those who were passed over; who was tried, or left out, is not.
         self._within_share = False
-        self._untried, self._share_used = deque(self._share_used), []
+        self._untried, self._share_used = deque(sorted(self._share_used, key=self._rank)), []
         return None
 
     def _passed_over(self, batch: Batch, offers: Sequence[Planned]) -> None:

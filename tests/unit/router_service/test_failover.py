@@ -150,7 +150,7 @@ async def test_what_an_operator_has_shut_is_not_called_even_when_nothing_else_is
     assert told((await two.generate()).route) == [(SECOND, "")]
     error = await two.failure(allow_vendors=["alpha"])
     assert (error.reason, error.code) == (Reason.NO_OFFER, "UNAVAILABLE")
-    assert error.message == "an operator has forced the breaker of alpha open"
+    assert error.message.startswith("an operator has forced the breaker of alpha open")
     assert two.provider("alpha").calls == []
 
 
