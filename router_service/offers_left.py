@@ -13,7 +13,8 @@ MAX_OFFERS = 8
 class Batch:
     """Offers to ask the ledger for together.
 
-    A patient batch waits until one of them has room; one within shares wants room in each account's share, too.
+    A patient batch waits until one of them has room; one within shares wants room in each account's share, too, and
+    when it waits it is not for too long: there is more to try.
     """
 
     offers: Sequence[Planned]
@@ -41,6 +42,7 @@ class OffersLeft:
     ) -> None:
         self._within_share = spreads
         self._share_used: list[Planned] = []
+        self._waited = False
         self._ranks = {planned.offer.text: rank for rank, planned in enumerate(offers)}
         self._untried = deque(offers)
         self._turns: dict[str, Planned] = {}
@@ -60,6 +62,8 @@ class OffersLeft:
         if self._within_share:
             if offers := self._next_untried():
                 return Batch(offers, within_share=True)
+            if offers := self._local_within_shares():
+                return Batch(offers, patient=True, within_share=True)
             self._go_beyond_shares()
         offers = self._next_untried()
         if self._untried:
@@ -81,7 +85,7 @@ class OffersLeft:
 
     def denied(self, batch: Batch) -> None:
         """Note that none of a batch had room; who has waited for its turn in vain does not wait again."""
-        if not batch.patient:
+        if batch.within_share or not batch.patient:
             self._passed_over(batch, batch.offers)
         if not (batch.patient or batch.within_share):
             self._denied_last = [planned for planned in batch.offers if not planned.offer.vendor.local]
@@ -107,10 +111,20 @@ class OffersLeft:
         else:
             self._turns.update(_local(offers))
 
+    def _local_within_shares(self) -> list[Planned]:
+        """Return the local offers that were passed over, once: they may be busy, and have some of their share left."""
+        if self._waited:
+            return []
+        self._waited = True
+        local = [planned for planned in self._share_used if planned.offer.vendor.local][:MAX_OFFERS]
+        self._share_used = [planned for planned in self._share_used if planned not in local]
+        return local
+
     def _go_beyond_shares(self) -> None:
         """Begin again with those who were passed over; who was tried, or left out, is not."""
         self._within_share = False
-        self._untried, self._share_used = deque(self._share_used), []
+        self._untried = deque(sorted(self._share_used, key=lambda planned: self._ranks[planned.offer.text]))
+        self._share_used = []
 
     def _next_untried(self) -> list[Planned]:
         offers: list[Planned] = []

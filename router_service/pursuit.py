@@ -28,6 +28,8 @@ HOLD_AFTERLIFE = 30.0
 SHARE = 0.6
 # The ledger's word that patience has ended must be back before the deadline.
 LAST_WORD = 0.15
+# The part of the remaining time in which a local offer may serve within its share before others serve beyond theirs.
+WITHIN_SHARE = 0.5
 # Patience travels in whole milliseconds.
 ROUNDING = 0.005
 # Faults of a server of ours that has too much to do: its callers wait for their turn once more.
@@ -156,7 +158,8 @@ class Pursuit:
         answer = await self._tools.quota.reserve(operation, remaining, goes_on=goes_on)
         self._unsettled = None
         waited = self._tools.clock.monotonic() - began
-        if patience and waited > patience - ROUNDING and isinstance(answer, quota_pb2.Denied):
+        lasting = batch.patient and not batch.within_share and waited > patience - ROUNDING
+        if lasting and isinstance(answer, quota_pb2.Denied):
             self._journey.passed_over(answer.denials)
             raise no_turn(batch, waited)
         return attempt_id, answer
@@ -169,6 +172,8 @@ class Pursuit:
         """
         if not batch.patient:
             return 0.0
+        if batch.within_share:
+            return remaining * WITHIN_SHARE
         usual = max(self._tools.estimator.seconds(planned.offer.model_text) for planned in batch.offers)
         return max(remaining - max(usual, LAST_WORD), remaining / 2)
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from fixtures.fake_provider import fails
-from fixtures.router_house import House, house
+from fixtures.fake_provider import answers, fails
+from fixtures.router_house import House, eventually, house
 from fixtures.small_mesh import catalog, model, use_case, vendor
 
 from catalog.model import Limit, Plan
@@ -17,11 +17,12 @@ from meshkit.errors import Reason
 SHARE = 12
 CHAIN = ("first/one", "second/two", "scarce/three", "home/llama")
 FOUR_A_DAY = {"paid": Plan("paid", limits=(Limit("requests", parse_window("day"), 4),))}
+ONE_AT_A_TIME = {"local": Plan("local", (Limit("concurrency", parse_window("now"), 1, "model"),))}
 KNOWN = catalog(
     vendor("first", model("one")),
     vendor("second", model("two")),
     vendor("scarce", model("three"), plans=FOUR_A_DAY),
-    vendor("home", model("llama"), plan="local", local=True),
+    vendor("home", model("llama"), plan="local", local=True, plans=ONE_AT_A_TIME),
     use_cases=(use_case(strategy="spread", spread_share=SHARE, candidates={"standard": CHAIN}), use_case("other")),
 )
 
@@ -54,6 +55,18 @@ async def test_when_all_shares_are_used_up_the_offers_serve_as_listed(running):
     assert served == {"first": SHARE + 7, "second": SHARE, "scarce": 4, "home": SHARE}
     route = (await running.generate()).route
     assert (route.vendor, route.fallback_used, len(route.attempts)) == ("first", False, 1)
+
+
+async def test_a_local_model_that_stays_busy_is_not_waited_for_as_long_as_others_have_room(running):
+    gate = asyncio.Event()
+    running.provider("home").script.append(answers(gate=gate))
+    await ask(running, 2 * SHARE + 4)
+    busy = asyncio.create_task(running.generate(timeout=60))
+    await eventually(lambda: running.provider("home").calls, within=30)
+    route = (await running.generate(timeout=4)).route
+    assert (route.vendor, [attempt.outcome for attempt in route.attempts]) == ("first", ["served"])
+    gate.set()
+    assert (await busy).route.vendor == "home"
 
 
 async def test_who_names_a_model_and_who_asks_for_something_else_takes_from_no_share(running):
