@@ -128,7 +128,7 @@ class ParkingLot:
 
 def _wanted(reserve: Reserve, waiting: Waiting) -> dict[str, int]:
     """Return how much a reserve needs of the budgets it waits for, places apart."""
-    needs = {offer.offer: rules.needs(offer) for offer in reserve.offers}
+    needs = {offer.offer: offer.in_units() for offer in reserve.offers}
     return {
         denial.budget: needs[denial.offer][UNITS.index(denial.unit)]
         for denial in waiting.denials
