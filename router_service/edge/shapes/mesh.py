@@ -32,6 +32,14 @@ class Attempt(TypedDict):
     unmetered: NotRequired[bool]
 
 
+class PassedOver(TypedDict):
+    """An offer without room, and the budget that has none, or what its vendor has closed."""
+
+    offer: str
+    budget: str
+    reason: str
+
+
 class PromptDetails(TypedDict):
     """Of the tokens of a prompt, those a vendor read from its cache and wrote to it."""
 
@@ -64,6 +72,7 @@ class Course(TypedDict):
     primary_error: str | None
     attempts: list[Attempt]
     skipped: dict[str, int]
+    passed_over: list[PassedOver]
     total_cost_usd: Usd
 
 
@@ -101,6 +110,7 @@ class Particulars(TypedDict):
     primary_error: NotRequired[str | None]
     attempts: NotRequired[list[Attempt]]
     skipped: NotRequired[dict[str, int]]
+    passed_over: NotRequired[list[PassedOver]]
     total_cost_usd: NotRequired[Usd]
     offer: NotRequired[str]
     partial_usage: NotRequired[Usage]
