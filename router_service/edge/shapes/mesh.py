@@ -32,6 +32,14 @@ class Attempt(TypedDict):
     unmetered: NotRequired[bool]
 
 
+class PassedOver(TypedDict):
+    """An offer without room, and the budget that has none, or what its vendor has closed."""
+
+    offer: str
+    budget: str
+    reason: str
+
+
 class PromptDetails(TypedDict):
     """Of the tokens of a prompt, those a vendor read from its cache and wrote to it."""
 
