@@ -1,21 +1,23 @@
 """Many open streams: who reads slowly delays nobody and fills no memory, and who leaves frees everything at once."""
 
 import asyncio
-import json
-import socket
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from fixtures.eventually import eventually
 from fixtures.fake_router import FakeRouter, answer, deltas, start
+from fixtures.open_streams import CHAT, HELLO, open_streams
 
 from router_service.edge.event_stream import MOST_WAITING
 from router_service.edge.server import EdgeServer
 
-CHAT = "/v1/chat/completions"
-HELLO = {"messages": [{"role": "user", "content": "hi"}]}
+ROOT = Path(__file__).resolve().parents[3]
 CLIENTS = 100
 SLOW = 8
 PIECE = "x" * 1_000
@@ -46,21 +48,10 @@ class CountingRouter(FakeRouter):
 
 
 @asynccontextmanager
-async def opened(edge: EdgeServer, clients: int) -> AsyncIterator[list[asyncio.StreamWriter]]:
+async def opened(edge: EdgeServer, clients: int) -> AsyncIterator[None]:
     """Open streams whose clients read the first event and nothing more."""
-    content = json.dumps(HELLO | {"stream": True}).encode()
-    writers = []
-    for _ in range(clients):
-        connection = socket.socket()
-        connection.setblocking(False)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # else the kernel takes megabytes for each
-        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", edge.port))
-        reader, writer = await asyncio.open_connection(sock=connection, limit=1_024)
-        writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), len(content)))
-        writer.write(content)
-        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-        writers.append(writer)
-    yield writers
+    writers = await open_streams(edge.port, clients)
+    yield
     for writer in writers:
         writer.transport.abort()
 
@@ -98,3 +89,55 @@ async def test_clients_that_read_nothing_delay_nobody_and_little_waits_for_each(
                     for _ in range(200):
                         assert (await response.content.readuntil(b"\n\n")).startswith(b"data: ")
         assert router.open >= SLOW
+
+
+CALLER = """
+import asyncio, sys
+from fixtures.open_streams import held
+asyncio.run(held(int(sys.argv[1]), int(sys.argv[2])))
+"""
+
+
+def resident_kilobytes() -> int:
+    """Return how much of this process is in memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS:")))
+
+
+@asynccontextmanager
+async def opened_elsewhere(edge: EdgeServer, clients: int) -> AsyncIterator[None]:
+    """Have another process open streams; it dies when it is told to, and its connections with it."""
+    path = os.pathsep.join([str(ROOT / "tests"), str(ROOT), str(ROOT / "gen")])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        CALLER,
+        str(edge.port),
+        str(clients),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert process.stdout is not None
+    assert (await process.stdout.readline()).strip() == b"open"
+    yield
+    process.kill()
+    await process.wait()
+
+
+@pytest.mark.nightly
+async def test_each_of_a_thousand_idle_clients_costs_the_edge_at_most_60_kb() -> None:
+    """The edge alone; `python -m tests.bench.streams` measures the router's whole process."""
+    router = CountingRouter(flood=False)
+    async with EdgeServer("127.0.0.1:0", router, default_deadline=600) as edge:
+        async with opened_elsewhere(edge, 50):  # what is made once is not what a client costs
+            pass
+        await eventually(lambda: router.open == 0)
+        before = resident_kilobytes()
+        async with opened_elsewhere(edge, 1_000):
+            assert router.open == 1_000
+            each = (resident_kilobytes() - before) * 1024 / 1000 / 1_000
+        began = asyncio.get_running_loop().time()
+        await eventually(lambda: router.open == 0 and waiting(edge) == [])
+        freed = asyncio.get_running_loop().time() - began
+    assert each <= 60, f"{each:.1f} kB for each client"
+    assert freed <= 5, f"freed after {freed:.2f} s; a second, on a machine that has nothing else to do"
