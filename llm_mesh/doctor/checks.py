@@ -9,7 +9,7 @@ from catalog.keys import check_key, is_template, read_keys
 from catalog.model import Vendor
 from llm_mesh.checks import keys
 from llm_mesh.doctor.checklists import Item
-from llm_mesh.doctor.evidence import Evidence
+from llm_mesh.doctor.evidence import Evidence, usable
 from llm_mesh.variables import CALLER_KEY
 
 SCRAPED_WITHIN = 300.0
@@ -234,11 +234,7 @@ def _fallbacks(found: Evidence, _item: Item) -> Iterator[Finding]:
 def _ways(found: Evidence, use_case: str, plan: router_pb2.ExplainRouteResponse | str) -> set[str]:
     """Return the vendors that would serve a use case; the models where it may not leave our machines."""
     stays = found.mesh is not None and found.mesh.use_cases[use_case].data_policy == "local_only"
-    return {each.offer.partition("#" if stays else "/")[0] for each in _offers(plan)}
-
-
-def _offers(plan: router_pb2.ExplainRouteResponse | str) -> list[router_pb2.PlannedOffer]:
-    return [] if isinstance(plan, str) else list(plan.offers)
+    return {offer.partition("#" if stays else "/")[0] for offer in usable(plan)}
 
 
 def _money_budget(found: Evidence, _item: Item) -> Iterator[Finding]:

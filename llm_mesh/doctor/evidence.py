@@ -26,6 +26,7 @@ from meshkit.errors import MeshError, StartError
 from meshkit.secret import Secret
 
 QUICK = 3.0
+RECOVERING = "breaker_open"
 # The admin pages do not count a doctor among those who scrape them.
 VISITOR = {"User-Agent": "llm-mesh-doctor"}
 _SCRAPED = re.compile(r"^mesh_last_scrape_timestamp_seconds (\S+)$", re.MULTILINE)
@@ -142,7 +143,14 @@ async def _has(way: session.Session, name: str) -> bool:
     """Tell whether a local server has a model: preferred and not pinned, one that is not installed is left out."""
     vendor = name.partition("/")[0]
     plan = await _plan(way, preferred_model=name, tier=router_pb2.TIER_FREE, allow_vendors=[vendor])
-    return not isinstance(plan, str) and any(offer.offer.partition("#")[0] == name for offer in plan.offers)
+    return any(offer.partition("#")[0] == name for offer in usable(plan))
+
+
+def usable(plan: router_pb2.ExplainRouteResponse | str) -> list[str]:
+    """Return the offers of a plan, those too that only a breaker keeps out for a moment."""
+    if isinstance(plan, str):
+        return []
+    return [each.offer for each in plan.offers] + [each.offer for each in plan.excluded if each.reason == RECOVERING]
 
 
 def local_servers(mesh: Mesh) -> list[tuple[str, str]]:

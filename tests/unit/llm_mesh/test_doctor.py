@@ -79,6 +79,11 @@ def test_a_use_case_with_one_vendor_has_no_fallback():
     (finding,) = look(evidence(plans=plans), "fallbacks")
     assert finding.detail == "one at most serves other"
     assert look(evidence(plans={"default": plans["default"]}), "fallbacks")[0].well
+    # One that recovers is a fallback still; one without a key is none.
+    for reason, well in (("breaker_open", True), ("not_configured", False)):
+        del plans["other"].excluded[:]
+        plans["other"].excluded.add(offer="home/small#1", reason=reason)
+        assert look(evidence(plans=plans), "fallbacks")[0].well is well
 
 
 def test_budgets_of_money_and_of_requests_are_two_things():

@@ -96,6 +96,19 @@ async def test_ctrl_c_cancels_the_call_says_what_was_received_and_is_130() -> No
     assert "interrupted; received 12 characters from alpha/a-1#1; the call was cancelled" in err.decode()
 
 
+async def test_ctrl_c_in_a_comparison_cancels_all_prints_what_there_is_and_is_130() -> None:
+    async with fake_mesh.fake_mesh() as mesh:
+        mesh.hang_after = 1
+        process = await start("compare", "hi", "alpha/a-1", "beta/b-1", "--address", mesh.address)
+        await eventually(lambda: mesh.asked != [])
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(30):
+            out, err = await process.communicate()
+    assert process.returncode == 130
+    assert [line.split()[0] for line in out.decode().splitlines()] == ["model", "alpha/a-1", "beta/b-1"]
+    assert err.decode() == "llm-mesh: interrupted; all calls were cancelled\n"
+
+
 async def test_ctrl_c_in_a_check_prints_what_is_done_so_far_and_is_130() -> None:
     async with fake_mesh.fake_mesh() as mesh:
         mesh.keys = [router_pb2.CheckVendorsResponse(vendor="alpha", slot=1, key="well_formed", accepted=True)]
