@@ -63,14 +63,6 @@ class Usage(TypedDict):
     completion_tokens_details: CompletionDetails
 
 
-class PassedOver(TypedDict):
-    """An offer that was not tried, and the budget that had no room for it."""
-
-    offer: str
-    budget: str
-    reason: str
-
-
 class Course(TypedDict):
     """How a request was served, or was not."""
 
