@@ -97,6 +97,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         self, request: router_pb2.SetBreakerRequest, _context: Context
     ) -> router_pb2.SetBreakerResponse:
         """Force a breaker, or leave it to itself."""
+        identity.demand_operator()
         return await self._router.set_breaker(request)
 
     def _deadline(self, context: Context) -> float:

@@ -87,7 +87,7 @@ def test_a_vendor_without_quota_left_is_passed_over_without_a_call(whole):
     assert [heard.vendor for heard in whole.tap.chats] == ["ollama"]
 
 
-@pytest.mark.product("P-RULE-1")
+@pytest.mark.product("P-RULE-1", "P-OPS-1")
 def test_a_vendor_that_keeps_failing_is_skipped_without_a_call_probed_later_and_used_again_when_well(whole):
     def state():
         return {breaker.state for breaker in whole.vendors()["gemini"].breakers}
@@ -95,7 +95,11 @@ def test_a_vendor_that_keeps_failing_is_skipped_without_a_call_probed_later_and_
     def calls():
         return sum(heard.vendor == "gemini" for heard in whole.tap.chats)
 
-    assert state() == set()
+    def told():
+        providers = whole.http.get("/api/health").json()["providers"]
+        return next(provider["breaker"] for provider in providers if provider["name"] == "gemini")
+
+    assert (state(), told()) == (set(), "closed")
     whole.tap.faults("gemini", BROKEN)
     while state() != {"open"}:
         assert whole.generate(use_case="fragile").route.vendor == "ollama"
@@ -105,6 +109,7 @@ def test_a_vendor_that_keeps_failing_is_skipped_without_a_call_probed_later_and_
         route = whole.generate(use_case="fragile").route
         assert (route.vendor, dict(route.skipped)["breaker_open"]) == ("ollama", 1)
     assert calls() == opened
+    assert told() == "open"
     assert 'mesh_breaker_state{state="open",subject="gemini"} 1.0' in whole.metrics("router")
     whole.tap.faults("gemini")
 
@@ -113,5 +118,5 @@ def test_a_vendor_that_keeps_failing_is_skipped_without_a_call_probed_later_and_
 
     wait_until(well, 10, "the breaker to let a probe through")
     assert time.monotonic() - at > 3
-    assert (calls(), state()) == (opened + 1, set())
+    assert (calls(), state(), told()) == (opened + 1, set(), "closed")
     assert whole.generate(use_case="fragile").route.vendor == "gemini"
