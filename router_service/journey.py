@@ -225,7 +225,7 @@ class Journey:
         told = "; ".join(filter(None, (why, several, remedy))) if reasons & WISHES else why
         if self.demand.pinned and reasons == {"capability"}:
             field = FieldViolation("intent.model", why)
-            return MeshError(Reason.INVALID_REQUEST, told, fields=[field], details=self._details())
+            return MeshError(Reason.INVALID_REQUEST, why, fields=[field], details=self._details())
         return MeshError(
             Reason.NO_OFFER,
             told,

@@ -132,10 +132,7 @@ async def test_what_its_list_says_a_model_cannot_do_is_not_asked_of_it(running):
     await running.lists("hub", told("maker/new", capabilities=["tools"], lacks=["vision", "json_schema"]))
     error = await running.failure(model="hub/maker/new", requirements=["tools", "vision"])
     why = "hub/maker/new has no vision, says its vendor's list"
-    assert (error.reason, error.message) == (
-        Reason.INVALID_REQUEST,
-        f"{why}; no requirement of vision would admit hub/maker/new#1",
-    )
+    assert (error.reason, error.message) == (Reason.INVALID_REQUEST, why)
     assert (await running.generate(model="hub/maker/new", requirements=["tools", "reasoning"])).route.model
 
 
