@@ -15,9 +15,11 @@ class Speaker:
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
+        self.came = asyncio.Event()
         self.left = asyncio.Event()
 
     async def speak(self, _request: bytes, context: grpc.aio.ServicerContext) -> None:
+        self.came.set()
         try:
             for pause in self.pauses:
                 await asyncio.sleep(pause)
@@ -34,7 +36,7 @@ async def calling(speaker: Speaker):
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        listener = Listener(channel.unary_stream("/test.Speaker/Speak")(b"", timeout=10))
+        listener = Listener(channel.unary_stream("/test.Speaker/Speak")(b"", timeout=100))
         try:
             yield listener
         finally:
@@ -61,13 +63,13 @@ async def test_silence_ends_the_call_in_time(speaker):
         with pytest.raises(TimeoutError):
             await listener.next(0.1)
         assert 0.09 < time.monotonic() - began < 5
-        await asyncio.wait_for(speaker.left.wait(), 5)
+        await asyncio.wait_for(speaker.left.wait(), 30)
 
 
 async def test_patience_counts_anew_for_every_event(speaker):
-    speaker.pauses = [0.1] * 5
+    speaker.pauses = [0.5] * 5
     async with calling(speaker) as listener:
-        assert [await listener.next(0.3) for _ in range(5)] == [b"word"] * 5
+        assert [await listener.next(2.4) for _ in range(5)] == [b"word"] * 5
 
 
 async def test_a_shorter_patience_takes_the_place_of_a_longer_one(speaker):
@@ -81,18 +83,18 @@ async def test_a_shorter_patience_takes_the_place_of_a_longer_one(speaker):
 async def test_time_in_which_nobody_listens_is_no_silence(speaker):
     speaker.pauses = [0, 0, 0.05]
     async with calling(speaker) as listener:
-        await listener.next(0.1)
-        await asyncio.sleep(0.3)
-        assert await listener.next(0.2) == b"word"
-        assert await listener.next(0.2) == b"word"
+        await listener.next(2.0)
+        await asyncio.sleep(2.5)
+        assert await listener.next(2.0) == b"word"
+        assert await listener.next(2.0) == b"word"
 
 
 async def test_whoever_is_cancelled_while_listening_stays_cancelled(speaker):
     speaker.pauses = [30]
     async with calling(speaker) as listener:
-        task = asyncio.create_task(listener.next(5.0))
-        await asyncio.sleep(0.05)
+        task = asyncio.create_task(listener.next(60.0))
+        await asyncio.wait_for(speaker.came.wait(), 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(speaker.left.wait(), 5)
+        await asyncio.wait_for(speaker.left.wait(), 30)
