@@ -132,7 +132,7 @@ OVER_HTTP = [
         body(messages=[{"role": "user", "content": HUGE}]),
         400,
         "vendor_context",
-        "prompt.messages",
+        "messages",
     ),
     BadBody(
         "a body of 13 MB",
@@ -141,11 +141,9 @@ OVER_HTTP = [
         "request_too_large",
         None,
     ),
-    BadBody("an unknown model", body(model="gpt-nonesuch"), 404, "unknown_model", "intent.model"),
-    BadBody("an unknown use case", body(model="use_case:nonesuch"), 404, "unknown_use_case", "intent.use_case"),
-    BadBody(
-        "an unknown vendor", body(llm_mesh={"deny_vendors": ["nonesuch"]}), 400, "unknown_vendor", "intent.deny_vendors"
-    ),
+    BadBody("an unknown model", body(model="gpt-nonesuch"), 404, "unknown_model", "model"),
+    BadBody("an unknown use case", body(model="use_case:nonesuch"), 404, "unknown_use_case", "use_case"),
+    BadBody("an unknown vendor", body(llm_mesh={"deny_vendors": ["nonesuch"]}), 400, "unknown_vendor", "deny_vendors"),
     BadBody("a tier nobody knows", body(llm_mesh={"tier": "golden"}), 400, INVALID, "llm_mesh.tier"),
     BadBody("negative tokens", body(max_tokens=-5), 400, INVALID, "max_tokens"),
     BadBody("a huge number of answers", body(n=1_000_000), 400, INVALID, "n"),

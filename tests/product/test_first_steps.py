@@ -45,7 +45,8 @@ def test_every_key_in_the_example_file_counts_as_missing(tmp_path, catalogue):
 @pytest.mark.product("P-CMD-16")
 def test_make_demo_is_the_demo_that_needs_no_key():
     recipe = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert recipe.splitlines()[-1].endswith("llm-mesh demo")
+    commands = [line for line in recipe.splitlines() if not line.startswith("make[")]  # said by a make within a make
+    assert commands[-1].endswith("llm-mesh demo")
 
 
 @pytest.mark.product("P-OPS-30")

@@ -121,7 +121,8 @@ def test_a_vendor_without_a_json_mode_is_left_out_of_the_plan_with_the_reason(wh
         if vendor.retired_on is None
     )
     reply = whole.chat(model=unable, **wish)
-    assert (reply.status_code, reply.json()["error"]["message"]) == (400, f"{unable} has no json_object")
+    assert reply.status_code == 400
+    assert reply.json()["error"]["message"].startswith(f"{unable} has no json_object")
     told = whole.chat(models=[unable, "openai/gpt-4o"], **wish)
     assert (told.status_code, told.json()["llm_mesh"]["skipped"]["capability"]) == (200, 1)
 

@@ -83,5 +83,6 @@ def test_a_pinned_model_without_vision_is_refused_with_400_naming_it(row, whole)
     messages = row("P-HTTP-15")["request"]["messages"]
     for model in ("groq/openai/gpt-oss-120b", "ollama/mistral:7b"):
         reply = whole.http.post("/v1/chat/completions", json={"model": model, "messages": messages})
-        assert (reply.status_code, reply.json()["error"]["message"]) == (400, f"{model} has no vision")
+        assert reply.status_code == 400
+        assert reply.json()["error"]["message"].startswith(f"{model} has no vision")
     assert whole.tap.chats == []

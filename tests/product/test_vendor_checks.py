@@ -239,9 +239,12 @@ def test_failures_and_faults_of_form_are_told_by_model_and_the_others_go_on(few,
         assert found["non-streaming"][f"openai/{each.id}"] == "wrong form: the answer is empty and gives no reason"
         assert f"- `openai/{each.id}`, non-streaming: the answer is empty and gives no reason" in page
     gemini = CATALOG.vendors["gemini"]
-    for each in answering(gemini):
-        if gemini.plans[gemini.default_plan].covers(each.id):
-            assert found["streaming"][f"gemini/{each.id}"].startswith(("STREAM_INCOMPLETE: ", "VENDOR_INCOMPLETE: "))
+    covered = [each.id for each in answering(gemini) if gemini.plans[gemini.default_plan].covers(each.id)]
+    told = [found["streaming"][f"gemini/{model}"] for model in covered]
+    broken_off = [words for words in told if words.startswith(("STREAM_INCOMPLETE: ", "VENDOR_INCOMPLETE: "))]
+    assert broken_off
+    # After so many of them the breaker of the vendor opens, and the others are not asked any more.
+    assert all("its breaker is open" in words for words in told if words not in broken_off), told
     for each in answering(CATALOG.vendors["ollama"]):
         assert found["streaming"][f"ollama/{each.id}"] == "ok"
 
