@@ -156,6 +156,11 @@ class Breaker:
             self._close()
         self._forced = state
 
+    def reset(self) -> None:
+        """Forget every failure, and what an operator has forced."""
+        self._close()
+        self._openings, self._recovered, self._forced, self._probing = 0, None, None, False
+
     def _has_room(self) -> bool:
         return self._recovered is None or self._under_way < self._settings.first_room + self._recovered
 

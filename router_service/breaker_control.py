@@ -35,8 +35,8 @@ def forced(
     Raises:
         MeshError: nobody knows its subject, or the mode says nothing.
     """
-    if request.mode not in MODES:
-        raise invalid("mode", "required; allowed: automatic, open, closed")
+    if request.mode not in (*MODES, router_pb2.BREAKER_MODE_RESET):
+        raise invalid("mode", "required; allowed: automatic, open, closed, reset")
     vendor_id, _, model = request.subject.partition("/")
     vendor = catalog.vendors.get(vendor_id)
     if vendor is None:
@@ -45,7 +45,10 @@ def forced(
         )
     if "/" in request.subject and model not in vendor.models:
         raise MeshError(Reason.UNKNOWN_MODEL, f"{vendor_id} has no model `{model}`; `llm-mesh models` lists them")
-    breakers.force(request.subject, MODES[request.mode])
+    if request.mode == router_pb2.BREAKER_MODE_RESET:
+        breakers.reset(request.subject)
+    else:
+        breakers.force(request.subject, MODES[request.mode])
     return router_pb2.SetBreakerResponse(breaker=told(request.subject, *breakers.standing()[request.subject], clock))
 
 

@@ -177,6 +177,15 @@ class Breakers:
         if state is not None:
             self._tell(subject, state, FORCED_SECONDS)
 
+    def reset(self, subject: str) -> None:
+        """Forget every failure of a subject; other routers close its breaker."""
+        breaker = self._breaker(subject)
+        before = breaker.state
+        breaker.reset()
+        for reason in (FAILING, State.FORCED_OPEN, State.FORCED_CLOSED):
+            self._tell(subject, reason, 0)
+        self._show_change(subject, before)
+
     def _enter(self, passage: Passage) -> Passage:
         for _, breaker in self._of(passage.vendor, passage.model):
             breaker.enter()

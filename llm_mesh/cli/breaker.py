@@ -16,25 +16,29 @@ class Mode(StrEnum):
     OPEN = "open"
     CLOSE = "close"
     AUTO = "auto"
+    RESET = "reset"
 
 
 MODES = {
     Mode.OPEN: router_pb2.BREAKER_MODE_OPEN,
     Mode.CLOSE: router_pb2.BREAKER_MODE_CLOSED,
     Mode.AUTO: router_pb2.BREAKER_MODE_AUTOMATIC,
+    Mode.RESET: router_pb2.BREAKER_MODE_RESET,
 }
 
 
 def breaker(
     subject: Annotated[str, typer.Argument(metavar="[NAME]", help="A vendor, or vendor/model; none: list them.")] = "",
-    mode: Annotated[Mode | None, typer.Argument(help="Force it open or closed, or leave it to itself.")] = None,
+    mode: Annotated[
+        Mode | None, typer.Argument(help="Force it open or closed, leave it to itself, or forget its failures.")
+    ] = None,
     *,
     address: options.RouterAddress = options.ROUTER,
     as_json: options.Json = False,
 ) -> None:
     """List breakers, or force one: nothing goes through an open one, everything through a closed one."""
     if subject and mode is None:
-        raise typer.BadParameter("open, close or auto is needed")
+        raise typer.BadParameter("open, close, auto or reset is needed")
     outcome.run(show(address, subject, mode, as_json=as_json), as_json=as_json)
 
 

@@ -9,13 +9,13 @@ from llm_mesh.cli.outcome import Exit
 def test_a_breaker_alone_says_nothing_of_what_is_wished():
     done = CliRunner().invoke(app, ["breaker", "groq"])
     assert done.exit_code == 2
-    assert "open, close or auto is needed" in done.output
+    assert "open, close, auto or reset is needed" in done.output
 
 
 def test_a_word_that_is_no_wish_is_refused_with_those_that_are():
     done = CliRunner().invoke(app, ["breaker", "groq", "ajar"])
     assert done.exit_code == 2
-    assert "'open', 'close', 'auto'" in done.output
+    assert "'open', 'close', 'auto', 'reset'" in done.output
 
 
 def test_a_router_that_is_away_is_told_as_such():

@@ -197,6 +197,16 @@ async def test_a_probe_is_held_in_the_ledger_and_given_back():
         assert sorted(running.quota.holds.values()) == ["released", "served", "unknown"]
 
 
+async def test_an_operator_has_the_failures_of_a_vendor_forgotten():
+    async with house(TWO, settings=ONCE) as running:
+        script(running, "alpha", breaks())
+        assert (await running.generate()).route.offer == SECOND
+        assert (await running.generate()).route.skipped["breaker_open"] == 1
+        asked = router_pb2.SetBreakerRequest(subject="alpha", mode=router_pb2.BREAKER_MODE_RESET)
+        assert (await running.stub.SetBreaker(asked)).breaker.state == "closed"
+        assert (await running.generate()).route.offer == FIRST
+
+
 async def test_who_is_refused_the_probe_leaves_it_to_the_other_router():
     async with house(TWO, settings=ONCE) as running:
         script(running, "alpha", breaks())

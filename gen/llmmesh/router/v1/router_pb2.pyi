@@ -124,6 +124,8 @@ class _BreakerModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakerMo
     """An operator: it stays open, and no call goes out, not even where nothing else is left."""
     BREAKER_MODE_CLOSED: _BreakerMode.ValueType  # 3
     """An operator: it stays closed, whatever becomes of calls."""
+    BREAKER_MODE_RESET: _BreakerMode.ValueType  # 4
+    """The breaker itself, as if nothing had ever failed: what was wrong has been put right."""
 
 class BreakerMode(_BreakerMode, metaclass=_BreakerModeEnumTypeWrapper):
     """Who decides whether a breaker lets calls through."""
@@ -136,6 +138,8 @@ BREAKER_MODE_OPEN: BreakerMode.ValueType  # 2
 """An operator: it stays open, and no call goes out, not even where nothing else is left."""
 BREAKER_MODE_CLOSED: BreakerMode.ValueType  # 3
 """An operator: it stays closed, whatever becomes of calls."""
+BREAKER_MODE_RESET: BreakerMode.ValueType  # 4
+"""The breaker itself, as if nothing had ever failed: what was wrong has been put right."""
 Global___BreakerMode: _TypeAlias = BreakerMode  # noqa: Y015
 
 @_typing.final
