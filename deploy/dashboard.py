@@ -164,14 +164,6 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel("Decisions", rate("mesh_quota_decisions_total", "outcome", ""), "ops"),
         Panel("Charged beyond what was held, by unit", rate("mesh_quota_overage_total", "unit", "")),
-        Panel(
-            "Warnings: budgets that came to 50, 80, 95 % in the last day",
-            (
-                Query(
-                    "sum by (budget, percent) (increase(mesh_quota_warnings_total[1d])) > 0", "{{budget}} {{percent}} %"
-                ),
-            ),
-        ),
         Panel("Open holds", (Query("sum(mesh_quota_open_holds)", "open holds"),)),
         Panel(
             "Holds that ended badly",
