@@ -12,13 +12,12 @@ import typer
 from catalog.tenants import Key
 from llm_mesh.cli import options, outcome, output
 from llm_mesh.cli.keys.file import TenantsFile, find
+from llm_mesh.cli.ledger.target import length_of
 from llm_mesh.cli.outcome import Exit
 from llm_mesh.tenants_text import with_expiry, with_key, without_key
 from meshkit.api_key import keyed_hash, mint
 from meshkit.errors import StartError
 
-_LENGTH = re.compile(r"(\d{1,6})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -165,8 +164,8 @@ def _moment(text: str) -> dt.datetime | None:
     """
     if not text:
         return None
-    if (length := _LENGTH.fullmatch(text)) is not None:
-        return _now() + dt.timedelta(seconds=int(length[1]) * _SECONDS[length[2]])
+    if (length := length_of(text)) is not None:
+        return _now() + dt.timedelta(seconds=length)
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:

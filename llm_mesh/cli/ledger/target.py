@@ -11,7 +11,7 @@ from llmmesh.quota.v1 import quota_pb2
 
 from llm_mesh.cli import output
 
-_DURATION = re.compile(r"(\d+)([smhd])")
+_DURATION = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SLIDING = re.compile(r"rolling:(\d+)s")
 
@@ -40,6 +40,12 @@ def amount(text: str, unit: str) -> int:
     return int(exact)
 
 
+def length_of(text: str) -> int | None:
+    """Read a length of time such as 30s, 15m, 2h or 7d, in seconds; None when it is none."""
+    found = _DURATION.fullmatch(text)
+    return None if found is None else int(found[1]) * _SECONDS[found[2]]
+
+
 def until(text: str, budget: quota_pb2.BudgetState, now: Timestamp) -> Timestamp | None:
     """Read when something ends: `reset`, a length of time such as 30m, or a moment; None is never.
 
@@ -50,8 +56,8 @@ def until(text: str, budget: quota_pb2.BudgetState, now: Timestamp) -> Timestamp
         return None
     if text == "reset":
         return _reset(budget, now)
-    if (length := _DURATION.fullmatch(text)) is not None:
-        return _later(now, int(length[1]) * _SECONDS[length[2]])
+    if (length := length_of(text)) is not None:
+        return _later(now, length)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
