@@ -74,7 +74,7 @@ async def test_an_overload_under_traffic_costs_a_few_probes_and_ends_within_half
 
 
 async def test_a_herd_is_served_elsewhere_when_its_vendor_dies(callers: Callers) -> None:
-    # The streams that are open are cut after some seconds; whoever comes later would find a connection that is reset.
+    # From its death on the vendor resets whoever comes; the streams that are open are cut some seconds later.
     await callers.simulator.set_latency("openai", 0, 150)
     await callers.simulator.set_faults(
         "openai", [{"kind": "cut", "after_tokens": 35, "times": OPEN}, {"kind": "refuse"}]
@@ -102,10 +102,6 @@ async def test_a_herd_is_served_elsewhere_when_its_vendor_dies(callers: Callers)
 
     await eventually(all_open, 30, "the first streams to be open")
 
-    async def died() -> bool:
-        return await entered(callers, "openai", "open") > 0
-
-    await eventually(died, 60, "the first streams to be cut")
     for number in range(MORE):
         herd.append(asyncio.create_task(whole(number)))
         await asyncio.sleep(WITHIN / MORE)
