@@ -8,6 +8,8 @@ PYTEST := $(PYTHON) -m pytest
 LOCK := $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 SOURCES := catalog meshkit router_service provider_services quota_service llm_mesh deploy tools
 PRESENT = $(wildcard $(SOURCES)) tests
+# Where Python is told to write no bytecode, every process compiles what it imports: a third of the time of the tests.
+export PYTHONDONTWRITEBYTECODE :=
 SCRIPTS = $(shell find deploy -name '*.sh' | sort)
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
@@ -57,7 +59,7 @@ check-structure: setup ## report the largest file, longest function, worst compl
 	$(PYTHON) tools/structure.py
 
 test: setup ## unit, contract, mesh, product and deploy tests, promises at a small size; Python packages only, no root
-	$(PYTEST) tests -m "not real and not nightly and not bench and not long" -rs -n 3 --dist loadfile
+	$(PYTEST) tests -m "not real and not nightly and not bench and not long" -rs -n 4 --dist loadgroup --no-loadscope-reorder
 
 conformance: setup ## compare the dialects with an independent reading of recorded traffic: make conformance RECORDINGS=DIR
 	@mkdir -p var

@@ -31,4 +31,9 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
+    collect_rarely()
+
+
+def collect_rarely() -> None:
+    """Have the garbage collector look when there is something to find."""
     gc.set_threshold(NEW_OBJECTS, 10, 10)

@@ -1,9 +1,11 @@
 """Builds and runs the quota service: the only place where its parts are put together."""
 
 import asyncio
+import importlib
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -24,12 +26,14 @@ from quota_service.metrics import BudgetCollector, Metrics
 from quota_service.service import SERVICE_NAME, QuotaService
 from quota_service.spend import SpendRetention
 from quota_service.standing import Standing
-from quota_service.stores.redis.link import SILENCE
-from quota_service.stores.redis.store import RedisStore
+from quota_service.stores.protocol import SILENCE
 from quota_service.stores.sqlite import SqliteStore
 from quota_service.thresholds import Thresholds
 from quota_service.transfer import read
 from quota_service.writer import Writer
+
+if TYPE_CHECKING:
+    from quota_service.stores.redis.store import RedisStore
 
 log = logs.get("quota")
 # A store takes in everything in one call.
@@ -100,8 +104,8 @@ async def import_ledger(mesh: Mesh, catalog: Catalog, lines: Iterable[bytes], na
 
 async def _open(
     mesh: Mesh, definitions: Definitions, clock: Clock, stack: AsyncExitStack, silence: float = SILENCE
-) -> SqliteStore | RedisStore:
-    """Open the store the configuration names; one that is elsewhere may stay silent for so many seconds."""
+) -> "SqliteStore | RedisStore":
+    """Open the store the configuration names; one elsewhere may stay silent for so many seconds."""
     ledger, spending = mesh.ledger, SpendRetention(mesh.ledger.spend_days)
     if ledger.store == "sqlite":
         embedded = SqliteStore.open(Path(ledger.path), definitions, clock, spending=spending)
@@ -109,9 +113,15 @@ async def _open(
         return embedded
     if ledger.url is None:
         raise StartError("ledger.store is redis, and there is no ledger.url: set MESH_LEDGER_URL")
-    shared = await RedisStore.open(ledger.url, definitions, prefix=ledger.prefix, spending=spending, silence=silence)
+    shared = await _shared().open(ledger.url, definitions, prefix=ledger.prefix, spending=spending, silence=silence)
     stack.push_async_callback(shared.close)
     return shared
+
+
+def _shared() -> "type[RedisStore]":
+    """Return the store of a ledger of several machines; loading it takes a seventh of a second."""
+    store: type[RedisStore] = importlib.import_module("quota_service.stores.redis.store").RedisStore
+    return store
 
 
 def _warning(metrics: Metrics) -> Callable[[Standing], None]:

@@ -10,6 +10,9 @@ from quota_service.operations import Answer, Operation
 from quota_service.spend import SpendLine, SpendQuery
 from quota_service.standing import Standing
 
+# So many seconds a store on another machine may stay silent.
+SILENCE = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:

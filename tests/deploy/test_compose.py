@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import yaml
 from fixtures import manifests as m
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from deploy import compose, generate, workloads
 
-CATALOG = load_catalog()
+CATALOG = shipped()
 VENDORS = {vendor.id: vendor for vendor in workloads.served(CATALOG.vendors.values())}
 PROJECT = yaml.safe_load((m.DEPLOY / "compose.yaml").read_text())
 SERVICES = {name: service for name, service in PROJECT["services"].items() if "profiles" not in service}

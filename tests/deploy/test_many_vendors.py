@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import yaml
 from fixtures import manifests as m
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.model import Vendor
 from deploy import generate, workloads
 
-CATALOG = load_catalog()
+CATALOG = shipped()
 REMOTE = next(vendor for vendor in CATALOG.vendors.values() if not vendor.local)
 CHECKED = max(model.date for vendor in CATALOG.vendors.values() for model in vendor.models.values())
 LONG_AGO, DAY_AFTER = dt.date(2025, 1, 1), dt.date.fromisoformat(CHECKED) + dt.timedelta(days=1)

@@ -4,8 +4,8 @@ import re
 
 import yaml
 from fixtures import manifests as m
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.mesh import load_mesh
 
 LOCAL = yaml.safe_load((m.DEPLOY / "prometheus/prometheus.yml").read_text())
@@ -13,7 +13,7 @@ CLUSTER = yaml.safe_load((m.DEPLOY / "prometheus/kubernetes.yml").read_text())
 
 
 def test_on_this_machine_the_admin_addresses_of_the_defaults_are_scraped():
-    mesh, first = load_mesh(None, {}), next(iter(load_catalog().vendors))
+    mesh, first = load_mesh(None, {}), next(iter(shipped().vendors))
     targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in LOCAL["scrape_configs"]}
     assert targets == {
         "router": [mesh.router_admin],

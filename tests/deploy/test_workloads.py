@@ -4,13 +4,13 @@ import ipaddress
 
 import pytest
 from fixtures import manifests as m
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.mesh import load_mesh
 from deploy import generate, workloads
 
 BASE = m.base()
-CATALOG = load_catalog()
+CATALOG = shipped()
 VENDORS = sorted(vendor.id for vendor in workloads.served(CATALOG.vendors.values()))
 MESH = load_mesh(m.KUSTOMIZE / "base/mesh.yaml", {})
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 from fixtures.customer import Customer, spoken
 from fixtures.keyed_mesh import changed_catalogue, key_of, keyed_mesh
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.model import Model, Vendor
 
-VENDORS = load_catalog().vendors
+VENDORS = shipped().vendors
 PLAIN = {"price": {"input": 0, "output": 0}, "context_window": 8000, "source": "a test", "date": dt.date(2026, 7, 1)}
 
 

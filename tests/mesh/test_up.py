@@ -10,12 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 from fixtures.eventually import eventually
+from fixtures.shipped import shipped
 from fixtures.up_program import all_gone, bare_environment, command, environment_of, running_mesh
 
-from catalog.loader import load_catalog
 from llm_mesh.made_up_keys import made_up_key
 
-CATALOG = load_catalog()
+CATALOG = shipped()
 KEYED = [vendor for vendor in CATALOG.vendors.values() if vendor.key_env]
 MODEL = next(model.id for model in KEYED[0].models.values() if model.status == "active" and model.model_class == "chat")
 

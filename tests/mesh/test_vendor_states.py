@@ -9,13 +9,13 @@ from fixtures.customer import Customer
 from fixtures.keyed_mesh import changed_catalogue, key_of, keyed_mesh
 from fixtures.observation import wait_until
 from fixtures.promised_meshes import free
+from fixtures.shipped import shipped
 from llmmesh.router.v1 import router_pb2
 
-from catalog.loader import load_catalog
 from catalog.model import Vendor
 from llm_mesh.made_up_keys import made_up_key
 
-VENDORS = load_catalog().vendors
+VENDORS = shipped().vendors
 TODAY = dt.datetime.now(dt.UTC).date()
 KEYED = [vendor for vendor in VENDORS.values() if vendor.key_env and not vendor.retired_by(TODAY)]
 LAST = {"default_tier": "premium", "candidates": {"premium": ["ollama/mistral:7b"]}}

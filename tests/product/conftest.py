@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from fixtures.promised_meshes import _empty, _former, _partial, _whole, empty, former, partial, spans, tracing, whole
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.model import Catalog, Vendor
 
 __all__ = ["_empty", "_former", "_partial", "_whole", "empty", "former", "partial", "spans", "tracing", "whole"]
@@ -116,7 +116,7 @@ def row(table: dict[str, Any]) -> Row:
 @pytest.fixture(scope="session")
 def catalogue() -> Catalog:
     """Read the shipped catalogue."""
-    return load_catalog()
+    return shipped()
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from fixtures.observation import program, wait_until
 from fixtures.sandbox_mesh import ROOT, SandboxMesh, bare_environment, started
+from fixtures.shipped import shipped
 
 from catalog.loader import load_catalog
 from catalog.model import Catalog
@@ -100,8 +101,7 @@ def test_the_command_of_the_guide_writes_a_row_that_says_what_the_guide_says(wor
 
 
 def test_the_row_of_the_guide_loads_beside_all_others(known):
-    shipped = load_catalog()
-    assert set(known.vendors) == {*shipped.vendors, VENDOR}
+    assert set(known.vendors) == {*shipped().vendors, VENDOR}
     vendor = known.vendors[VENDOR]
     assert (vendor.dialect, vendor.group, vendor.default_plan) == ("openai", "speed", "free")
     assert [str(ref) for ref in known.resolve("gpt-oss-120b")].count(MODEL) == 1

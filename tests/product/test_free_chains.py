@@ -11,6 +11,7 @@ from fixtures.keyed_mesh import key_of, keyed_mesh
 from fixtures.observation import wait_until
 from fixtures.promised_vendors import agrees
 from fixtures.sandbox_mesh import ROOT
+from fixtures.shipped import shipped
 
 from catalog.loader import load_catalog
 from catalog.mesh import catalog_place, load_mesh
@@ -42,7 +43,7 @@ def _ten(tmp_path_factory):
     config["use_cases"]["tail"] = {"default_tier": "free", "candidates": {"free": tail}}
     rate = {"unit": "requests", "window": "rolling 6s", "amount": 3}
     config["vendors"]["huggingface"] = {"limits": {"free": [rate]}}
-    vendors = [vendor for vendor in load_catalog().vendors.values() if vendor.id in chain(TEN) and vendor.key_env]
+    vendors = [vendor for vendor in shipped().vendors.values() if vendor.id in chain(TEN) and vendor.key_env]
     keys = {vendor.key_env[0]: key_of(vendor.id, "free") for vendor in vendors}
     with keyed_mesh(tmp_path_factory.mktemp("ten"), config=config, keys=keys) as customer:
         yield customer

@@ -11,9 +11,8 @@ from fixtures.customer import together, vendor_of
 from fixtures.keyed_mesh import key_of, keyed_mesh
 from fixtures.observation import wait_until
 from fixtures.promised_replies import follows
+from fixtures.shipped import shipped
 from llmmesh.quota.v1 import quota_pb2
-
-from catalog.loader import load_catalog
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 REVIVED = {"groq": "llama-3.1-70b-versatile", "openrouter": "deepseek/deepseek-chat:free"}
@@ -23,7 +22,7 @@ def chain_mesh(directory, scenario):
     """Run a mesh of a scenario, with a key of every vendor of its chain."""
     config = yaml.safe_load((SCENARIOS / f"{scenario}.yaml").read_text(encoding="utf-8"))
     chain = [vendor_of(model) for model in config["use_cases"]["chain"]["candidates"]["free"]]
-    vendors = [vendor for vendor in load_catalog().vendors.values() if vendor.id in chain and vendor.key_env]
+    vendors = [vendor for vendor in shipped().vendors.values() if vendor.id in chain and vendor.key_env]
     keys = {vendor.key_env[0]: key_of(vendor.id, "free") for vendor in vendors}
     return keyed_mesh(directory, config=config, keys=keys)
 
@@ -108,7 +107,7 @@ def test_health_has_the_promised_shape_and_its_numbers_are_the_ledger_s(row, fiv
     follows(template | {"providers": [{"name": "groq", "status": "active", "breaker": "closed", "quotas": [quota]}]},
             told | {"providers": [groq]})  # fmt: skip
     assert used.used >= 20
-    assert {each["name"] for each in told["providers"]} == set(load_catalog().vendors)
+    assert {each["name"] for each in told["providers"]} == set(shipped().vendors)
     for provider in told["providers"]:
         for quota in provider["quotas"]:
             own = [each for each in budgets if each.subject.startswith(f"{provider['name']}/default")]

@@ -15,11 +15,11 @@ import pytest
 from fixtures.customer import Customer
 from fixtures.keyed_mesh import key_of, keyed_mesh
 from fixtures.sandbox_mesh import bare_environment
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.model import Catalog, Vendor, blended
 
-CATALOG = load_catalog()
+CATALOG = shipped()
 TODAY = dt.datetime.now(dt.UTC).date()
 LIVING = {vendor.id for vendor in CATALOG.vendors.values() if vendor.retired_on is None or vendor.retired_on > TODAY}
 SCARCE = "groq/openai/gpt-oss-20b"

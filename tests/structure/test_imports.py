@@ -1,6 +1,8 @@
 """The import rules of the architecture that import-linter cannot say without naming every module."""
 
 import ast
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,3 +60,26 @@ def test_no_module_of_the_source_is_outside_the_import_rules():
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"deploy", "tools"}
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     assert packages == set(config["root_packages"])
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        ("serve quota", "rich.progress aiohttp.web llm_mesh.cli.bench"),  # the service itself is loaded when it is run
+        ("doctor", "llm_mesh.cli.bench provider_services"),
+        ("status", "aiohttp llm_mesh.doctor"),
+    ],
+)
+def test_a_command_loads_what_it_needs_itself(words, heavy):
+    code = f"import sys; from llm_mesh.cli.app import command_line; command_line({words.split()}); print(*sys.modules)"
+    environment = {"PATH": "", "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+    loaded = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert set(heavy.split()) & set(loaded.split()) == set()
+
+
+def test_a_ledger_of_one_machine_loads_no_client_of_another_machines_store():
+    code = "import sys, quota_service.app; print(*sys.modules)"
+    environment = {"PATH": "", "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+    loaded = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).split()
+    assert "quota_service.stores.sqlite" in loaded
+    assert "redis" not in loaded

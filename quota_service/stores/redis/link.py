@@ -13,11 +13,11 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from meshkit import logs
 from meshkit.errors import StartError
 from meshkit.secret import Secret
+from quota_service.stores.protocol import SILENCE
 from quota_service.stores.redis.address import Address
 from quota_service.stores.redis.demands import Server, described
 
 log = logs.get("ledger")
-SILENCE = 1.0
 PARTS = (
     *("1_meta", "2_epoch", "3_lines", "4_holds", "5_closures", "5_overrides"),
     *("6_admission", "7_reserve", "8_upkeep", "9_writing", "9_moving", "10_main"),

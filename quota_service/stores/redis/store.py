@@ -17,12 +17,12 @@ from quota_service.operations import Answer, Denied, Operation, Reserve
 from quota_service.overrides import differing
 from quota_service.spend import SpendLine, SpendQuery, SpendRetention
 from quota_service.standing import Standing
-from quota_service.stores.protocol import Applied, Heard
+from quota_service.stores.protocol import SILENCE, Applied, Heard
 from quota_service.stores.redis import audit, moving, reading
 from quota_service.stores.redis.answers import other_answer, reserve_answer
 from quota_service.stores.redis.demands import Server
 from quota_service.stores.redis.known import Known, Recovery
-from quota_service.stores.redis.link import FAILURES, SILENCE, Link, meaning, was_cut
+from quota_service.stores.redis.link import FAILURES, Link, meaning, was_cut
 from quota_service.stores.redis.listener import Listener
 from quota_service.stores.redis.rows import Batch, BudgetRows
 from quota_service.stores.redis.witness import Told, Witness

@@ -1,12 +1,12 @@
 """Keys in the environment: which slot they fill, and which cannot be right."""
 
 import pytest
+from fixtures.shipped import shipped
 
 from catalog.keys import check_key, holds_key, is_template, read_keys, variable_of
-from catalog.loader import load_catalog
 from catalog.model import Vendor
 
-VENDORS = load_catalog().vendors
+VENDORS = shipped().vendors
 GROQ, GEMINI, OLLAMA = VENDORS["groq"], VENDORS["gemini"], VENDORS["ollama"]
 
 

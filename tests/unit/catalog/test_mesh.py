@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fixtures.shipped import shipped
 
 from catalog.mesh import Address, Endpoint, Mesh, Slot, default_path, load_mesh
 from catalog.mesh_rows import MeshFile
@@ -18,7 +19,7 @@ SHIPPED = Path(__file__).parents[3] / "mesh.yaml"
 def mesh(directory: Path, text: str = "", **env: str) -> Mesh:
     path = directory / "mesh.yaml"
     path.write_text(text)
-    return load_mesh(path, env)
+    return load_mesh(path, env, None if "MESH_CATALOG" in env or "catalog:" in text else shipped())
 
 
 def test_the_shipped_file_says_exactly_the_built_in_defaults() -> None:
@@ -40,7 +41,7 @@ def test_the_examples_in_the_shipped_file_are_right_when_they_are_uncommented(tm
 
 
 def test_the_defaults_are_those_that_are_documented() -> None:
-    read = load_mesh(None, {})
+    read = load_mesh(None, {}, shipped())
     assert read.router == Address("127.0.0.1:7400", "127.0.0.1:7400")
     assert read.quota.dial == "127.0.0.1:7401"
     assert read.edge.listen == "127.0.0.1:8080"
@@ -60,7 +61,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
 
 
 def test_every_vendor_has_a_port_of_its_own() -> None:
-    read = load_mesh(None, {})
+    read = load_mesh(None, {}, shipped())
     assert len({read.provider_address(vendor).listen for vendor in read.vendors}) == len(read.vendors)
 
 
@@ -113,7 +114,7 @@ def test_a_url_says_that_the_ledger_is_in_a_store_and_is_never_shown(tmp_path, t
 
 
 def test_an_empty_variable_says_nothing() -> None:
-    assert load_mesh(None, {"MESH_LEDGER_PATH": "", "LOCAL_MODELS_ENABLED": ""}) == load_mesh(None, {})
+    assert load_mesh(None, {"MESH_LEDGER_PATH": "", "LOCAL_MODELS_ENABLED": ""}) == load_mesh(None, {}, shipped())
 
 
 @pytest.mark.parametrize(
@@ -163,11 +164,11 @@ def test_a_local_server_takes_as_many_calls_at_one_time_as_is_said_for_it_itself
     read = mesh(tmp_path, text, **env)
     (limit,) = read.plan("ollama", "local").limits
     assert (limit.unit, limit.window, limit.amount, limit.scope) == ("concurrency", Window("now"), amount, "account")
-    assert (read.version != load_mesh(None, {}).version) == bool(text or amount != 1)
+    assert (read.version != load_mesh(None, {}, shipped()).version) == bool(text or amount != 1)
 
 
 def test_concurrency_is_one_more_limit_for_a_vendor_that_has_others(tmp_path: Path) -> None:
-    usual = load_mesh(None, {}).plan("groq", "free")
+    usual = load_mesh(None, {}, shipped()).plan("groq", "free")
     read = mesh(tmp_path, "vendors: {groq: {concurrency: 20}}").plan("groq", "free")
     assert read.limits[:-1] == usual.limits
     assert (read.limits[-1].unit, read.limits[-1].amount, read.models) == ("concurrency", 20, usual.models)
@@ -202,11 +203,11 @@ use_cases:
     assert [str(ref) for ref in read.catalog.resolve("newest")] == ["groq/new/model"]
     assert read.use_cases["support"].candidates == {"standard": ("groq/newest",)}
     assert "conversation" in read.use_cases
-    assert read.version != load_mesh(None, {}).version
+    assert read.version != load_mesh(None, {}, shipped()).version
 
 
 def test_the_version_is_of_definitions_not_of_addresses(tmp_path: Path) -> None:
-    plain = load_mesh(None, {}).version
+    plain = load_mesh(None, {}, shipped()).version
     assert load_mesh(None, {"MESH_GROQ_ENDPOINT": "http://sim", "MESH_ROUTER_ADDRESS": "r:1"}).version == plain
     assert mesh(tmp_path, "vendors: {groq: {limits: {free: []}}}").version != plain
     assert mesh(tmp_path, "tiers: {free: 0.01}").version != plain

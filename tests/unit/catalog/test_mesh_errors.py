@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from fixtures.shipped import shipped
 
 from catalog.mesh import load_mesh
 from meshkit.yaml_file import ConfigError
@@ -235,7 +236,7 @@ def test_a_mistake_is_named_with_its_line_key_and_what_is_allowed(tmp_path: Path
     path = tmp_path / "mesh.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load_mesh(path, {})
+        load_mesh(path, {}, shipped())
     error = caught.value
     assert (error.file, error.line, error.key) == (str(path), line, key)
     assert problem in error.problem
@@ -266,7 +267,7 @@ def test_a_mistake_is_named_with_its_line_key_and_what_is_allowed(tmp_path: Path
 )
 def test_a_mistake_in_the_environment_is_named_with_its_variable(variable: str, value: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_mesh(None, {variable: value})
+        load_mesh(None, {variable: value}, shipped())
     assert str(caught.value).startswith(f"environment variable {variable}: ")
     assert problem in str(caught.value)
 
@@ -302,5 +303,5 @@ def test_a_key_in_the_wrong_place_is_refused_without_being_shown(
     path = tmp_path / "mesh.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load_mesh(path, env)
+        load_mesh(path, env, shipped())
     assert not any(KEY[start : start + 8].casefold() in str(caught.value).casefold() for start in range(len(KEY) - 7))

@@ -3,11 +3,11 @@
 import datetime as dt
 
 import pytest
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.model import Catalog, Model, ModelRef, Plan, Vendor
 
-SHIPPED = load_catalog()
+SHIPPED = shipped()
 
 
 def vendor(name: str, *models: Model, aliases: tuple[str, ...] = ()) -> Vendor:

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
+from fixtures.shipped import shipped
 
 from catalog.keys import is_template
 from catalog.limits import budget_id, limits_for
-from catalog.loader import load_catalog
 from catalog.mesh import load_mesh
 from catalog.model import Model, ModelRef, Vendor, blended, charged_price
 from catalog.offers import OfferId
 from provider_services.dialects import DIALECTS
 
-CATALOG = load_catalog()
+CATALOG = shipped()
 MESH = load_mesh(None, {})
 ROOT = Path(__file__).parents[3]
 MODELS = [(vendor, model) for vendor in CATALOG.vendors.values() for model in vendor.models.values()]

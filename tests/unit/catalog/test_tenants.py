@@ -3,8 +3,8 @@
 import datetime as dt
 
 import pytest
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.mesh import load_mesh
 from catalog.tenants import NO_TENANTS, Tenant, load_tenants, permitted, read_pepper, stamp, with_tenants
 from meshkit.yaml_file import ConfigError
@@ -30,7 +30,7 @@ keys:
 
 @pytest.fixture(scope="module")
 def catalog():
-    return load_catalog()
+    return shipped()
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 import yaml
 from fixtures.sandbox_mesh import ROOT, bare_environment
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.mesh import load_mesh
 from catalog.mesh_rows import MeshFile
 from llm_mesh import beginnings
@@ -41,7 +41,7 @@ def test_the_file_has_every_key_at_its_default():
 
 
 def test_every_vendor_that_lives_has_its_variables_with_where_to_get_a_key():
-    catalog = load_catalog()
+    catalog = shipped()
     text = beginnings.env(catalog, {}, {})
     for vendor in catalog.vendors.values():
         if vendor.retired_on is None:

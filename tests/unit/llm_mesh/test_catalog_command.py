@@ -10,7 +10,7 @@ from click.testing import Result
 from fixtures.small_rows import CASES, ROW, SECOND
 from typer.testing import CliRunner
 
-from llm_mesh.cli.app import app
+from llm_mesh.cli.app import command_line
 from llm_mesh.cli.outcome import Exit
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +36,7 @@ def prices(directory: Path, **said: Any) -> str:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["catalog", *arguments], env={"MESH_CATALOG": None})
+    return CliRunner().invoke(command_line(), ["catalog", *arguments], env={"MESH_CATALOG": None})
 
 
 def test_rows_older_than_90_days_are_listed_and_end_with_status_1(rows: Path) -> None:

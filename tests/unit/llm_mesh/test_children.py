@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-from catalog.loader import load_catalog
+from fixtures.shipped import shipped
+
 from catalog.mesh import load_mesh
 from llm_mesh.children import ChildPlan, Layout, plan_children, provider_processes
 from llm_mesh.environment import environments
 
-CATALOG = load_catalog()
+CATALOG = shipped()
 KEYS = {"GROQ_API_KEY": "gsk_real", "OPENAI_API_KEY": "sk-real", "ORCHESTRATOR_API_KEY": "callers"}
 
 

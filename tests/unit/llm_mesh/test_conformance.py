@@ -8,7 +8,7 @@ import pytest
 from fixtures.provider import served
 from typer.testing import CliRunner, Result
 
-from llm_mesh.cli.app import app
+from llm_mesh.cli.app import command_line
 from llm_mesh.conformance import records, rows, run
 from llm_mesh.conformance.replay import Replay
 from meshkit.errors import StartError
@@ -53,7 +53,7 @@ def written(directory: Path, *listed: dict[str, Any]) -> Path:
 
 
 def conformance(*words: Any) -> Result:
-    return CliRunner().invoke(app, ["conformance", *map(str, words)])
+    return CliRunner().invoke(command_line(), ["conformance", *map(str, words)])
 
 
 def test_each_record_is_printed_with_exactly_the_promised_fields(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from fixtures.sandbox_mesh import ROOT
 from typer.main import get_command
 
-from llm_mesh.cli.app import app
+from llm_mesh.cli.app import command_line
 from llm_mesh.cli.outcome import Exit
 
 PAGE = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def names(command, prefix="llm-mesh"):
 def test_every_command_is_on_the_page():
     lines = [line for line in PAGE.splitlines() if "`llm-mesh" in line]
     missing = []
-    for name in names(get_command(app)):
+    for name in names(get_command(command_line())):
         group, _, last = name.rpartition(" ")
         if not any(name in line or (f"{group} " in line and f"`{last}`" in line) for line in lines):
             missing.append(name)

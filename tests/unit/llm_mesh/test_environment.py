@@ -1,11 +1,11 @@
 """Who gets which keys."""
 
 import pytest
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from llm_mesh.environment import Environments, environments, sandboxed
 
-CATALOG = load_catalog()
+CATALOG = shipped()
 OURS = {
     "GROQ_API_KEY": "gsk_groq-one",
     "GROQ_API_KEY_2": "gsk_groq-two",

@@ -16,6 +16,8 @@ from llmmesh.router.v1 import router_pb2
 from llm_mesh.ports import free_addresses
 from meshkit.errors import MeshError, Reason
 
+# A process starts in half a second; on a machine with much else to do in many.
+PATIENCE = 90.0
 # A shell that runs this test in the background has taught it to ignore Ctrl-C; a person's terminal has not. Said after
 # the start and not by preexec_fn: between fork and exec the threads of gRPC can bring a process down.
 HEARS_CTRL_C = """
@@ -41,7 +43,7 @@ async def start(*words: str) -> asyncio.subprocess.Process:
 
 async def result(*words: str, typed: str = "") -> tuple[int, str, str]:
     process = await start(*words)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate(typed.encode())
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
@@ -89,7 +91,7 @@ async def test_ctrl_c_cancels_the_call_says_what_was_received_and_is_130() -> No
         assert process.stdout is not None
         await process.stdout.readuntil(b"world")
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             _, err = await process.communicate()
             await mesh.closed.wait()
     assert process.returncode == 130
@@ -102,7 +104,7 @@ async def test_ctrl_c_in_a_comparison_cancels_all_prints_what_there_is_and_is_13
         process = await start("compare", "hi", "alpha/a-1", "beta/b-1", "--address", mesh.address)
         await eventually(lambda: mesh.asked != [])
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate()
     assert process.returncode == 130
     assert [line.split()[0] for line in out.decode().splitlines()] == ["model", "alpha/a-1", "beta/b-1"]
@@ -119,9 +121,9 @@ async def test_ctrl_c_in_a_check_prints_what_is_done_so_far_and_is_130() -> None
         mesh.scripts["alpha/a-2"] = lambda _: asyncio.sleep(30)
         process = await start("vendors", "check", "--all-models", "--stream", "whole", "--address", mesh.address)
         await eventually(lambda: sum(isinstance(asked, router_pb2.GenerateRequest) for asked in mesh.asked) == 2)
-        await asyncio.sleep(0.2)  # for the one answer to arrive
+        await asyncio.sleep(1)  # for the one answer to arrive
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             out, _ = await process.communicate()
     assert process.returncode == 130
     assert "alpha/a-1: ok" in out.decode()
@@ -139,7 +141,7 @@ async def test_a_check_shows_its_progress_on_a_terminal_and_nowhere_else() -> No
             stderr=theirs,
             env={**os.environ, "TERM": "xterm"},
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             out, _ = await process.communicate()
         os.close(theirs)
         shown = os.read(ours, 65_536).decode()
@@ -192,5 +194,5 @@ async def test_a_served_quota_service_stops_on_sigterm_with_0(tmp_path: object) 
 
     await eventually(answers)
     process.terminate()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         assert await process.wait() == 0

@@ -16,7 +16,7 @@ from llmmesh.quota.v1 import quota_pb2 as pb
 from rich.console import Console
 from typer.testing import CliRunner
 
-from llm_mesh.cli.app import app
+from llm_mesh.cli.app import command_line
 from llm_mesh.cli.ledger import override, spend, top, verify
 from llm_mesh.cli.ledger.override import Wish
 from llm_mesh.cli.outcome import Exit, UnreachableError
@@ -137,7 +137,7 @@ async def test_no_quota_service_is_told_apart() -> None:
     ],
 )
 def test_wrong_words_end_with_status_2(words: list[str], said: str) -> None:
-    done = CliRunner().invoke(app, ["ledger", *words])
+    done = CliRunner().invoke(command_line(), ["ledger", *words])
     assert done.exit_code == 2
     assert said in done.output
 
@@ -146,7 +146,7 @@ def test_wrong_words_end_with_status_2(words: list[str], said: str) -> None:
     "command", ["verify", "top", "spend", "override", "override set", "override list", "override remove"]
 )
 def test_every_command_has_help(command: str) -> None:
-    done = CliRunner().invoke(app, ["ledger", *command.split(), "--help"])
+    done = CliRunner().invoke(command_line(), ["ledger", *command.split(), "--help"])
     assert done.exit_code == 0
     assert "Usage:" in done.output
 
@@ -196,7 +196,7 @@ async def test_top_as_json_is_a_line_for_each_change(tmp_path: Path, capsys: Cap
 
 
 def test_top_without_a_terminal_prints_once_and_says_that_nobody_is_there() -> None:
-    done = CliRunner().invoke(app, ["ledger", "top", "--quota", free_addresses(1)[0]])
+    done = CliRunner().invoke(command_line(), ["ledger", "top", "--quota", free_addresses(1)[0]])
     assert done.exit_code == Exit.UNREACHABLE
     assert "cannot reach the quota service" in done.output
 

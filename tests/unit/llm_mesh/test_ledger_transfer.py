@@ -11,7 +11,7 @@ from fixtures.valkey import fresh_prefix, shared
 from llmmesh.quota.v1 import quota_pb2 as pb
 from typer.testing import CliRunner
 
-from llm_mesh.cli.app import app
+from llm_mesh.cli.app import command_line
 from llm_mesh.cli.ledger import transfer, verify
 from llm_mesh.cli.outcome import Exit, UnreachableError
 from llm_mesh.ports import free_addresses
@@ -40,7 +40,7 @@ async def exported(tmp_path: Path, capsys: Capture) -> Path:
 
 async def imported(directory: Path, file: Path, *, config: str = MESH, **variables: str) -> Result:
     words = ["ledger", "import", str(file), "--config", configured(directory, config), "--json"]
-    return await asyncio.to_thread(CliRunner().invoke, app, words, env=variables)
+    return await asyncio.to_thread(CliRunner().invoke, command_line(), words, env=variables)
 
 
 def configured(directory: Path, config: str) -> str:

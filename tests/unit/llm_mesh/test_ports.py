@@ -3,8 +3,8 @@
 import socket
 
 import pytest
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.mesh import load_mesh
 from llm_mesh.addresses import choose
 from llm_mesh.children import Layout, listeners, provider_processes
@@ -12,7 +12,7 @@ from llm_mesh.order import Wishes
 from llm_mesh.ports import Listener, check_free, dialled, free_addresses
 from meshkit.errors import StartError
 
-CATALOG = load_catalog()
+CATALOG = shipped()
 
 
 def layout(wishes: Wishes, *, isolated: bool = False) -> Layout:

@@ -9,7 +9,7 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
-from llm_mesh.cli.app import app
+from llm_mesh.cli.app import command_line
 from llm_mesh.cli.outcome import Exit
 
 LOCAL, GROQ = "ollama/llama3.1:8b", "groq/llama-3.1-70b-versatile"
@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 def run(file: Path, *words: str, config: dict[str, Any] | None = None) -> Result:
     file.write_text(yaml.safe_dump(config or CONFIG))
     unset = dict.fromkeys(("MESH_CATALOG", "LOCAL_MODELS_ENABLED", "OLLAMA_NUM_PARALLEL"))
-    return CliRunner().invoke(app, ["simulate", str(file), *words], env={"COLUMNS": "200", **unset})
+    return CliRunner().invoke(command_line(), ["simulate", str(file), *words], env={"COLUMNS": "200", **unset})
 
 
 def runs(file: Path, *words: str, config: dict[str, Any] | None = None) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from llm_mesh.checks.ask import Question, ask
 from llm_mesh.cli import check, session
-from llm_mesh.cli.app import app
+from llm_mesh.cli.app import command_line
 from llm_mesh.cli.check import Streams, Wish
 from llm_mesh.cli.outcome import Exit, UnreachableError
 from llm_mesh.ports import free_addresses
@@ -360,13 +360,13 @@ async def test_a_mesh_that_is_not_there_is_told_apart() -> None:
 
 @pytest.mark.parametrize("group", ["vendors", "providers"])
 def test_both_spellings_have_the_same_commands(group: str) -> None:
-    told = CliRunner().invoke(app, [group, "--help"])
+    told = CliRunner().invoke(command_line(), [group, "--help"])
     assert told.exit_code == 0
     for command in ("check", "new"):
         assert f"\n  {command} " in told.stdout
 
 
 def test_options_before_the_subcommand_are_refused_instead_of_ignored() -> None:
-    told = CliRunner().invoke(app, ["vendors", "--json", "check"])
+    told = CliRunner().invoke(command_line(), ["vendors", "--json", "check"])
     assert told.exit_code == 2
     assert "options go behind `check`" in told.stderr

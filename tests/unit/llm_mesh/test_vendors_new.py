@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from catalog import loader
 from catalog.loader import load_catalog
-from llm_mesh.cli.app import app
+from llm_mesh.cli.app import command_line
 from llm_mesh.new_row import NOWHERE
 
 SHIPPED = Path(loader.__file__).parent
@@ -39,7 +39,7 @@ def rows(tmp_path: Path) -> Path:
 
 def new(name: str, rows: Path | None, *words: str) -> Result:
     where = ["--directory", str(rows)] if rows else []
-    return CliRunner().invoke(app, ["vendors", "new", name, *where, *words])
+    return CliRunner().invoke(command_line(), ["vendors", "new", name, *where, *words])
 
 
 def test_the_row_is_commented_and_loads_as_it_is_written(rows: Path) -> None:

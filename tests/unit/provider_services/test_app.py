@@ -5,8 +5,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.mesh import load_mesh
 from catalog.settings import Address, Mesh
 from meshkit.errors import StartError
@@ -38,12 +38,12 @@ async def test_a_name_nobody_knows_is_refused_with_those_that_are(names: list[st
 
 
 def test_every_shipped_row_names_a_dialect_and_quirks_that_exist() -> None:
-    for vendor in load_catalog().vendors.values():
+    for vendor in shipped().vendors.values():
         dialect_of(vendor)
 
 
 def test_a_row_with_an_unknown_dialect_or_quirk_is_refused() -> None:
-    row = next(iter(load_catalog().vendors.values()))
+    row = next(iter(shipped().vendors.values()))
     with pytest.raises(StartError, match="unknown dialect `latin`"):
         dialect_of(replace(row, dialect="latin"))
     with pytest.raises(StartError, match="unknown quirks at_most_three_stops"):

@@ -5,16 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fixtures.shipped import shipped
 from llmmesh.provider.v1.provider_pb2 import DescribeResponse
 
-from catalog.loader import load_catalog
 from catalog.mesh import load_mesh
 from catalog.model import Vendor
 from catalog.settings import Endpoint
 from meshkit.yaml_file import ConfigError
 from provider_services.slots import ReadSlots, read_slots
 
-VENDORS = load_catalog().vendors
+VENDORS = shipped().vendors
 GROQ = VENDORS["groq"]
 ONE, TWO = "gsk_aaaa1111", "gsk_bbbb2222"
 PAGE = "; get one at https://console.groq.com/keys"
@@ -30,7 +30,7 @@ HOSTED = replace(
 def read(env: Mapping[str, str], text: str = "{}", vendor: Vendor = GROQ, directory: Path = Path()) -> ReadSlots:
     path = directory / "mesh.yaml"
     path.write_text(text)
-    catalog = replace(load_catalog(), vendors={**VENDORS, "groq": vendor})
+    catalog = replace(shipped(), vendors={**VENDORS, "groq": vendor})
     return read_slots(vendor, load_mesh(path, env, catalog), env)
 
 

@@ -10,10 +10,10 @@ import httpx
 import msgspec
 import pytest
 from fixtures.prompts import prompt, user
+from fixtures.shipped import shipped
 from fixtures.simulated_vendors import Guest, guest
 from llmmesh.chat.v1.chat_pb2 import Message, Part, Role, ToolResult
 
-from catalog.loader import load_catalog
 from meshkit.errors import Reason
 from provider_services.dialects.interface import Call, VendorFault
 from provider_services.simulator.rows import ModelRow, VendorRow, load_rows
@@ -81,7 +81,7 @@ def stranger(vendor: str) -> Guest:
     nowhere: Any = None
     if vendor != "responder":
         return replace(guest(vendor, nowhere, nowhere), row=next(row for row in hosted() if row.name == vendor))
-    like = load_catalog().vendors["openai"]
+    like = shipped().vendors["openai"]
     made_up = replace(like, id="responder", dialect="responses", quirks=("reasoning_summaries",), models={})
     return Guest(RESPONDER, made_up, nowhere, nowhere, "sk-test0001", "")
 

@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 from fixtures.clock import ManualClock
 from fixtures.quota import NOON
+from fixtures.shipped import shipped
 
-from catalog.loader import load_catalog
 from catalog.tenants import Tenant
 from meshkit.api_key import ApiKey, keyed_hash, mint
 from meshkit.errors import MeshError, Reason
@@ -16,7 +16,7 @@ from meshkit.yaml_file import ConfigError
 from router_service.doorkeeper import Doorkeeper
 
 PEPPER = Secret("pepper of the tests, long enough")
-CATALOG = load_catalog()
+CATALOG = shipped()
 
 
 def row(key: ApiKey, tenant: str = "alice", more: str = "") -> str:

@@ -40,8 +40,8 @@ async def test_a_hold_that_needs_no_lease_is_never_renewed():
 
 
 async def test_an_attempt_with_a_lent_place_renews_it_in_the_ledger_while_it_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr("quota_service.ledger.LEASE", 300)
-    monkeypatch.setattr("quota_service.holds.LEASE", 300)
+    monkeypatch.setattr("quota_service.ledger.LEASE", 3_000)
+    monkeypatch.setattr("quota_service.holds.LEASE", 3_000)
     one_at_a_time = {"local": Plan("local", (Limit("concurrency", parse_window("now"), 1, "model"),))}
     known = catalog(vendor("home", model("llama"), plan="local", local=True, plans=one_at_a_time))
     limits = timeouts(first_token=dict.fromkeys(("chat", "reasoning", "local", "embedding"), 30.0))
@@ -49,10 +49,10 @@ async def test_an_attempt_with_a_lent_place_renews_it_in_the_ledger_while_it_run
         gate = asyncio.Event()
         running.provider("home").script.append(answers(gate=gate))
         call = asyncio.create_task(running.generate(timeout=30))
-        await asyncio.sleep(0.8)  # nearly three leases long
-        budgets = await running.ledger.GetBudgets(quota_pb2.GetBudgetsRequest(), timeout=2)
+        await asyncio.sleep(4)  # longer than a lease
+        budgets = await running.ledger.GetBudgets(quota_pb2.GetBudgetsRequest(), timeout=20)
         assert [(budget.held, budget.left) for budget in budgets.budgets] == [(1, 0)]
         gate.set()
         assert (await call).route.offer == "home/llama#1"
-        spent = await running.ledger.QuerySpend(quota_pb2.QuerySpendRequest(group_by=["outcome"]), timeout=2)
+        spent = await running.ledger.QuerySpend(quota_pb2.QuerySpendRequest(group_by=["outcome"]), timeout=20)
         assert all(row.assumed == 0 for row in spent.rows)

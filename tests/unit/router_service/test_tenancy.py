@@ -1,14 +1,14 @@
 """The rules of tenants: what they make of an intent, and what they forbid."""
 
 import pytest
+from fixtures.shipped import shipped
 from llmmesh.router.v1 import router_pb2
 
-from catalog.loader import load_catalog
 from catalog.tenants import Tenant
 from meshkit.errors import MeshError, Reason
 from router_service.tenancy import rule
 
-CATALOG = load_catalog()
+CATALOG = shipped()
 GROQ, OPENAI = "groq/openai/gpt-oss-120b", "openai/gpt-4o"
 
 

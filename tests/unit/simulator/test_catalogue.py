@@ -8,16 +8,16 @@ from typing import Any
 import httpx
 import pytest
 from fixtures.prompts import SCHEMA_JSON, prompt, user
+from fixtures.shipped import shipped
 from fixtures.simulated_vendors import Guest, admitted
 
-from catalog.loader import load_catalog
 from llm_mesh.simulated import hosted
 from meshkit.errors import MeshError, Reason
 from provider_services.dialects.interface import VendorFault
 from provider_services.simulator.rows import VendorRow, load_rows
 from provider_services.simulator.running import running_simulator, without_latency
 
-CATALOGUE = load_catalog().vendors
+CATALOGUE = shipped().vendors
 TOOL = {"name": "now", "parameters_json": '{"type":"object"}'}
 SAMPLING = {"temperature": 1.9, "top_p": 0.9, "top_k": 9, "seed": 3, "frequency_penalty": 0.2, "presence_penalty": 0.2}
 ASKED: Mapping[str, dict[str, Any]] = {
@@ -46,7 +46,7 @@ LEFT_TO_THE_VENDOR = {("gemini", "two answers")}
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[VendorRow, ...]:
     file: Path = tmp_path_factory.mktemp("rows") / "hosted.json"
-    file.write_text(json.dumps(hosted(load_catalog())), encoding="utf-8")
+    file.write_text(json.dumps(hosted(shipped())), encoding="utf-8")
     return without_latency(load_rows(file))
 
 
