@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import grpc
 from llmmesh.provider.v1 import provider_pb2, provider_pb2_grpc
 
+from catalog.configuration import Configuration
 from catalog.model import Catalog, Vendor
 from catalog.settings import Mesh
 from meshkit import logs, process
@@ -30,7 +31,12 @@ log = logs.get("provider")
 
 
 async def serve(
-    mesh: Mesh, catalog: Catalog, vendors: Sequence[str], env: Mapping[str, str], stop: asyncio.Event
+    mesh: Mesh,
+    catalog: Catalog,
+    vendors: Sequence[str],
+    env: Mapping[str, str],
+    stop: asyncio.Event,
+    configuration: Configuration | None = None,
 ) -> None:
     """Serve those vendors until `stop`; with one vendor the admin page is that vendor's own, else the first one's."""
     if not vendors:

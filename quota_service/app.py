@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from catalog.configuration import Configuration
 from catalog.model import Catalog
 from catalog.settings import Mesh
 from catalog.tenants import with_tenants
@@ -43,6 +44,7 @@ async def serve(
     *,
     clock: Clock | None = None,
     registry: CollectorRegistry = REGISTRY,
+    configuration: Configuration | None = None,
 ) -> None:
     """Serve the ledger until `stop` is set.
 

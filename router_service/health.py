@@ -53,7 +53,7 @@ class Health:
             serving=serving,
             vendors=listed.vendors,
             totals=listed.totals,
-            warnings=_warnings(listed.vendors, notes),
+            warnings=_warnings(listed.vendors, {**notes, **self._tools.notes()}),
             problem="" if serving else trouble or problem,
             use_case=asked.use_case.name,
         )
