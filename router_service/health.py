@@ -53,7 +53,7 @@ class Health:
             serving=serving,
             vendors=listed.vendors,
             totals=listed.totals,
-            warnings=_warnings(listed.vendors, {**notes, **self._tools.notes()}),
+            warnings=[*_warnings(listed.vendors, {**notes, **self._tools.notes()}), *_of_quota(ledger)],
             problem="" if serving else trouble or problem,
             use_case=asked.use_case.name,
         )
@@ -105,6 +105,11 @@ def _without_figures(listed: router_pb2.ListVendorsResponse) -> None:
     listed.totals.Clear()
     for vendor in listed.vendors:
         del vendor.quotas[:]
+
+
+def _of_quota(ledger: quota_pb2.GetBudgetsResponse | None) -> Iterator[str]:
+    """Say what the quota service says of itself."""
+    yield from () if ledger is None else (f"quota: {warning}" for warning in ledger.warnings)
 
 
 def _warnings(vendors: Iterable[router_pb2.Vendor], notes: Mapping[str, str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from llmmesh.provider.v1 import provider_pb2
 from llmmesh.router.v1 import router_pb2
 
 from catalog.mesh import Mesh
+from meshkit.errors import MeshError
 from meshkit.identity import Caller
 from router_service import (
     breaker_control,
@@ -161,7 +162,10 @@ class MeshRouter:
 
     async def health(self, _request: router_pb2.GetHealthRequest, caller: Caller) -> router_pb2.GetHealthResponse:
         """Say how the mesh is, for a request like the last one that left the choice to it."""
-        asked = self._read(self._lately.intent, chat_pb2.Prompt())
+        try:
+            asked = self._read(self._lately.intent, chat_pb2.Prompt())
+        except MeshError:  # what it named has been taken out of the configuration since
+            asked = self._read(router_pb2.Intent(), chat_pb2.Prompt())
         plan = self._view.planner.plan(asked, self._signals(asked, caller.tenant, streamed=True))
         return await self._snapshot.health.told(asked, plan, caller.tenant, self.serving())
 
