@@ -47,7 +47,10 @@ def serve_providers(config: Path | None, names: list[str], admin: str) -> None:
             mesh = replace(mesh, vendors=MappingProxyType({**mesh.vendors, **settings}))
         name = f"llm-mesh-provider-{vendors[0]}" if len(vendors) == 1 else "llm-mesh-providers"
         serve = _root("provider_services")
-        return lambda stop: _traced(name, mesh, serve(mesh, mesh.catalog, vendors, dict(os.environ), stop, files))
+        environment = dict(os.environ)
+        return lambda stop: _traced(
+            name, mesh, serve(mesh, mesh.catalog, vendors, environment, stop, configuration=files)
+        )
 
     _serve(config, prepare)
 
