@@ -97,7 +97,7 @@ def test_a_file_that_was_emptied_or_taken_away_is_a_mistake_and_not_the_defaults
     configuration = Configuration(file, {})
     configuration.load()
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"is empty; allowed: `{}`"):
+    with pytest.raises(ConfigError, match=r"is empty; allowed: `\{\}`"):
         configuration.read()
     file.unlink()
     with pytest.raises(ConfigError, match="cannot be read"):
