@@ -87,9 +87,18 @@ def with_tenants(mesh: Mesh) -> Mesh:
     Raises:
         ConfigError: the first mistake in the file.
     """
+    return mesh if mesh.tenants is None else with_budgets(mesh, load_tenants(mesh.tenants, mesh.catalog))
+
+
+def with_budgets(mesh: Mesh, tenants: Tenants) -> Mesh:
+    """Return the configuration with the budgets of these tenants among its own; the same when it has no tenants.
+
+    Raises:
+        ConfigError: both limit the same.
+    """
     if mesh.tenants is None:
         return mesh
-    budgets = load_tenants(mesh.tenants, mesh.catalog).budgets()
+    budgets = tenants.budgets()
     known = {(row.subject, row.unit, row.window.label) for row in mesh.budgets}
     for row in budgets:
         if (row.subject, row.unit, row.window.label) in known:
@@ -128,19 +137,6 @@ def read_pepper(path: Path, env: Mapping[str, str]) -> Secret:
     if len(text) < SHORTEST_PEPPER:
         raise ConfigError(origin, 0, "", "is too short", f"at least {SHORTEST_PEPPER} characters")
     return Secret(text)
-
-
-def stamp(path: Path) -> tuple[int, ...]:
-    """Return what changes whenever a tenants file or its pepper may have changed."""
-    return tuple(number for place in (path, pepper_path(path)) for number in _times(place))
-
-
-def _times(path: Path) -> tuple[int, ...]:
-    try:
-        told = path.stat()  # through links: a mounted Secret is a link to what changes
-    except OSError:
-        return (0, 0, 0)
-    return told.st_mtime_ns, told.st_size, told.st_ino
 
 
 def _tenant(name: str, row: TenantRow, catalog: Catalog, document: Document) -> Tenant:

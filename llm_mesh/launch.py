@@ -12,7 +12,8 @@ from typing import Any
 
 import typer
 
-from catalog.mesh import Mesh, default_path, load_mesh
+from catalog.configuration import Configuration
+from catalog.mesh import Mesh
 from meshkit import logs, process, tracing
 from meshkit.errors import StartError
 
@@ -21,28 +22,35 @@ Main = Callable[[asyncio.Event], Awaitable[None]]
 
 def serve_router(config: Path | None) -> None:
     """Serve the router and its HTTP edge."""
-    _serve(config, lambda mesh: lambda stop: _root("router_service")(mesh, stop))
+    _serve(config, lambda mesh, files: lambda stop: _root("router_service")(mesh, stop, files))
 
 
 def serve_quota(config: Path | None) -> None:
     """Serve the ledger."""
     _serve(
         config,
-        lambda mesh: lambda stop: _traced("llm-mesh-quota", mesh, _root("quota_service")(mesh, mesh.catalog, stop)),
+        lambda mesh, files: (
+            lambda stop: _traced(
+                "llm-mesh-quota", mesh, _root("quota_service")(mesh, mesh.catalog, stop, configuration=files)
+            )
+        ),
     )
 
 
 def serve_providers(config: Path | None, names: list[str], admin: str) -> None:
     """Serve the provider services of these vendors, with one admin page at `admin`."""
 
-    def prepare(mesh: Mesh) -> Main:
+    def prepare(mesh: Mesh, files: Configuration) -> Main:
         vendors = _known(mesh, names)
         if admin:
             settings = {vendor: replace(mesh.vendors[vendor], admin=admin) for vendor in vendors}
             mesh = replace(mesh, vendors=MappingProxyType({**mesh.vendors, **settings}))
         name = f"llm-mesh-provider-{vendors[0]}" if len(vendors) == 1 else "llm-mesh-providers"
         serve = _root("provider_services")
-        return lambda stop: _traced(name, mesh, serve(mesh, mesh.catalog, vendors, dict(os.environ), stop))
+        environment = dict(os.environ)
+        return lambda stop: _traced(
+            name, mesh, serve(mesh, mesh.catalog, vendors, environment, stop, configuration=files)
+        )
 
     _serve(config, prepare)
 
@@ -58,12 +66,13 @@ async def _traced(service: str, mesh: Mesh, serving: Awaitable[None]) -> None:
             exporter.shutdown()
 
 
-def _serve(config: Path | None, prepare: Callable[[Mesh], Main]) -> None:
+def _serve(config: Path | None, prepare: Callable[[Mesh, Configuration], Main]) -> None:
     """Run a service until it is told to stop; what keeps it from starting is one line."""
     try:
-        mesh = load_mesh(config or default_path(os.environ, Path.cwd()), os.environ)
+        files = Configuration(config, os.environ)
+        mesh = files.load()
         logs.set_level(mesh.telemetry.log_level)
-        process.run(prepare(mesh))
+        process.run(prepare(mesh, files))
     except StartError as error:
         sys.stderr.write(f"llm-mesh: {error}\n")
         raise typer.Exit(1) from None

@@ -15,11 +15,10 @@ from prometheus_client import (
     generate_latest,
 )
 
+from meshkit import reload
 from meshkit.errors import StartError
 
 BUILD = Gauge("mesh_build_info", "1; the version of this process is in the label.", ["version"])
-CONFIG_VALID = Gauge("mesh_config_valid", "1 while this process runs on the configuration it was last given.")
-
 LAST_SCRAPE = Gauge("mesh_last_scrape_timestamp_seconds", "When these figures were last read, 0 before; not by whom.")
 # Who looks by hand, as the doctor does, is no monitoring.
 BY_HAND = "llm-mesh"
@@ -57,7 +56,7 @@ class AdminServer:
     async def __aenter__(self) -> Self:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter nobody asks for
         BUILD.labels(metadata.version("llm-mesh")).set(1)
-        CONFIG_VALID.set(1)  # a process does not come this far with a wrong one
+        reload.VALID.labels("mesh").set(1)  # a process does not come this far with a wrong one
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/livez", self._livez)

@@ -48,7 +48,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         default_deadline: float = DEFAULT_DEADLINE,
     ) -> None:
         self._authenticate = authenticate
-        self._default_deadline = default_deadline
+        self.default_deadline = default_deadline
         self._wrapped: dict[Any, Any] = {}
 
     async def intercept_service(
@@ -125,14 +125,14 @@ class Boundary(grpc.aio.ServerInterceptor):
     async def _within_deadline(self, context: Context, body: Callable[[], Awaitable[Any]]) -> Any:
         if context.time_remaining() is not None:
             return await body()
-        context.set_trailing_metadata(((DEADLINE_TRAILER, f"{self._default_deadline:g}"),))
+        context.set_trailing_metadata(((DEADLINE_TRAILER, f"{self.default_deadline:g}"),))
         try:
-            async with asyncio.timeout(self._default_deadline):
+            async with asyncio.timeout(self.default_deadline):
                 return await body()
         except TimeoutError:
             raise MeshError(
                 Reason.DEADLINE_EXCEEDED,
-                f"the call came without a deadline and took longer than the default of {self._default_deadline:g} s",
+                f"the call came without a deadline and took longer than the default of {self.default_deadline:g} s",
             ) from None
 
 
@@ -153,12 +153,16 @@ async def _abort(context: Context, error: MeshError) -> NoReturn:
 
 def _defect(method: str, defect: Exception) -> MeshError:
     # The type and place, not the text: an exception's text may hold a prompt or a key.
+    log.error("defect", method=method, type=type(defect).__name__, where=where_of(defect))
+    return MeshError(Reason.INTERNAL, "the mesh failed to serve this call; its log has the details")
+
+
+def where_of(defect: Exception) -> str:
+    """Return the file and line a defect was raised at."""
     frame = defect.__traceback__
     while frame and frame.tb_next:
         frame = frame.tb_next
-    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
-    log.error("defect", method=method, type=type(defect).__name__, where=where)
-    return MeshError(Reason.INTERNAL, "the mesh failed to serve this call; its log has the details")
+    return f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
 
 
 def _span_name(method: str) -> str:

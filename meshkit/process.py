@@ -27,8 +27,10 @@ async def _until_signalled(main: Callable[[asyncio.Event], Awaitable[None]]) -> 
 def settle() -> None:
     """Note that what a service keeps for good has been made; the garbage collector need not look at it again.
 
-    Otherwise every full collection would stop the process for a tenth of a second.
+    Otherwise every full collection would stop the process for a tenth of a second. To be called again when what is kept
+    for good is another: what was kept before goes, unless somebody still uses it.
     """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     collect_rarely()

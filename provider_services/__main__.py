@@ -3,9 +3,8 @@
 import asyncio
 import os
 import sys
-from pathlib import Path
 
-from catalog.mesh import default_path, load_mesh
+from catalog.configuration import Configuration
 from meshkit import process, tracing
 from meshkit.errors import StartError
 from meshkit.yaml_file import ConfigError
@@ -17,7 +16,8 @@ async def main(stop: asyncio.Event) -> None:
     names = sys.argv[1:]
     if not names:
         raise StartError("name one vendor or more: python -m provider_services VENDOR [VENDOR …]")
-    mesh = load_mesh(default_path(os.environ, Path.cwd()), os.environ)
+    configuration = Configuration(None, os.environ)
+    mesh = configuration.load()
     telemetry = mesh.telemetry
     provider = tracing.start(
         "provider-" + "-".join(names) if len(names) == 1 else "providers",
@@ -25,7 +25,7 @@ async def main(stop: asyncio.Event) -> None:
         sample_ratio=telemetry.sample_ratio,
     )
     try:
-        await serve(mesh, mesh.catalog, names, os.environ, stop)
+        await serve(mesh, mesh.catalog, names, os.environ, stop, configuration=configuration)
     finally:
         if provider is not None:
             provider.shutdown()

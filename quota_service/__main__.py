@@ -3,9 +3,8 @@
 import asyncio
 import os
 import sys
-from pathlib import Path
 
-from catalog.mesh import default_path, load_mesh
+from catalog.configuration import Configuration
 from meshkit import process, tracing
 from meshkit.errors import StartError
 from quota_service.app import serve
@@ -13,13 +12,14 @@ from quota_service.app import serve
 
 async def main(stop: asyncio.Event) -> None:
     """Load the configuration of this directory and environment, and serve until stopped."""
-    mesh = load_mesh(default_path(os.environ, Path.cwd()), os.environ)
+    configuration = Configuration(None, os.environ)
+    mesh = configuration.load()
     telemetry = mesh.telemetry
     provider = tracing.start(
         "llm-mesh-quota", otlp_endpoint=telemetry.otlp_endpoint, sample_ratio=telemetry.sample_ratio
     )
     try:
-        await serve(mesh, mesh.catalog, stop)
+        await serve(mesh, mesh.catalog, stop, configuration=configuration)
     finally:
         if provider is not None:
             provider.shutdown()

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from catalog.configuration import Configuration
 from catalog.model import Catalog
 from catalog.settings import Mesh
-from catalog.tenants import with_tenants
+from catalog.tenants import with_budgets, with_tenants
 from meshkit import logs, process
 from meshkit.admin import AdminServer
 from meshkit.clock import Clock, SystemClock
 from meshkit.errors import StartError
+from meshkit.reload import Watcher
 from meshkit.server import GrpcServer
 from quota_service.definitions import Definitions
 from quota_service.expansion import definitions_of
@@ -23,6 +25,7 @@ from quota_service.forecast import Paces
 from quota_service.glance import Glance
 from quota_service.image import Image
 from quota_service.metrics import BudgetCollector, Metrics
+from quota_service.reconfiguration import Reconfiguration, tenants_of
 from quota_service.service import SERVICE_NAME, QuotaService
 from quota_service.spend import SpendRetention
 from quota_service.standing import Standing
@@ -47,6 +50,7 @@ async def serve(
     *,
     clock: Clock | None = None,
     registry: CollectorRegistry = REGISTRY,
+    configuration: Configuration | None = None,
 ) -> None:
     """Serve the ledger until `stop` is set.
 
@@ -54,7 +58,8 @@ async def serve(
         StartError: an address or the ledger file is in use, the file cannot be read, the store is not fit.
     """
     clock = clock or SystemClock()
-    mesh = with_tenants(mesh)
+    tenants, watcher = tenants_of(mesh), Watcher()
+    begun, mesh = mesh, with_budgets(mesh, tenants[0])
     metrics = Metrics(registry)
     async with AsyncExitStack() as stack:
         store = await _open(mesh, definitions_of(catalog, mesh), clock, stack)
@@ -68,14 +73,19 @@ async def serve(
             await server.set_serving(serving)
 
         writer = Writer(store, clock, metrics, tell_health)
-        service = QuotaService(store, writer, paces)
+        service = QuotaService(store, writer, paces, watcher.notes)
         server = GrpcServer(mesh.quota.listen, [service.register], [SERVICE_NAME])
         writing = asyncio.create_task(writer.run(), name="writer")
         stack.push_async_callback(_finish, writer, writing)
         await stack.enter_async_context(server)
         stack.callback(writer.close)  # before the server drains: who is parked is told to come back, not cut off
         stack.callback(service.close)
-        await stack.enter_async_context(AdminServer(mesh.quota_admin, lambda: store.problem, registry))
+        await stack.enter_async_context(
+            AdminServer(mesh.quota_admin, lambda: store.problem, registry, notes=watcher.notes)
+        )
+        if configuration is not None:
+            Reconfiguration(begun, tenants, store=store, writer=writer, watcher=watcher).watch(configuration)
+            await stack.enter_async_context(watcher)
         log.info("serving", address=mesh.quota.listen, port=server.port, version=store.version)
         process.settle()
         await _until(stop, writing)

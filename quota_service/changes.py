@@ -85,6 +85,19 @@ class Changes:
         rows = self.cells or self.dropped or self.made or self.extended or self.ended or self.forgotten
         return not (rows or self.closures or self.journal)
 
+    def gather(self, outdated: list[Cell]) -> None:
+        """Gather the cells to be written, and of those that are outdated the ones to be dropped."""
+        for draw in self.draws:
+            for cell in draw.cells:
+                self.cells[cell] = None
+        for cell in outdated:
+            self.cells.pop(cell, None)
+            if cell.stored:
+                self.dropped.append(cell)
+        outdated.clear()
+        for cell in self.cells:
+            cell.stored = True
+
     def add_spend(self, hold: Hold, sign: int, labels: str) -> None:
         """Add what an ended hold has spent, on the day it was made on (I8), or take it back."""
         outcome = hold.outcome

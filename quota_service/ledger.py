@@ -26,6 +26,7 @@ from quota_service.operations import (
     Observe,
     Operation,
     Outcome,
+    Redefine,
     Refused,
     Release,
     RemoveOverride,
@@ -72,6 +73,7 @@ class Ledger:
             Observe: self._observe,
             SetOverride: self._override,
             RemoveOverride: self._override,
+            Redefine: self._redefine,
         }
 
     def restore(
@@ -117,7 +119,7 @@ class Ledger:
             if type(operation) is Reserve:
                 answers[place] = self._reserve(operation)
         self._forget(self._ended.outlived(now, FORGET_AT_LEAST + 2 * len(operations)))
-        self._collect_cells()
+        changes.gather(self.lines.outdated)
         if changes.overriding:
             self._define(overruled(self.definitions, changes.overriding, now))
         return answers, changes
@@ -248,6 +250,16 @@ class Ledger:
         self._changes.journal.append(Entry("override", "", note(change)))
         return DONE
 
+    def _redefine(self, redefine: Redefine) -> Answer:
+        known, told = self.definitions, redefine.definitions
+        if told.fingerprint != known.fingerprint:
+            for line in self.lines.values():
+                line.stale_at = 0  # its window may be another
+            self._define(told.numbered(known.version + 1, known.overrides))
+            self._changes.freed.update(self.lines)
+            self._changes.journal.append(Entry("redefine", "", f"version {known.version + 1}"))
+        return DONE
+
     def _define(self, definitions: Definitions) -> None:
         """Decide by other definitions from now on; who waits for what they change is to be tried again."""
         if definitions is not self.definitions:
@@ -302,17 +314,3 @@ class Ledger:
             self._changes.draws[draw] = None
             for cell in draw.cells:
                 self.lines[cell.budget].forget(cell, self.now)
-
-    def _collect_cells(self) -> None:
-        """Gather the cells to be written and those to be dropped."""
-        changes = self._changes
-        for draw in changes.draws:
-            for cell in draw.cells:
-                changes.cells[cell] = None
-        for cell in self.lines.outdated:
-            changes.cells.pop(cell, None)
-            if cell.stored:
-                changes.dropped.append(cell)
-        self.lines.outdated.clear()
-        for cell in changes.cells:
-            cell.stored = True

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+if TYPE_CHECKING:  # what is defined here is what definitions are made of
+    from quota_service.definitions import Definitions
 
 DEFAULT_TTL = 120_000
 # Amounts in the order of budgets.UNITS: requests, tokens, nano-dollars, places.
@@ -159,6 +162,12 @@ class RemoveOverride(Struct, frozen=True):
     reason: str
 
 
+class Redefine(Struct, frozen=True):
+    """Counts by the definitions of another configuration, from this batch's reserves on; overrides stay (I14)."""
+
+    definitions: "Definitions"
+
+
 class Denial(Struct, frozen=True):
     """Why one offer had no room; `by_holds` says that it would fit if every hold ended unspent."""
 
@@ -215,5 +224,5 @@ DONE = Done()
 ALREADY = Done(already=True)
 CORRECTED = Done(corrected=True)
 
-Operation = Reserve | Settle | Release | Extend | Observe | SetOverride | RemoveOverride
+Operation = Reserve | Settle | Release | Extend | Observe | SetOverride | RemoveOverride | Redefine
 Answer = Held | Denied | Waiting | Done | Refused

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -33,12 +33,15 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
-    """Serves the quota contract from a store."""
+    """Serves the quota contract from a store; `notes` are what is worth a word in health beside the budgets."""
 
-    def __init__(self, store: Store, writer: Writer, paces: Paces) -> None:
+    def __init__(
+        self, store: Store, writer: Writer, paces: Paces, notes: Callable[[], Mapping[str, str]] = dict
+    ) -> None:
         self._store = store
         self._writer = writer
         self._paces = paces
+        self._notes = notes
         self._lookout = Lookout(store)
         self._closed = asyncio.Event()
 
@@ -57,7 +60,9 @@ class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
 
     async def GetBudgets(self, request: pb.GetBudgetsRequest, context: Context) -> pb.GetBudgetsResponse:
         """List budgets as they stand."""
-        return views.budgets(await self._store.standing(request.prefix))
+        told = views.budgets(await self._store.standing(request.prefix))
+        told.warnings.extend(f"{name}: {note}" for name, note in self._notes().items())
+        return told
 
     async def WatchBudgets(
         self, request: pb.WatchBudgetsRequest, context: Context

@@ -8,13 +8,15 @@ from functools import partial
 
 from llmmesh.quota.v1 import quota_pb2_grpc
 
+from catalog.configuration import Configuration
 from catalog.mesh import Mesh
-from catalog.tenants import with_tenants
+from catalog.tenants import with_budgets
 from meshkit import logs, process, tracing
 from meshkit.admin import AdminServer
 from meshkit.boundary import Boundary
 from meshkit.channel import open_channel
 from meshkit.clock import Clock, SystemClock
+from meshkit.reload import Watcher
 from meshkit.server import GrpcServer
 from router_service.breaker import Settings
 from router_service.breaker_news import BreakerNews
@@ -25,6 +27,7 @@ from router_service.estimate import Estimator
 from router_service.order import Tools
 from router_service.probes import Probes
 from router_service.quota_client import QuotaClient
+from router_service.reconfiguration import Faces, Reconfiguration
 from router_service.rejections import Rejections
 from router_service.router import MeshRouter
 from router_service.service import NAME, RouterServicer
@@ -34,23 +37,22 @@ from router_service.vendors import Vendors
 log = logs.get("router")
 
 
-async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
-    """Serve the router and its HTTP edge until `stop` is set, then drain."""
-    clock, mesh = SystemClock(), with_tenants(mesh)
+async def serve(mesh: Mesh, stop: asyncio.Event, configuration: Configuration | None = None) -> None:
+    """Serve the router and its HTTP edge until `stop` is set, then drain; go by the configuration's files if given."""
+    clock, watcher = SystemClock(), Watcher()
     async with AsyncExitStack() as stack:
-        entrance = await open_entrance(mesh, clock, stack)
+        entrance = open_entrance(mesh, clock)
+        begun, mesh = mesh, with_budgets(mesh, entrance.tenants)
         _trace(mesh, stack)
-        tools = await _tools(mesh, clock, stack)
-        router = entrance.guard(MeshRouter(mesh, tools))
-        notes = partial(_together, tools.quota.notes, entrance.notes)
+        tools = await _tools(mesh, clock, watcher, stack)
+        core = MeshRouter(mesh, tools)
+        router = entrance.guard(core, lambda: core.mesh.catalog)
+        notes = partial(_together, tools.quota.notes, watcher.notes)
         await stack.enter_async_context(AdminServer(mesh.router_admin, router.serving, notes=notes))
+        servicer = RouterServicer(router, mesh.timeouts.request)
+        boundary = Boundary(entrance.authenticate, mesh.timeouts.request)
         server = await stack.enter_async_context(
-            GrpcServer(
-                mesh.router.listen,
-                [RouterServicer(router, mesh.timeouts.request).register],
-                [NAME],
-                boundary=Boundary(entrance.authenticate, mesh.timeouts.request),
-            )
+            GrpcServer(mesh.router.listen, [servicer.register], [NAME], boundary=boundary)
         )
         edge = await stack.enter_async_context(
             EdgeServer(
@@ -62,6 +64,11 @@ async def serve(mesh: Mesh, stop: asyncio.Event) -> None:
                 origins=mesh.http.cors_origins,
             )
         )
+        if configuration is not None:
+            faces = Faces(boundary, servicer, edge)
+            parts = Reconfiguration(begun, tools=tools, router=core, entrance=entrance, faces=faces, watcher=watcher)
+            parts.watch(configuration)
+            await stack.enter_async_context(watcher)
         log.info("serving", grpc=server.port, http=edge.port)
         process.settle()
         await stop.wait()
@@ -79,7 +86,7 @@ def _trace(mesh: Mesh, stack: AsyncExitStack) -> None:
         stack.callback(exporter.shutdown)
 
 
-async def _tools(mesh: Mesh, clock: Clock, stack: AsyncExitStack) -> Tools:
+async def _tools(mesh: Mesh, clock: Clock, watcher: Watcher, stack: AsyncExitStack) -> Tools:
     """Open the ways to the ledger and to the vendors, and put beside them what every pursuit works with."""
     channels = [await stack.enter_async_context(open_channel(mesh.quota.dial)) for _ in range(2)]
     stub, turns = map(quota_pb2_grpc.QuotaServiceStub, channels)
@@ -101,6 +108,7 @@ async def _tools(mesh: Mesh, clock: Clock, stack: AsyncExitStack) -> Tools:
         timeouts=mesh.timeouts,
         clock=clock,
         incarnation=incarnation,
+        notes=watcher.notes,
     )
 
 

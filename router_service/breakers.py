@@ -71,6 +71,10 @@ class Breakers:
         self._settings = settings
         self._ledger = ledger
         self._breakers: dict[str, Breaker] = {}
+        self.watch(vendors)
+
+    def watch(self, vendors: Iterable[str]) -> None:
+        """Have a breaker for each of these endpoints too; those there are stay as they are."""
         for vendor in vendors:
             self._breaker(vendor)
 

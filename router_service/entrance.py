@@ -1,18 +1,21 @@
 """Decides how callers are let in: by a tenants file, by one key, or, on this machine alone, without any."""
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from catalog.configuration import tenants_stamp
 from catalog.mesh import Mesh
+from catalog.model import Catalog
+from catalog.tenants import NO_TENANTS, Tenants
 from meshkit import identity, logs
 from meshkit.admin import split_address
 from meshkit.clock import Clock
 from meshkit.errors import StartError
+from meshkit.reload import Stamp
 from meshkit.secret import Secret
-from router_service.doorkeeper import Doorkeeper
+from router_service.doorkeeper import Doorkeeper, read_admitted
 from router_service.interface import Router
 from router_service.tenancy import Tenancy
 
@@ -21,20 +24,25 @@ OPEN_TO_ALL = "MESH_ALLOW_ANONYMOUS"
 log = logs.get("router")
 
 
-def _as_it_is(router: Router) -> Router:
-    return router
-
-
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """How callers are let in, what stands between them and the router, and what is worth a word in its health."""
+    """How callers are let in; with a doorkeeper tenants have rules, and `stamp` is that of their files when read."""
 
     authenticate: identity.Authenticate
-    guard: Callable[[Router], Router] = _as_it_is
-    notes: Callable[[], Mapping[str, str]] = dict
+    doorkeeper: Doorkeeper | None = None
+    stamp: Stamp = ()
+
+    @property
+    def tenants(self) -> Tenants:
+        """Return the tenants that are let in."""
+        return NO_TENANTS if self.doorkeeper is None else self.doorkeeper.admitted.tenants
+
+    def guard(self, router: Router, catalog: Callable[[], Catalog]) -> Router:
+        """Put the rules of tenants before a router, if there are any; `catalog` returns the one that counts."""
+        return router if self.doorkeeper is None else Tenancy(router, catalog, self.doorkeeper.tenant)
 
 
-async def open_entrance(mesh: Mesh, clock: Clock, stack: AsyncExitStack) -> Entrance:
+def open_entrance(mesh: Mesh, clock: Clock) -> Entrance:
     """Let in whoever the tenants file says; without one whoever has the one key; without that this machine alone.
 
     Raises:
@@ -43,11 +51,9 @@ async def open_entrance(mesh: Mesh, clock: Clock, stack: AsyncExitStack) -> Entr
     key = os.environ.get(CALLER_KEY)
     if mesh.tenants is not None:
         bootstrap = Secret(key) if key else None
-        doorkeeper = Doorkeeper(mesh.tenants, mesh.catalog, os.environ, clock, bootstrap)
-        await stack.enter_async_context(doorkeeper)
-        return Entrance(
-            doorkeeper.authenticate, lambda router: Tenancy(router, mesh.catalog, doorkeeper.tenant), doorkeeper.notes
-        )
+        stamp = tenants_stamp(mesh.tenants)
+        doorkeeper = Doorkeeper(read_admitted(mesh.tenants, mesh.catalog, os.environ), clock, bootstrap)
+        return Entrance(doorkeeper.authenticate, doorkeeper, stamp)
     if key:
         return Entrance(identity.with_key(Secret(key)))
     exposed = [address for address in (mesh.router.listen, mesh.edge.listen) if not _is_loopback(address)]

@@ -53,7 +53,7 @@ class Health:
             serving=serving,
             vendors=listed.vendors,
             totals=listed.totals,
-            warnings=_warnings(listed.vendors, notes),
+            warnings=_warnings(listed.vendors, {**notes, **self._tools.notes()}, ledger),
             problem="" if serving else trouble or problem,
             use_case=asked.use_case.name,
         )
@@ -107,13 +107,23 @@ def _without_figures(listed: router_pb2.ListVendorsResponse) -> None:
         del vendor.quotas[:]
 
 
-def _warnings(vendors: Iterable[router_pb2.Vendor], notes: Mapping[str, str]) -> Iterator[str]:
-    """Say what is broken: the ledger, whole vendors, single keys."""
-    yield from (f"{name}: {note}" for name, note in notes.items())
+def _warnings(
+    vendors: Iterable[router_pb2.Vendor], notes: Mapping[str, str], ledger: quota_pb2.GetBudgetsResponse | None
+) -> Iterator[str]:
+    """Say what is broken: the ledger, whole vendors, single keys, files; what several services say alike only once."""
+    own = {f"{name}: {note}" for name, note in notes.items()}
+    yield from sorted(own)
+    for warning in () if ledger is None else ledger.warnings:
+        if warning not in own:
+            own.add(warning)
+            yield f"quota: {warning}"
     for vendor in vendors:
         if vendor.reason_code in BROKEN:
             yield f"{vendor.id}: {vendor.reason}"
         elif vendor.status == "active":
             broken = (slot for slot in vendor.slots if slot.state in BROKEN_SLOTS)
             yield from (f"{vendor.id}: slot {slot.slot}: {slot.reason}" for slot in broken)
-        yield from (f"{vendor.id}: {warning}" for warning in vendor.warnings)
+        for warning in vendor.warnings:
+            if warning not in own:
+                own.add(warning)
+                yield f"{vendor.id}: {warning}"

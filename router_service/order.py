@@ -1,7 +1,7 @@
 """What a pursuit is given: the tools that all share, and the one request it is for."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from catalog.mesh import Timeouts
@@ -19,7 +19,10 @@ from router_service.vendors import Ask, Vendors
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every pursuit works with; `incarnation` and `numbers` make the names of attempts unique for ever."""
+    """What every pursuit works with; `incarnation` and `numbers` make the names of attempts unique for ever.
+
+    `notes` are what is worth a word in health beside what the tools themselves know.
+    """
 
     quota: QuotaClient
     without_ledger: WithoutLedger
@@ -33,6 +36,7 @@ class Tools:
     incarnation: str
     speeds: Speeds = field(default_factory=Speeds)
     retries: RetryBudget = field(default_factory=RetryBudget)
+    notes: Callable[[], Mapping[str, str]] = dict
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 

@@ -25,6 +25,10 @@ class Rejections:
         self._quota = quota
         self._slots: dict[str, set[int]] = {}
 
+    def take(self, mesh: Mesh) -> None:
+        """Go by another configuration."""
+        self._mesh = mesh
+
     @property
     def slots(self) -> Mapping[str, Collection[int]]:
         """The slots whose keys were rejected, by vendor."""

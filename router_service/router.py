@@ -14,6 +14,7 @@ from llmmesh.provider.v1 import provider_pb2
 from llmmesh.router.v1 import router_pb2
 
 from catalog.mesh import Mesh
+from meshkit.errors import MeshError
 from meshkit.identity import Caller
 from router_service import (
     breaker_control,
@@ -24,13 +25,13 @@ from router_service import (
     key_checks,
     listing,
     prompt_facts,
+    replies,
     report,
     validation,
 )
 from router_service.attempt import Attempt
 from router_service.conversations import Conversations
 from router_service.demand import Demand
-from router_service.health import Health
 from router_service.journey import Journey
 from router_service.lately import Lately
 from router_service.listed import View
@@ -39,25 +40,39 @@ from router_service.order import Order, Tools
 from router_service.prompt_facts import PromptFacts
 from router_service.pursuit import Pursuit
 from router_service.requests import Requests
+from router_service.snapshot import Snapshot
 from router_service.turns import Turns, of_conversation
-from router_service.vendor_list import VendorList
 
 WholeT = TypeVar("WholeT", provider_pb2.GenerateResponse, provider_pb2.EmbedResponse)
 
 
 class MeshRouter:
-    """Implements `interface.Router` over one configuration."""
+    """Implements `interface.Router` over one configuration at a time: a request keeps the one it began with."""
 
     def __init__(self, mesh: Mesh, tools: Tools) -> None:
-        self._tools = tools
-        self._seen = View(mesh, tools.estimator)
         self._requests = Requests(tools.clock)
         self._turns = Turns()
         self._conversations = Conversations()
         self._chances = itertools.count(secrets.randbits(32))
-        self._vendor_list = VendorList(mesh, tools.vendors, tools.breakers, tools.rejections, tools.clock)
         self._lately = Lately(tools.clock)
-        self._health = Health(tools, self._vendor_list, self._lately)
+        self._snapshot = Snapshot(mesh, tools, self._lately)
+
+    def snapshot(self, mesh: Mesh) -> Snapshot:
+        """Make what follows from another configuration; changes nothing, and may be called in a thread.
+
+        Raises:
+            StartError: it asks for a strategy that this router does not have.
+        """
+        return Snapshot(mesh, self._tools, self._lately)
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Serve what begins from now on by another configuration."""
+        self._snapshot = snapshot
+
+    @property
+    def mesh(self) -> Mesh:
+        """The configuration that counts now."""
+        return self._snapshot.mesh
 
     async def generate(
         self, request: router_pb2.GenerateRequest, caller: Caller, deadline: float
@@ -65,7 +80,9 @@ class MeshRouter:
         """Answer whole."""
         journey, order = self._prepare(request, caller, deadline, streamed=False)
         answer, attempt, route = await self._whole(journey, order, provider_pb2.GenerateResponse)
-        return router_pb2.GenerateResponse(completion=_priced(answer.completion, attempt, journey.demand), route=route)
+        return router_pb2.GenerateResponse(
+            completion=replies.priced(answer.completion, attempt, journey.demand), route=route
+        )
 
     async def embed(
         self, request: router_pb2.EmbedRequest, caller: Caller, deadline: float
@@ -81,7 +98,7 @@ class MeshRouter:
             embeddings=answer.embeddings,
             usage=attempt.usage,
             route=route,
-            warnings=[*answer.warnings, *_notices(asked)],
+            warnings=[*answer.warnings, *replies.notices(asked)],
             vendor_model=answer.vendor_model,
         )
 
@@ -99,14 +116,14 @@ class MeshRouter:
                             continue
                         if attempt is not started:
                             started = attempt
-                            yield _start(journey, attempt)
+                            yield replies.start(journey, attempt)
                         if event.HasField("deltas"):
-                            yield _deltas(event.deltas)
+                            yield replies.deltas(event.deltas)
                         else:
                             self._served(journey, order)
                             entry.route = journey.route()
                             self._lately.served(journey)
-                            yield _finish(event.finish, attempt, entry.route, journey.demand)
+                            yield replies.finish(event.finish, attempt, entry.route, journey.demand)
 
     async def compare(
         self, request: router_pb2.CompareRequest, caller: Caller, deadline: float
@@ -141,13 +158,16 @@ class MeshRouter:
 
     async def list_vendors(self, _request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
         """List vendors with their slots and budgets."""
-        return self._vendor_list.told(await self._tools.quota.budgets())
+        return self._snapshot.vendor_list.told(await self._tools.quota.budgets())
 
     async def health(self, _request: router_pb2.GetHealthRequest, caller: Caller) -> router_pb2.GetHealthResponse:
         """Say how the mesh is, for a request like the last one that left the choice to it."""
-        asked = self._read(self._lately.intent, chat_pb2.Prompt())
+        try:
+            asked = self._read(self._lately.intent, chat_pb2.Prompt())
+        except MeshError:  # what it named has been taken out of the configuration since
+            asked = self._read(router_pb2.Intent(), chat_pb2.Prompt())
         plan = self._view.planner.plan(asked, self._signals(asked, caller.tenant, streamed=True))
-        return await self._health.told(asked, plan, caller.tenant, self.serving())
+        return await self._snapshot.health.told(asked, plan, caller.tenant, self.serving())
 
     def check_vendor(self, name: str) -> None:
         """Refuse a name that is neither a vendor's id nor an alias."""
@@ -242,7 +262,11 @@ class MeshRouter:
 
     @property
     def _view(self) -> View:
-        return self._seen.now(self._tools.vendors.lists())
+        return self._snapshot.view
+
+    @property
+    def _tools(self) -> Tools:
+        return self._snapshot.tools
 
     def _served(self, journey: Journey, order: Order) -> None:
         """Remember who served a conversation."""
@@ -283,37 +307,3 @@ def _with_defaults(prompt: chat_pb2.Prompt, asked: Demand) -> chat_pb2.Prompt:
         system.parts.add().text.text = use_case.system
         filled.messages.insert(0, system)
     return filled
-
-
-def _notices(asked: Demand) -> list[chat_pb2.Warning]:
-    return [chat_pb2.Warning(code="retired", field="intent.model", message=notice) for notice in asked.notices]
-
-
-def _priced(completion: chat_pb2.Completion, attempt: Attempt, asked: Demand) -> chat_pb2.Completion:
-    completion.usage.CopyFrom(attempt.usage)
-    completion.warnings.extend(_notices(asked))
-    return completion
-
-
-def _start(journey: Journey, attempt: Attempt) -> router_pb2.StreamGenerateResponse:
-    start = router_pb2.StreamGenerateResponse.Start(request_id=journey.request_id, offer=attempt.offer_text)
-    return router_pb2.StreamGenerateResponse(start=start)
-
-
-def _deltas(told: provider_pb2.StreamGenerateResponse.Deltas) -> router_pb2.StreamGenerateResponse:
-    response = router_pb2.StreamGenerateResponse()
-    response.deltas.deltas.MergeFrom(told.deltas)
-    return response
-
-
-def _finish(
-    told: provider_pb2.StreamGenerateResponse.Finish, attempt: Attempt, route: router_pb2.Route, asked: Demand
-) -> router_pb2.StreamGenerateResponse:
-    finish = router_pb2.StreamGenerateResponse.Finish(
-        choices=told.choices,
-        usage=attempt.usage,
-        route=route,
-        warnings=[*told.warnings, *_notices(asked)],
-        vendor_model=told.vendor_model,
-    )
-    return router_pb2.StreamGenerateResponse(finish=finish)

@@ -20,7 +20,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
 
     def __init__(self, router: Router, default_deadline: float = DEFAULT_DEADLINE) -> None:
         self._router = router
-        self._default_deadline = default_deadline
+        self.default_deadline = default_deadline
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add this servicer to a server."""
@@ -102,4 +102,4 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
 
     def _deadline(self, context: Context) -> float:
         remaining = context.time_remaining()
-        return self._default_deadline if remaining is None else remaining
+        return self.default_deadline if remaining is None else remaining

@@ -31,11 +31,11 @@ class Tenancy:
 
     Args:
         router: serves what is left of a request.
-        catalog: what names in intents mean.
+        catalog: returns what names in intents mean now.
         tenant: returns the rules of a tenant.
     """
 
-    def __init__(self, router: Router, catalog: Catalog, tenant: Callable[[str], Tenant]) -> None:
+    def __init__(self, router: Router, catalog: Callable[[], Catalog], tenant: Callable[[str], Tenant]) -> None:
         self._router = router
         self._catalog = catalog
         self._tenant = tenant
@@ -89,7 +89,7 @@ class Tenancy:
     def _rule(self, intent: router_pb2.Intent, caller: Caller, *, embeds: bool = False) -> None:
         tenant = self._tenant(caller.tenant)
         if tenant != Tenant(tenant.name):
-            rule(intent, tenant, self._catalog, embeds=embeds)
+            rule(intent, tenant, self._catalog(), embeds=embeds)
 
 
 def rule(intent: router_pb2.Intent, tenant: Tenant, catalog: Catalog, *, embeds: bool = False) -> None:

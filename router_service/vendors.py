@@ -3,80 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
 from llmmesh.chat.v1 import chat_pb2
-from llmmesh.provider.v1 import provider_pb2, provider_pb2_grpc
+from llmmesh.provider.v1 import provider_pb2
 from llmmesh.router.v1 import router_pb2
 
 from catalog.mesh import Mesh
-from catalog.model import Vendor
-from meshkit import durations, logs, status, tracing
-from meshkit.channel import open_channel
+from meshkit import durations, tracing
 from meshkit.clock import Clock
 from meshkit.errors import MeshError, Reason
 from router_service import listed, vectors
-from router_service.breakers import OWN_HOP
+from router_service.connection import AWAY, Connection, connect, gone, silent
 from router_service.descriptions import vendor_state
 from router_service.listed import Lists
 from router_service.listening import Listener
-from router_service.offers import LOST, UNDESCRIBED, Offer, VendorState
+from router_service.offers import Offer, VendorState
 
 POLL_UP = 5.0
 POLL_DOWN = 0.5
 POLL_TIMEOUT = 3.0
 # How long to wait at the start for what every provider service says of itself.
 FIRST_POLL = 2.0
-# How many starts of provider services of one vendor are remembered: more than it has replicas.
-INCARNATIONS = 64
 # Longer than a provider service waits for its vendor's word on a key.
 CHECK_TIMEOUT = 20.0
-AWAY = (UNDESCRIBED, LOST)
-# gRPC's own words for "no connection was ever made". A connection that was reset may have carried the call.
-NEVER_CONNECTED = (
-    "failed to connect",
-    "connections to all backends failing",
-    "connection refused",
-    "resolution failed",
-)
 # The provider service keeps the time of the vendor's silence; this much later it is silent itself.
 SLACK = 0.5
 WholeT = TypeVar("WholeT", provider_pb2.GenerateResponse, provider_pb2.EmbedResponse)
-log = logs.get("vendors")
 Event = provider_pb2.GenerateResponse | provider_pb2.StreamGenerateResponse | provider_pb2.EmbedResponse
-
-
-@dataclass(slots=True)
-class _Connection:
-    vendor: Vendor
-    stub: provider_pb2_grpc.ProviderServiceAsyncStub
-    state: VendorState = UNDESCRIBED
-    described_at: float | None = None
-    models: Sequence[provider_pb2.DescribeResponse.DiscoveredModel] = ()
-    # Several, for replicas answer in turns; a restarted one is new.
-    incarnations: deque[str] = field(default_factory=lambda: deque(maxlen=INCARNATIONS))
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-    lost: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def fault(self, error: grpc.aio.AioRpcError) -> MeshError:
-        """Explain a failed call; a provider service that is gone gets no other one before it has described itself."""
-        fault = vendor_error(error)
-        if OWN_HOP in fault.metadata:
-            self.lose(error.code().name)
-            self.lost.set()
-        return fault
-
-    def lose(self, code: str) -> None:
-        """Note that the provider service is gone."""
-        if self.state not in AWAY:
-            log.warning("provider_service_lost", vendor=self.vendor.id, code=code)
-        self.state = UNDESCRIBED if self.described_at is None else LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,39 +66,71 @@ class Vendors:
         self._mesh = mesh
         self._clock = clock
         self._renewed = renewed
-        self._connections: dict[str, _Connection] = {}
+        self._connections: dict[str, Connection] = {}
+        self._leaving: dict[str, Connection] = {}
+        self._opened: list[Connection] = []
         self._lists: Lists = {}
-        self._switched_off = {
-            vendor: VendorState(reason="disabled", detail=f"{vendor} is disabled by {settings.disabled_by}")
-            for vendor, settings in mesh.vendors.items()
-            if not settings.enabled
-        }
-        self._stack = AsyncExitStack()
+        self._switched_off = _switched_off(mesh)
+        self._farewells: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        for vendor in self._mesh.catalog.vendors.values():
-            if not self._mesh.vendors[vendor.id].enabled:
-                continue
-            target = self._mesh.provider_address(vendor.id).dial
-            channel = await self._stack.enter_async_context(open_channel(target))
-            self._connections[vendor.id] = _Connection(vendor, provider_pb2_grpc.ProviderServiceStub(channel))
-        self._polls = [asyncio.create_task(self._poll(c)) for c in self._connections.values()]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_POLL):
-                for connection in self._connections.values():
-                    await connection.asked.wait()
+        self._connections = self._open(self._mesh)
+        await _described(self._connections)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        for poll in self._polls:
-            poll.cancel()
-        await self._stack.aclose()
+        for farewell in self._farewells:
+            farewell.cancel()
+        for connection in self._opened:
+            await connection.close()
+
+    async def prepare(self, mesh: Mesh) -> Mapping[str, Connection]:
+        """Connect to what another configuration has elsewhere or in addition, and hear what it says of itself."""
+        opened = self._open(mesh)
+        await _described(opened)
+        return opened
+
+    def take(self, mesh: Mesh, opened: Mapping[str, Connection]) -> None:
+        """Go by another configuration, with the connections prepared for it; the others go on as they are.
+
+        What is there no longer is closed when nobody can have a request under way that was planned with it.
+        """
+        known = {**self._connections, **opened}
+        kept = {name: known[name] for name in _enabled(mesh)}
+        for name, connection in self._connections.items():
+            if kept.get(name) is not connection:
+                self._leaving[name] = connection
+                farewell = asyncio.create_task(self._see_off(connection, 2 * self._mesh.timeouts.total))
+                self._farewells.add(farewell)
+                farewell.add_done_callback(self._farewells.discard)
+        for name, connection in kept.items():
+            connection.vendor = mesh.catalog.vendors[name]
+            connection.lost.set()  # asked at once what it is now
+        self._mesh, self._connections, self._switched_off = mesh, kept, _switched_off(mesh)
+
+    def _open(self, mesh: Mesh) -> dict[str, Connection]:
+        """Connect to every vendor that has no connection to where it is now."""
+        opened = {}
+        for name in _enabled(mesh):
+            dial, known = mesh.provider_address(name).dial, self._connections.get(name)
+            if known is None or known.dial != dial:
+                connection = opened[name] = connect(mesh.catalog.vendors[name], dial)
+                connection.poll = asyncio.create_task(self._poll(connection))
+        self._opened += opened.values()
+        return opened
+
+    async def _see_off(self, connection: Connection, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if self._leaving.get(connection.vendor.id) is connection:
+            del self._leaving[connection.vendor.id]
+        self._opened = [other for other in self._opened if other is not connection]
+        await connection.close()
 
     def states(self) -> Mapping[str, VendorState]:
         """Return what each vendor last said of itself."""
-        return self._switched_off | {vendor: connection.state for vendor, connection in self._connections.items()}
+        return {**self._switched_off} | {vendor: connection.state for vendor, connection in self._connections.items()}
 
     def lists(self) -> Lists:
         """Return the models that vendors listed last; another mapping whenever one has changed."""
@@ -158,7 +149,7 @@ class Vendors:
         """
         request = provider_pb2.GenerateRequest(target=_target(offer, limits), prompt=prompt)
         with tracing.span("Sent.llmmesh.provider.v1.ProviderService.Generate", tracing.SpanKind.CLIENT):
-            connection = self._connections[offer.ref.vendor]
+            connection = self._way(offer)
             call = connection.stub.Generate(request, timeout=limits.total, metadata=tracing.outgoing())
             yield await _whole(connection, call)
 
@@ -175,7 +166,7 @@ class Vendors:
             input_kind=asked.input_kind,
         )
         with tracing.span("Sent.llmmesh.provider.v1.ProviderService.Embed", tracing.SpanKind.CLIENT):
-            connection = self._connections[offer.ref.vendor]
+            connection = self._way(offer)
             call = connection.stub.Embed(request, timeout=limits.total, metadata=tracing.outgoing())
             yield vectors.checked(await _whole(connection, call), request)
 
@@ -187,7 +178,7 @@ class Vendors:
         """
         request = provider_pb2.StreamGenerateRequest(target=_target(offer, limits), prompt=prompt)
         with tracing.span("Sent.llmmesh.provider.v1.ProviderService.StreamGenerate", tracing.SpanKind.CLIENT):
-            connection = self._connections[offer.ref.vendor]
+            connection = self._way(offer)
             call = connection.stub.StreamGenerate(request, timeout=limits.total, metadata=tracing.outgoing())
             listener = Listener(call)
             try:
@@ -198,7 +189,7 @@ class Vendors:
             except grpc.aio.AioRpcError as error:
                 raise connection.fault(error) from None
             except TimeoutError:
-                raise _silent() from None
+                raise silent() from None
             finally:
                 listener.close()
 
@@ -228,13 +219,25 @@ class Vendors:
             raise connection.fault(error) from None
         return next(iter(checked.results), provider_pb2.CheckCredentialsResponse.Result(slot=slot))
 
-    def _connection(self, vendor: str) -> _Connection:
+    def _connection(self, vendor: str) -> Connection:
         """Return the way to a vendor's provider service; one that is switched off has none."""
         if vendor in self._switched_off:
             raise MeshError(Reason.VENDOR_NOT_CONFIGURED, self._switched_off[vendor].detail)
         return self._connections[vendor]
 
-    async def _poll(self, connection: _Connection) -> None:
+    def _way(self, offer: Offer) -> Connection:
+        """Return the way to an offer; a request may have been planned before its vendor was taken out.
+
+        Raises:
+            MeshError: VENDOR_NOT_CONFIGURED; it is not there any longer.
+        """
+        name = offer.ref.vendor
+        connection = self._connections.get(name) or self._leaving.get(name)
+        if connection is None:
+            raise gone(name)
+        return connection
+
+    async def _poll(self, connection: Connection) -> None:
         while True:
             connection.lost.clear()
             await self._describe(connection)
@@ -243,7 +246,7 @@ class Vendors:
                 async with asyncio.timeout(POLL_DOWN if connection.state in AWAY else POLL_UP):
                     await connection.lost.wait()
 
-    async def _describe(self, connection: _Connection) -> None:
+    async def _describe(self, connection: Connection) -> None:
         try:
             described = await connection.stub.Describe(provider_pb2.DescribeRequest(), timeout=POLL_TIMEOUT)
         except grpc.aio.AioRpcError as error:
@@ -252,12 +255,13 @@ class Vendors:
         connection.described_at = self._clock.now()
         connection.state = vendor_state(connection.vendor, described)
         self._note_list(connection, described.models)
-        if described.incarnation and described.incarnation not in connection.incarnations:
+        in_use = self._connections.get(connection.vendor.id) is connection
+        if in_use and described.incarnation and described.incarnation not in connection.incarnations:
             connection.incarnations.append(described.incarnation)
             self._renewed(connection.vendor.id, connection.state.slots)
 
     def _note_list(
-        self, connection: _Connection, models: Sequence[provider_pb2.DescribeResponse.DiscoveredModel]
+        self, connection: Connection, models: Sequence[provider_pb2.DescribeResponse.DiscoveredModel]
     ) -> None:
         """Keep what a vendor lists; the same list is repeated for minutes, and reading it takes milliseconds."""
         if not models or models == connection.models:
@@ -268,7 +272,27 @@ class Vendors:
             self._lists = {**self._lists, connection.vendor.id: found}
 
 
-async def _whole(connection: _Connection, call: grpc.aio.UnaryUnaryCall[Any, WholeT]) -> WholeT:
+def _enabled(mesh: Mesh) -> list[str]:
+    return [name for name in mesh.catalog.vendors if mesh.vendors[name].enabled]
+
+
+def _switched_off(mesh: Mesh) -> Mapping[str, VendorState]:
+    return {
+        vendor: VendorState(reason="disabled", detail=f"{vendor} is disabled by {settings.disabled_by}")
+        for vendor, settings in mesh.vendors.items()
+        if not settings.enabled
+    }
+
+
+async def _described(connections: Mapping[str, Connection]) -> None:
+    """Wait a moment until each has been asked what it is."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_POLL):
+            for connection in connections.values():
+                await connection.asked.wait()
+
+
+async def _whole(connection: Connection, call: grpc.aio.UnaryUnaryCall[Any, WholeT]) -> WholeT:
     """Await an answer that comes in one piece; who is cancelled cancels the call."""
     try:
         return await call
@@ -276,34 +300,6 @@ async def _whole(connection: _Connection, call: grpc.aio.UnaryUnaryCall[Any, Who
         raise connection.fault(error) from None
     finally:
         call.cancel()
-
-
-def vendor_error(error: grpc.aio.AioRpcError) -> MeshError:
-    """Rebuild the vendor's error; a provider service that died says nothing, so what was sent is inferred."""
-    told = status.from_rpc_error(error)
-    if told.detail(provider_pb2.AttemptFailure) is not None:
-        return told
-    failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_UNKNOWN, retryable=True)
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return MeshError(Reason.VENDOR_SILENT, "the vendor took too long", details=[failure])
-    words = (error.details() or "").lower()
-    if error.code() is grpc.StatusCode.UNAVAILABLE and any(phrase in words for phrase in NEVER_CONNECTED):
-        failure.sent = provider_pb2.AttemptFailure.SENT_NOTHING
-        return _own_hop(Reason.VENDOR_UNREACHABLE, "its provider service does not answer", failure)
-    if told.reason is not Reason.INTERNAL:
-        return MeshError(told.reason, told.message, fields=told.fields, retry_after=told.retry_after, details=[failure])
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return _own_hop(Reason.VENDOR_INCOMPLETE, "its provider service broke off", failure)
-    return MeshError(Reason.VENDOR_INCOMPLETE, "its provider service broke off", details=[failure])
-
-
-def _own_hop(reason: Reason, message: str, failure: provider_pb2.AttemptFailure) -> MeshError:
-    return MeshError(reason, message, metadata={OWN_HOP: "provider"}, details=[failure])
-
-
-def _silent() -> MeshError:
-    failure = provider_pb2.AttemptFailure(sent=provider_pb2.AttemptFailure.SENT_UNKNOWN, retryable=True)
-    return MeshError(Reason.VENDOR_SILENT, "its provider service is silent", details=[failure])
 
 
 def _target(offer: Offer, limits: Limits) -> provider_pb2.Target:

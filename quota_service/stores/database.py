@@ -163,6 +163,7 @@ class Database:
 
     def _write_definitions(self, changes: Changes) -> None:
         if (definitions := changes.definitions) is not None:
+            self._connection.execute(schema.META_WRITE, ("definitions", str(definitions.fingerprint)))
             self._connection.execute(schema.META_WRITE, ("definitions_version", str(definitions.version)))
             self._connection.execute(schema.OVERRIDES_CLEAR)
             told = [(budget, *override) for budget, override in definitions.overrides.items()]

@@ -52,6 +52,10 @@ class MemoryStore:
     def listen(self, heard: Heard | None) -> None:
         """Do nothing: there is no other process."""
 
+    def unfit(self, _definitions: Definitions) -> str | None:
+        """Return None: it counts to any limit."""
+        return None
+
     def until_next_expiry(self) -> float | None:
         """Return the seconds until a hold may lapse, None when none is open."""
         expiry = self._ledger.next_expiry

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from quota_service.definitions import Definitions
 from quota_service.image import Image
 from quota_service.operations import Answer, Operation
 from quota_service.spend import SpendLine, SpendQuery
@@ -41,6 +42,9 @@ class Store(Protocol):
     @property
     def problem(self) -> str | None:
         """Say why nothing can be admitted now, None when all is well."""
+
+    def unfit(self, definitions: Definitions) -> str | None:
+        """Say why it cannot count by these definitions, None when it can."""
 
     def until_next_expiry(self) -> float | None:
         """Return the seconds until a hold may lapse, None when none is open."""

@@ -30,6 +30,10 @@ class Cors:
     """
 
     def __init__(self, origins: Collection[str]) -> None:
+        self.allow(origins)
+
+    def allow(self, origins: Collection[str]) -> None:
+        """Let pages of these origins call from now on, and no others."""
         self._origins = frozenset(origins)
 
     def install(self, application: web.Application) -> None:

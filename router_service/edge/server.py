@@ -67,6 +67,11 @@ class EdgeServer:
     ) -> None:
         await self._runner.cleanup()
 
+    def take(self, default_deadline: float, heartbeat: float, origins: Collection[str]) -> None:
+        """Go by other settings, for what begins from now on."""
+        self._waits.deadline, self._waits.heartbeat = default_deadline, heartbeat
+        self._cors.allow(origins)
+
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[boundary(self._authenticate)], client_max_size=MAX_BODY_BYTES)
         self._cors.install(application)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Waits:
-    """How long the edge waits, in seconds."""
+    """How long the edge waits, in seconds; another configuration changes it in place."""
 
     deadline: float = 60.0
     """For a request that does not say how long its caller waits."""

@@ -22,6 +22,7 @@ from quota_service.operations import (
     Observe,
     OfferAmounts,
     Outcome,
+    Redefine,
     Refused,
     Release,
     RemoveOverride,
@@ -404,6 +405,60 @@ async def test_an_override_ends_by_its_expiry_or_by_hand_and_who_waits_is_told(s
     assert (standing.overrides, await budget(store, DAY.id)) == ({}, (0, 0, 0, 10))
     applied = await store.apply([reserve("c", GROQ)])
     assert (applied.freed, store.version, applied.answers[0].version) == ({DAY.id}, before + 1, before + 1)
+
+
+def redefined(day: int, *, window: str = "day", fingerprint: int = 2) -> Redefine:
+    """Other definitions: as many requests a day, one more offer, no budget of the team."""
+    daily = limit("groq/default", "requests", day, window)
+    return Redefine(
+        definitions(terms(GROQ, daily, plan="paid"), terms("new/m#1", plan="local"), fingerprint=fingerprint)
+    )
+
+
+async def test_other_definitions_count_from_their_batch_on_under_the_next_version_and_undo_no_hold(store):
+    """I1, I14."""
+    held = (await store.apply([reserve("a", GROQ), reserve("b", GROQ)])).answers
+    told, denied, new = (await store.apply([redefined(2), reserve("c", GROQ), reserve("d", "new/m#1")])).answers
+    assert told == Done()
+    assert (denied.denials[0].budget, denied.denials[0].limit) == (DAY.id, 2)
+    assert (new.offer, new.version, store.version) == ("new/m#1", held[0].version + 1, held[0].version + 1)
+    assert await budget(store, DAY.id) == (0, 2, 0, 0)
+    assert TEAM.id not in {row.budget.id for row in (await store.standing()).budgets}
+    await store.apply([Settle("a", Outcome.SERVED, Amounts(1, 200, 300, 1000)), Release("b")])
+    assert await budget(store, DAY.id) == (1, 0, 0, 1)
+    assert isinstance((await store.apply([reserve("e", GROQ)])).answers[0], Held)
+    assert await store.verify() == []
+
+
+async def test_definitions_that_say_the_same_are_no_other_version(store):
+    before = store.version
+    await store.apply([redefined(10, fingerprint=DEFINITIONS.fingerprint)])
+    assert store.version == before
+    await store.apply([redefined(10)])
+    await store.apply([redefined(10)])
+    assert store.version == before + 1
+
+
+async def test_overrides_outlast_other_definitions_and_who_waits_for_room_is_told(store):
+    await store.apply([reserve("a", GROQ), SetOverride(DAY.id, 1, "ann", "an incident")])
+    before = store.version
+    applied = await store.apply([redefined(50)])
+    assert DAY.id in applied.freed
+    assert store.version == before + 1
+    assert isinstance((await store.apply([reserve("b", GROQ)])).answers[0], Denied)
+    standing = await store.standing("groq")
+    (row,) = [row for row in standing.budgets if row.budget.id == DAY.id]
+    assert (row.limit, row.budget.declared) == (1, 50)
+    assert list(standing.overrides) == [DAY.id]
+
+
+async def test_a_credit_with_another_grant_has_it_at_once(store):
+    await store.apply([reserve("a", CREDIT)])
+    await store.apply([settle("a", cost=8_500)])
+    more = limit("credit/default", "nanodollars", 12_000, "once", grants=(*GRANTS, Grant("third", 3_000)))
+    await store.apply([Redefine(definitions(terms(CREDIT, more, plan="credit"), fingerprint=3))])
+    assert await budget(store, BALANCE.id) == (8_500, 0, 0, 3_500)
+    assert isinstance((await store.apply([reserve("b", CREDIT)])).answers[0], Held)
 
 
 async def test_an_override_in_the_place_of_another_is_one(store):

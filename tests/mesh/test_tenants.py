@@ -136,14 +136,14 @@ def test_a_broken_file_stops_nobody_and_is_told(mesh, alice):
     good = file.read_text(encoding="utf-8")
     file.write_text(good + "nonsense: [\n", encoding="utf-8")
     ends = time.monotonic() + LOOKS
-    while "mesh_tenants_valid 0" not in mesh.metrics("router"):
+    while 'mesh_config_valid{file="tenants"} 0' not in mesh.metrics("router"):
         assert time.monotonic() < ends
         assert answered(mesh, alice.key) == 200
     ready = httpx.get(f"{mesh.mesh.admin['router']}/readyz", trust_env=False, timeout=DEADLINE)
     assert ready.status_code == 200
     assert "tenants.yaml" in ready.text
     file.write_text(good, encoding="utf-8")
-    while "mesh_tenants_valid 1" not in mesh.metrics("router"):
+    while 'mesh_config_valid{file="tenants"} 1' not in mesh.metrics("router"):
         assert time.monotonic() < ends + LOOKS
     assert answered(mesh, alice.key) == 200
 

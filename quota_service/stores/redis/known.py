@@ -109,10 +109,23 @@ class Known:
         self.epoch, self._seen, self._told = reply["epoch"], reply["batches"], reply["now"]
         self.next_expiry = reply["next_expiry"]
         self.adopt(reply)
+        return self._events(reply)
+
+    def _events(self, reply: dict[str, Any]) -> tuple[str, ...]:
         events = tuple(reply["events"])
         for event in events:
-            log.warning("ledger_state", why=event, epoch=self.epoch, closed_ms=reply["closed_for"])
+            log.warning("ledger_state", why=event, epoch=reply["epoch"], closed_ms=reply["closed_for"])
         return events
+
+    def redefine(self, definitions: Definitions, begun: dict[str, Any]) -> tuple[str, ...]:
+        """Go by the definitions of another configuration, as the store has numbered them; return what befell the store.
+
+        Its epoch is left to the next batch, which tells the store what it may have lost.
+        """
+        self._same_always["definitions"] = str(definitions.fingerprint)
+        self.definitions = definitions.numbered(begun["version"], self.definitions.overrides)
+        self.adopt(begun)
+        return self._events(begun)
 
     def adopt(self, reply: dict[str, Any]) -> bool:
         """Take over the overrides of a store that has another version of the same definitions (I14)."""

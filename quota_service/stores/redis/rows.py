@@ -13,11 +13,13 @@ from quota_service.holds import fingerprint, settlement
 from quota_service.memory import RecentDenials
 from quota_service.observing import SCOPES, figured
 from quota_service.operations import (
+    DONE,
     Answer,
     Extend,
     Observe,
     Operation,
     Outcome,
+    Redefine,
     Release,
     RemoveOverride,
     Reserve,
@@ -100,7 +102,9 @@ class Batch:
         """Take in operations; `places` tells where each one's answer will be, or the answer itself."""
         others = 0
         for operation in operations:
-            if type(operation) is Observe and self.definitions.terms(operation.offer) is None:
+            if type(operation) is Redefine:
+                self.places.append(DONE)  # done before the batch was sent
+            elif type(operation) is Observe and self.definitions.terms(operation.offer) is None:
                 self.places.append(unknown_offer(operation.offer))
             elif type(operation) is Reserve:
                 self.places.append(len(self.marks))

@@ -13,7 +13,7 @@ from quota_service.changes import SpendKey
 from quota_service.definitions import Definitions
 from quota_service.image import Image
 from quota_service.memory import RecentDenials, Retention
-from quota_service.operations import Answer, Denied, Operation, Reserve
+from quota_service.operations import Answer, Denied, Operation, Redefine, Reserve
 from quota_service.overrides import differing
 from quota_service.spend import SpendLine, SpendQuery, SpendRetention
 from quota_service.standing import Standing
@@ -67,9 +67,8 @@ class RedisStore:
         Raises:
             StartError: the store cannot be reached or is not fit, or a limit is larger than it can count.
         """
-        for budget in definitions.budgets():
-            if budget.limit > LARGEST_LIMIT:
-                raise StartError(f"the limit of {budget.id} is {budget.limit}; the store counts to {LARGEST_LIMIT}")
+        if (why := _too_large(definitions)) is not None:
+            raise StartError(why)
         link = await Link.open(url, prefix, silence)
         known = Known(
             definitions, retention or Retention(), recovery or Recovery(), spending or SpendRetention(), clock
@@ -99,6 +98,10 @@ class RedisStore:
         """Say why nothing can be admitted now, None when all is well."""
         return self._problem
 
+    def unfit(self, definitions: Definitions) -> str | None:
+        """Say why it cannot count by these definitions."""
+        return _too_large(definitions)
+
     def until_next_expiry(self) -> float | None:
         """Return the seconds until a hold may lapse, or something else is worth a look."""
         expiry = self._known.next_expiry
@@ -115,14 +118,28 @@ class RedisStore:
             MeshError: QUOTA_UNAVAILABLE; what became of the batch is unknown, repeat it with the same ids (I13).
         """
         async with self._lock:
+            redefined = await self._redefine(operations)
             overrides = self._known.definitions.overrides
             batch, reply = await self._decided(operations)
             self._heed(reply)
             freed = differing(overrides, self._known.definitions.overrides).union(reply["freed"])
-            applied = self._applied(operations, batch, reply | {"freed": freed})
+            applied = self._applied(operations, batch, reply | {"freed": freed | redefined})
             self._befell.clear()
             self._denied.forget(reply["now"])
             return applied
+
+    async def _redefine(self, operations: Sequence[Operation]) -> set[str]:
+        """Have the store number other definitions before the batch; return the budgets that may have more room."""
+        told = [operation.definitions for operation in operations if isinstance(operation, Redefine)]
+        if not told or told[-1].fingerprint == self._known.definitions.fingerprint:
+            return set()
+        more = {"definitions": str(told[-1].fingerprint)}
+        try:
+            begun = await self._link.run(lambda server: self._known.request("begin", server, more=more))
+        except FAILURES as error:
+            raise self._failed(meaning(error)) from error
+        self._befell += self._known.redefine(told[-1], begun)
+        return {budget.id for budget in self._known.definitions.budgets()}
 
     async def _decided(self, operations: Sequence[Operation]) -> tuple[Batch, dict[str, Any]]:
         """Send a batch until it is decided: again after a cut, a loss, with other overrides, calendars that reach."""
@@ -157,7 +174,8 @@ class RedisStore:
             raise self._failed(meaning(error)) from error
         if reply["kind"] == "stale" and not self._known.adopt(reply):
             ours, theirs = self.version, reply["version"]
-            raise self._failed(f"another process has version {theirs} of the definitions, this one {ours}: restart it")
+            told = f"another process has version {theirs} of the definitions, this one {ours}"
+            raise self._failed(f"{told}: it has yet to read the same files, or is to be restarted")
         return reply
 
     def _failed(self, why: str) -> MeshError:
@@ -271,3 +289,9 @@ class RedisStore:
         """Let go of the connections."""
         await self._listener.close()
         await self._link.close()
+
+
+def _too_large(definitions: Definitions) -> str | None:
+    """Name a limit that the store cannot count to."""
+    told = (budget for budget in definitions.budgets() if budget.limit > LARGEST_LIMIT)
+    return next((f"the limit of {b.id} is {b.limit}; the store counts to {LARGEST_LIMIT}" for b in told), None)

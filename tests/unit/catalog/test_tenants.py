@@ -6,7 +6,7 @@ import pytest
 from fixtures.shipped import shipped
 
 from catalog.mesh import load_mesh
-from catalog.tenants import NO_TENANTS, Tenant, load_tenants, permitted, read_pepper, stamp, with_tenants
+from catalog.tenants import NO_TENANTS, Tenant, load_tenants, permitted, read_pepper, with_tenants
 from meshkit.yaml_file import ConfigError
 
 HASH = "0" * 64
@@ -147,15 +147,6 @@ def test_the_pepper_is_in_the_environment_or_in_the_file_beside(written):
     assert read_pepper(path, {"MESH_KEY_PEPPER": "from the environment"}).reveal() == "from the environment"
     with pytest.raises(ConfigError, match="MESH_KEY_PEPPER: is too short; allowed: at least 16"):
         read_pepper(path, {"MESH_KEY_PEPPER": "short"})
-
-
-def test_the_stamp_changes_with_the_file_and_with_its_pepper(written):
-    path = written("")
-    before = stamp(path)
-    path.with_suffix(".pepper").write_text("x")
-    assert stamp(path) != before
-    path.unlink()
-    assert stamp(path) != before
 
 
 def test_patterns_name_models_and_no_patterns_name_all():

@@ -1,4 +1,4 @@
-"""Who is let in: by which keys, until when, and through changes of the tenants file, good and broken."""
+"""Who is let in: by which keys, and until when."""
 
 import datetime as dt
 
@@ -13,7 +13,7 @@ from meshkit.errors import MeshError, Reason
 from meshkit.identity import LOCAL, Caller
 from meshkit.secret import Secret
 from meshkit.yaml_file import ConfigError
-from router_service.doorkeeper import Doorkeeper
+from router_service.doorkeeper import Admitted, Doorkeeper, read_admitted
 
 PEPPER = Secret("pepper of the tests, long enough")
 CATALOG = shipped()
@@ -40,7 +40,10 @@ class Door:
         self.path.write_text(text + "#" * self.written, encoding="utf-8")
 
     def open(self, bootstrap: Secret | None = None) -> Doorkeeper:
-        return Doorkeeper(self.path, CATALOG, {"MESH_KEY_PEPPER": PEPPER.reveal()}, self.clock, bootstrap)
+        return Doorkeeper(self.admitted(), self.clock, bootstrap)
+
+    def admitted(self) -> Admitted:
+        return read_admitted(self.path, CATALOG, {"MESH_KEY_PEPPER": PEPPER.reveal()})
 
 
 @pytest.fixture
@@ -109,40 +112,15 @@ def test_the_bootstrap_key_is_let_in_beside_all_others(door):
     refused(keeper, bearer("bootstra"))
 
 
-def test_a_change_of_the_file_counts_at_the_next_look(door):
+def test_whoever_is_admitted_anew_is_let_in_and_nobody_else(door):
     old, new = mint(), mint()
     door.write(row(old))
     keeper = door.open()
     door.write(row(new))
     assert keeper.authenticate(bearer(old))
-    keeper.look()
+    keeper.take(door.admitted())
     refused(keeper, bearer(old))
     assert keeper.authenticate(bearer(new)) == Caller("alice")
-
-
-@pytest.mark.parametrize("broken", ["tenants: [", "tenants: {alice: {modles: []}}", "keys: [{}]"])
-def test_a_broken_file_keeps_the_last_good_one_and_says_so_until_it_is_mended(door, broken):
-    key, other = mint(), mint()
-    door.write(row(key))
-    keeper = door.open()
-    door.text(broken)
-    keeper.look()
-    assert keeper.authenticate(bearer(key)) == Caller("alice")
-    assert str(door.path) in keeper.notes()["tenants"]
-    door.write(row(other))
-    keeper.look()
-    assert keeper.notes() == {}
-    assert keeper.authenticate(bearer(other)) == Caller("alice")
-
-
-def test_a_file_that_is_gone_keeps_the_last_good_one(door):
-    key = mint()
-    door.write(row(key))
-    keeper = door.open()
-    door.path.unlink()
-    keeper.look()
-    assert keeper.authenticate(bearer(key)) == Caller("alice")
-    assert "cannot be read" in keeper.notes()["tenants"]
 
 
 def test_a_broken_file_at_the_start_is_the_operators_to_mend(door):

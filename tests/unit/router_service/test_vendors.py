@@ -10,9 +10,10 @@ from llmmesh.provider.v1 import provider_pb2
 from meshkit import status
 from meshkit.clock import SystemClock
 from meshkit.errors import FieldViolation, MeshError, Reason
+from router_service.connection import vendor_error
 from router_service.descriptions import vendor_state
 from router_service.offers import LOST, UNDESCRIBED, DescribedSlot
-from router_service.vendors import Vendors, vendor_error
+from router_service.vendors import Vendors
 
 Describe = provider_pb2.DescribeResponse
 SENT = provider_pb2.AttemptFailure

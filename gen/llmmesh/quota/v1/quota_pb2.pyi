@@ -803,6 +803,7 @@ class GetBudgetsResponse(_message.Message):
     NOW_FIELD_NUMBER: _builtins.int
     OPEN_HOLDS_FIELD_NUMBER: _builtins.int
     OVERRIDES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of the definitions."""
     open_holds: _builtins.int
@@ -823,6 +824,10 @@ class GetBudgetsResponse(_message.Message):
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___Override]:
         """Limits that count instead of declared ones, by budget; also of budgets that are no longer declared."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is wrong with the service's own files, and which of their changes wait for its restart; for people."""
+
     def __init__(
         self,
         *,
@@ -832,10 +837,11 @@ class GetBudgetsResponse(_message.Message):
         now: _timestamp_pb2.Timestamp | None = ...,
         open_holds: _builtins.int = ...,
         overrides: _abc.Iterable[Global___Override] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["now", b"now"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "closures", b"closures", "now", b"now", "open_holds", b"open_holds", "overrides", b"overrides", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "closures", b"closures", "now", b"now", "open_holds", b"open_holds", "overrides", b"overrides", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

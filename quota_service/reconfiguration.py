@@ -1,0 +1,95 @@
+"""Has a running quota service count by other definitions: those of changed files, between two batches."""
+
+import asyncio
+from dataclasses import replace
+
+from catalog import restarts
+from catalog.configuration import Configuration, tenants_stamp
+from catalog.settings import Mesh
+from catalog.tenants import NO_TENANTS, Tenants, load_tenants, with_budgets
+from meshkit import logs, process
+from meshkit.errors import StartError
+from meshkit.reload import Stamp, Watched, Watcher
+from quota_service.definitions import Definitions
+from quota_service.expansion import definitions_of
+from quota_service.operations import Redefine
+from quota_service.stores.protocol import Store
+from quota_service.writer import Writer
+
+
+class Reconfiguration:
+    """The way from one configuration to the next.
+
+    Args:
+        begun: what the process began with, without its tenants' budgets.
+        tenants: those it began with, and the stamp of their files.
+        store, writer: who count.
+        watcher: is told what waits for a restart.
+    """
+
+    def __init__(
+        self, begun: Mesh, tenants: tuple[Tenants, Stamp], *, store: Store, writer: Writer, watcher: Watcher
+    ) -> None:
+        self._begun = self._said = begun
+        self._tenants, self._stamp = tenants
+        self._store = store
+        self._writer = writer
+        self._watcher = watcher
+
+    def watch(self, configuration: Configuration) -> None:
+        """Have the files watched: the configuration's, and the tenants' if there are any."""
+        mesh = Watched("mesh", configuration.stamp, configuration.read, self.take_mesh, configuration.begun)
+        self._watcher.watch(mesh)
+        path = self._begun.tenants
+        if path is None:
+            return
+
+        def stamp() -> Stamp:
+            return (*tenants_stamp(path), mesh.generation)
+
+        def read() -> Tenants:
+            return load_tenants(path, self._said.catalog)
+
+        self._watcher.watch(Watched("tenants", stamp, read, self.take_tenants, (*self._stamp, mesh.generation)))
+
+    async def take_mesh(self, mesh: Mesh) -> None:
+        """Count by another configuration.
+
+        Raises:
+            StartError: its limits contradict those of a tenant, or are too large for the store; nothing has changed.
+            MeshError: QUOTA_UNAVAILABLE; the store does not take it now.
+        """
+        said = replace(mesh, tenants=self._begun.tenants)
+        await self._redefine(said, self._tenants)
+        self._said = said
+        logs.set_level(mesh.telemetry.log_level)
+        self._watcher.needs_restart(restarts.waiting(restarts.OF_QUOTA, self._begun, mesh))
+        process.settle()
+
+    async def take_tenants(self, tenants: Tenants) -> None:
+        """Count by other budgets of tenants; raises as `take_mesh` does."""
+        await self._redefine(self._said, tenants)
+        self._tenants = tenants
+
+    async def _redefine(self, said: Mesh, tenants: Tenants) -> None:
+        definitions = await asyncio.to_thread(_definitions, said, tenants)
+        if (why := self._store.unfit(definitions)) is not None:
+            raise StartError(why)
+        await self._writer.submit([Redefine(definitions)])
+
+
+def _definitions(said: Mesh, tenants: Tenants) -> Definitions:
+    mesh = with_budgets(said, tenants)
+    return definitions_of(mesh.catalog, mesh)
+
+
+def tenants_of(mesh: Mesh) -> tuple[Tenants, Stamp]:
+    """Read the tenants a configuration names, none when it names none, and remember what their files were like.
+
+    Raises:
+        ConfigError: the first mistake.
+    """
+    if mesh.tenants is None:
+        return NO_TENANTS, ()
+    stamp = tenants_stamp(mesh.tenants)
+    return load_tenants(mesh.tenants, mesh.catalog), stamp
