@@ -50,7 +50,8 @@ def _service(command: list[str], admin_port: int, networks: dict[str, Any]) -> d
         "restart": "unless-stopped",
         "mem_limit": "256m",
         "networks": networks,
-        "volumes": ["./kustomize/base/mesh.yaml:/etc/llm-mesh/mesh.yaml:ro"],
+        # The directory: of a single file only what is written in place would be seen, not what replaces it.
+        "volumes": ["./kustomize/base:/etc/llm-mesh:ro"],
         "healthcheck": {"test": ["CMD", "python", "-c", healthy], "interval": "10s", "start_period": "20s"},
     }
 

@@ -113,17 +113,18 @@ def _warnings(
     """Say what is broken: the ledger, whole vendors, single keys, files; what several services say alike only once."""
     own = {f"{name}: {note}" for name, note in notes.items()}
     yield from sorted(own)
-    for warning in () if ledger is None else ledger.warnings:
-        if warning not in own:
-            own.add(warning)
-            yield f"quota: {warning}"
+    told = [("quota", warning) for warning in (() if ledger is None else ledger.warnings)]
     for vendor in vendors:
-        if vendor.reason_code in BROKEN:
-            yield f"{vendor.id}: {vendor.reason}"
-        elif vendor.status == "active":
-            broken = (slot for slot in vendor.slots if slot.state in BROKEN_SLOTS)
-            yield from (f"{vendor.id}: slot {slot.slot}: {slot.reason}" for slot in broken)
-        for warning in vendor.warnings:
-            if warning not in own:
-                own.add(warning)
-                yield f"{vendor.id}: {warning}"
+        yield from _broken(vendor)
+        told.extend((vendor.id, warning) for warning in vendor.warnings)
+    once = {warning: service for service, warning in reversed(told) if warning not in own}
+    yield from sorted(f"{service}: {warning}" for warning, service in once.items())
+
+
+def _broken(vendor: router_pb2.Vendor) -> Iterator[str]:
+    """Say what is broken of a vendor: all of it, or single keys."""
+    if vendor.reason_code in BROKEN:
+        yield f"{vendor.id}: {vendor.reason}"
+    elif vendor.status == "active":
+        broken = (slot for slot in vendor.slots if slot.state in BROKEN_SLOTS)
+        yield from (f"{vendor.id}: slot {slot.slot}: {slot.reason}" for slot in broken)

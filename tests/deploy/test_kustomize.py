@@ -47,12 +47,15 @@ def test_the_namespace_enforces_the_restricted_profile(overlay):
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_a_changed_configuration_restarts_the_pods(overlay):
+def test_a_changed_configuration_reaches_pods_that_run_and_restarts_none(overlay):
+    """Its name never changes, nothing of its content is in a pod's template, and no `subPath` hides its changes."""
     (configuration,) = m.of_kind(overlay, "ConfigMap")
-    name = configuration["metadata"]["name"]
-    assert name != "mesh"
-    mounted = {v["configMap"]["name"] for w in m.workloads(overlay) for v in m.pod_of(w)["volumes"] if "configMap" in v}
-    assert mounted == {name}
+    assert configuration["metadata"]["name"] == "mesh"
+    for workload in m.workloads(overlay):
+        (volume,) = [v["name"] for v in m.pod_of(workload)["volumes"] if v.get("configMap", {}).get("name") == "mesh"]
+        (mount,) = [mount for mount in m.containers(workload)[0]["volumeMounts"] if mount["name"] == volume]
+        assert (mount["mountPath"], "subPath" in mount) == ("/etc/llm-mesh", False)
+        assert [name for name in workload["spec"]["template"]["metadata"]["annotations"] if "checksum" in name] == []
 
 
 def test_production_runs_several_routers_on_different_nodes(prod):

@@ -5,11 +5,22 @@ import re
 import yaml
 from fixtures import manifests as m
 from fixtures.shipped import shipped
+from prometheus_client import REGISTRY
 
 from catalog.mesh import load_mesh
+from meshkit import reload
 
 LOCAL = yaml.safe_load((m.DEPLOY / "prometheus/prometheus.yml").read_text())
 CLUSTER = yaml.safe_load((m.DEPLOY / "prometheus/kubernetes.yml").read_text())
+ALERTS = yaml.safe_load((m.DEPLOY / "prometheus/alerts.yml").read_text())
+
+
+def test_alerts_ask_for_what_processes_show_and_both_configurations_have_them():
+    expressions = [rule["expr"] for group in ALERTS["groups"] for rule in group["rules"]]
+    asked = {name for expression in expressions for name in re.findall(r"mesh_[a-z_]+", expression)}
+    shown = {family.name for family in REGISTRY.collect()}
+    assert asked == {reload.VALID._name, reload.RESTART._name} <= shown
+    assert LOCAL["rule_files"] == CLUSTER["rule_files"] == ["alerts.yml"]
 
 
 def test_on_this_machine_the_admin_addresses_of_the_defaults_are_scraped():
