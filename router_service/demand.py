@@ -83,6 +83,12 @@ class Demand:
         """Tell whether vectors are asked for; else it is an answer."""
         return self.facts.vectors is not None
 
+    @property
+    def most_output(self) -> int | None:
+        """Return how many tokens the answers may have by what the vendor is told, None when nobody has said."""
+        bound = self.facts.max_output_tokens or self.use_case.max_output_tokens
+        return None if bound is None or self.embeds else bound * self.facts.answers
+
 
 def read(
     intent: router_pb2.Intent, facts: PromptFacts, catalog: Catalog, caps: Mapping[str, int | None], today: dt.date

@@ -286,8 +286,11 @@ class Pursuit:
         remaining = self._remaining()
         if remaining <= 0:
             raise too_late()
-        others, streamed = bool(self._left), self._order.streamed
-        return spans.limits(self._tools.timeouts, planned.offer, remaining, others=others, streamed=streamed)
+        timeouts, others = self._tools.timeouts, bool(self._left)
+        if self._order.streamed:
+            return spans.limits(timeouts, planned.offer, remaining, others=others)
+        most = self._journey.demand.most_output
+        return spans.whole_limits(timeouts, planned.offer, remaining, most, others=others)
 
     def _remaining(self) -> float:
         return self._order.deadline - self._tools.clock.monotonic() - MARGIN

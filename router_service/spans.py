@@ -17,6 +17,8 @@ PATIENT = 5.0
 # Of a model that takes more than this share of the time for its first token too long.
 SLOW = 0.5
 BYTES_PER_TOKEN = 3.2
+# A vendor that is well writes so many times as fast as `timeouts.minimum_rate` at least.
+PACE = 10.0
 
 
 def patience(batch: Batch, remaining: float, usual: float) -> float:
@@ -33,15 +35,34 @@ def patience(batch: Batch, remaining: float, usual: float) -> float:
     return max(remaining - max(usual, LAST_WORD), remaining / 2) if batch.patient else 0.0
 
 
-def limits(timeouts: Timeouts, offer: Offer, remaining: float, *, others: bool, streamed: bool) -> Limits:
-    """Return the limits of an attempt, in a share of the remaining time while there are others to try."""
-    share = remaining * SHARE if others else remaining
-    if not streamed:
-        # The first piece of a whole answer is all of it: only the share of the deadline can be its limit.
-        whole = min(share, timeouts.total)
-        return Limits(total=whole, first_token=whole, idle=timeouts.idle)
-    first_token = min(timeouts.first_token[offer.model.model_class], share)
+def limits(timeouts: Timeouts, offer: Offer, remaining: float, *, others: bool) -> Limits:
+    """Return the limits of a streamed attempt, in a share of the remaining time while there are others to try."""
+    first_token = min(timeouts.first_token[offer.model.model_class], _share(remaining, others=others))
     return Limits(total=min(remaining, timeouts.total), first_token=first_token, idle=timeouts.idle)
+
+
+def whole_limits(timeouts: Timeouts, offer: Offer, remaining: float, most: int | None, *, others: bool) -> Limits:
+    """Return the limits of an attempt whose answer comes in one piece: nothing tells a slow one from none.
+
+    While there are others to try it may take as long as the longest answer of a vendor that is well: the time for a
+    first token, and for all others at a fair pace. Where nobody has said how long it may be at most, where any rate
+    will do and for models of ours a share of the remaining time is all there is to go by.
+
+    Args:
+        timeouts: the configured limits.
+        offer: whom to call.
+        remaining: seconds until the deadline.
+        most: tokens the answer can have.
+        others: whether others could still be tried.
+    """
+    whole, pace = min(_share(remaining, others=others), timeouts.total), PACE * timeouts.minimum_rate
+    if others and most is not None and pace and not offer.vendor.local:
+        whole = min(whole, timeouts.first_token[offer.model.model_class] + most / pace)
+    return Limits(total=whole, first_token=whole, idle=timeouts.idle)
+
+
+def _share(remaining: float, *, others: bool) -> float:
+    return remaining * SHARE if others else remaining
 
 
 def hurried(timeouts: Timeouts, attempt: Attempt, now: float) -> bool:

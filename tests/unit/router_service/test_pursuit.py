@@ -402,6 +402,17 @@ async def test_a_first_offer_that_hangs_leaves_time_for_the_second(two, whole, d
     assert outcomes(route) == [(FIRST, "unknown", "VENDOR_SILENT"), (SECOND, "served", "")]
 
 
+async def test_a_whole_answer_that_can_only_be_short_is_not_waited_for_until_the_deadline_is_near(two):
+    script(two, "alpha", hangs())
+    request = router_pb2.GenerateRequest(prompt=chat_pb2.Prompt(sampling={"max_output_tokens": 10}))
+    request.prompt.messages.add(role=chat_pb2.ROLE_USER).parts.add().text.text = "Hi"
+    told = await two.stub.Generate(request, timeout=3_000.0)
+    assert outcomes(told.route) == [(FIRST, "unknown", "VENDOR_SILENT"), (SECOND, "served", "")]
+    allowed = [two.provider(name).calls[0].request.target.first_token_timeout.seconds for name in ("alpha", "beta")]
+    # A first-token limit of one second, and one for ten tokens at ten a second; then all that one attempt may take.
+    assert allowed == [2, 10]
+
+
 async def test_silence_that_the_callers_own_deadline_cut_short_is_no_fault_of_the_endpoint():
     async with house(TWO, settings=Settings(failures_in_a_row=1)) as running:
         script(running, "alpha", hangs())
