@@ -31,9 +31,9 @@ def test_the_first_choice_answers_500_and_the_caller_gets_an_answer_from_the_nex
 @pytest.mark.product("P-OPS-2")
 def test_the_first_choice_takes_too_long_and_the_caller_gets_an_answer_from_the_next(whole):
     whole.tap.faults("groq", {"kind": "hang"})
-    whole.http.headers["x-request-timeout"] = "4"
-    vendor, fallback, why = served(whole.chat("say: all is well", llm_mesh={"use_case": "slow"}))
-    del whole.http.headers["x-request-timeout"]
+    began = time.monotonic()
+    vendor, fallback, why = served(whole.chat("say: all is well", max_tokens=10, llm_mesh={"use_case": "slow"}))
+    assert time.monotonic() - began < 30  # three seconds; a share of the deadline would be thirty-six
     assert (vendor, fallback) == ("ollama", True)
     assert why.startswith("VENDOR_SILENT: ")
     assert [heard.vendor for heard in whole.tap.chats] == ["groq", "ollama"]
