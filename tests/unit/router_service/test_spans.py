@@ -62,21 +62,21 @@ def test_patience_leaves_time_for_an_answer(batch, seconds):
 
 
 @pytest.mark.parametrize(
-    ("most", "remaining", "others", "local", "rate", "seconds"),
+    ("most", "remaining", "more", "seconds"),
     [
-        (50, 100.0, True, False, 1.0, 15.0),
-        (50, 100.0, True, False, 2.0, 12.5),
-        (5_000, 100.0, True, False, 1.0, 60.0),
-        (None, 100.0, True, False, 1.0, 60.0),
-        (50, 100.0, False, False, 1.0, 100.0),
-        (50, 100.0, True, True, 1.0, 60.0),
-        (50, 100.0, True, False, 0.0, 60.0),
-        (50, 10.0, True, False, 1.0, 6.0),
-        (None, 10_000.0, False, False, 1.0, 300.0),
+        (50, 100.0, {}, 15.0),
+        (50, 100.0, {"rate": 2.0}, 12.5),
+        (5_000, 100.0, {}, 60.0),
+        (None, 100.0, {}, 60.0),
+        (50, 100.0, {"others": False}, 100.0),
+        (50, 100.0, {"local": True}, 60.0),
+        (50, 100.0, {"rate": 0.0}, 60.0),
+        (50, 10.0, {}, 6.0),
+        (None, 10_000.0, {"others": False}, 300.0),
     ],
     ids=[
         "a first token and fifty at a fair pace",
-        "who asks for more is patient for less",
+        "a higher rate is asked for",
         "a long answer",
         "nobody has said how long",
         "nobody else could serve",
@@ -86,8 +86,9 @@ def test_patience_leaves_time_for_an_answer(batch, seconds):
         "one attempt has an end",
     ],
 )
-def test_a_whole_answer_is_waited_for_as_long_as_the_longest_takes(most, remaining, others, local, rate, seconds):
-    allowed = timeouts(first_token={"chat": 10.0, "local": 60.0}, total=300.0, minimum_rate=rate)
-    offer = attempt(local=local).planned.offer
-    told = spans.whole_limits(allowed, offer, remaining, most, others=others)
+def test_a_whole_answer_is_waited_for_as_long_as_the_longest_takes(most, remaining, more, seconds):
+    first_token = {"chat": 10.0, "local": 60.0}
+    allowed = timeouts(first_token=first_token, total=300.0, minimum_rate=more.get("rate", 1.0))
+    offer = attempt(local=more.get("local", False)).planned.offer
+    told = spans.whole_limits(allowed, offer, remaining, most, others=more.get("others", True))
     assert (told.total, told.first_token) == (seconds, seconds)
