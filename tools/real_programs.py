@@ -160,6 +160,8 @@ PROGRAMS = (
         "asks whatever the document allows",
         python_with("schemathesis.txt", "schemathesis-python"),
     ),
+    Program("clients-python", "has the clients people already have", python_with("clients.txt", "clients-python")),
+    Program("llama-index-python", "has one more client", python_with("llama-index.txt", "llama-index-python")),
     Program("fuzz-python", "has the fuzzer of the nightly proofs", beside_ours("fuzz.txt", "fuzz-python")),
     Program("strace", "watches what the ledger writes before it answers", installed("strace")),
     Program(
