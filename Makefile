@@ -134,6 +134,8 @@ lock: setup ## resolve requirements/*.txt anew, with hashes
 	$(LOCK) --upgrade pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --upgrade pyproject.toml --group dev -o requirements/dev.txt
 	$(LOCK) --upgrade requirements/sdks.in -o requirements/sdks.txt
+	$(LOCK) --upgrade requirements/clients.in -o requirements/clients.txt
+	$(LOCK) --upgrade requirements/llama-index.in -o requirements/llama-index.txt
 	$(LOCK) --upgrade requirements/schemathesis.in -o requirements/schemathesis.txt
 	$(LOCK) --upgrade requirements/fuzz.in -o requirements/fuzz.txt
 

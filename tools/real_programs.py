@@ -66,8 +66,8 @@ def unpacked(package: str, *programs: str) -> Callable[[], str]:
     return install
 
 
-def from_npm(program: str) -> Callable[[], str]:
-    """Install what tools/npm locks."""
+def from_npm(program: str, locked: str, name: str) -> Callable[[], str]:
+    """Install what a folder of this project locks, into one of that name below var/real, and offer a program of it."""
 
     def install() -> str:
         if not shutil.which("npm") and os.geteuid() == 0 and shutil.which("apt-get"):
@@ -75,10 +75,10 @@ def from_npm(program: str) -> Callable[[], str]:
             _run("apt-get", "install", "--yes", "--no-install-recommends", "npm")
         if not shutil.which("npm"):
             return "npm is not installed (Debian, Ubuntu: apt install npm)"
-        place = HOME / "npm"
+        place = HOME / name
         place.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(ROOT / "tools" / "npm" / name, place / name)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copy(ROOT / locked / file, place / file)
         problem = _run("npm", "ci", "--no-audit", "--no-fund", cwd=place)
         path = next(place.glob(f"node_modules/@*/*/bin/{program}"), None)
         if problem or path is None:
@@ -160,6 +160,8 @@ PROGRAMS = (
         "asks whatever the document allows",
         python_with("schemathesis.txt", "schemathesis-python"),
     ),
+    Program("clients-python", "has the clients people already have", python_with("clients.txt", "clients-python")),
+    Program("llama-index-python", "has one more client", python_with("llama-index.txt", "llama-index-python")),
     Program("fuzz-python", "has the fuzzer of the nightly proofs", beside_ours("fuzz.txt", "fuzz-python")),
     Program("strace", "watches what the ledger writes before it answers", installed("strace")),
     Program(
@@ -167,7 +169,12 @@ PROGRAMS = (
         "sets the clock of the ledger back and ahead",
         unpacked("libfaketime", "libfaketimeMT.so.1"),
     ),
-    Program("buf", "lints protos and compares them with the last tag", from_npm("buf")),
+    Program("buf", "lints protos and compares them with the last tag", from_npm("buf", "tools/npm", "npm")),
+    Program(
+        "protoc-gen-es",
+        "makes the stubs of the Node example",
+        from_npm("protoc-gen-es", "examples/node", "node-example"),
+    ),
     Program(
         "kubectl", "builds the overlays", _not_ours("in no package list here; https://kubernetes.io/docs/tasks/tools/")
     ),

@@ -39,7 +39,14 @@ STATUSES: Mapping[str, tuple[int, str]] = {
 SPENT = (Reason.BUDGET_EXHAUSTED, Reason.VENDOR_QUOTA)
 # Asking again cannot help: said in a header the official clients obey.
 FINAL = ("ALREADY_EXISTS", "FAILED_PRECONDITION", "DEADLINE_EXCEEDED")
-HTTP_CODES = {404: "unknown_path", 405: "method_not_allowed", 408: "body_timeout", 413: "request_too_large"}
+HTTP_CODES = {
+    400: "malformed_http",
+    404: "unknown_path",
+    405: "method_not_allowed",
+    408: "body_timeout",
+    413: "request_too_large",
+    431: "headers_too_large",
+}
 
 log = logs.get("edge")
 

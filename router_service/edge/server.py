@@ -11,6 +11,7 @@ from meshkit.admin import listen
 from meshkit.clock import Clock, SystemClock
 from router_service.edge.boundary import boundary
 from router_service.edge.cors import Cors
+from router_service.edge.doorstep import LONGEST_LINE, SERVER, EdgeRunner
 from router_service.edge.exchange import MAX_BODY_BYTES
 from router_service.edge.openapi import OpenApi
 from router_service.edge.table import routes
@@ -18,6 +19,8 @@ from router_service.edge.waits import Waits
 from router_service.interface import Router
 
 DRAIN_SECONDS = 5.0
+# So long a caller whose body was refused before all of it was there may go on sending: else it might not see why.
+LINGER_SECONDS = 3.0
 
 
 class EdgeServer:
@@ -56,8 +59,14 @@ class EdgeServer:
 
     async def __aenter__(self) -> Self:
         # Cancelled with its connection: a caller that leaves stops what it asked for.
-        self._runner = web.AppRunner(
-            self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=DRAIN_SECONDS
+        self._runner = EdgeRunner(
+            self._application(),
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=DRAIN_SECONDS,
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
+            lingering_time=LINGER_SECONDS,
         )
         self.port = await listen(self._runner, self._address)
         return self
@@ -75,8 +84,14 @@ class EdgeServer:
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[boundary(self._authenticate)], client_max_size=MAX_BODY_BYTES)
         self._cors.install(application)
+        application.on_response_prepare.append(_name_server)
         for route in OpenApi(routes(self._router, self._clock, self._waits)).routes:
             for path in route.paths:
                 add = application.router.add_get if route.method == "GET" else application.router.add_post
                 add(path, route.serve)
         return application
+
+
+async def _name_server(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Say who answers, not with which libraries."""
+    response.headers["Server"] = SERVER

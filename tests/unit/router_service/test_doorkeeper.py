@@ -1,6 +1,7 @@
 """Who is let in: by which keys, and until when."""
 
 import datetime as dt
+import time
 
 import pytest
 from fixtures.clock import ManualClock
@@ -13,6 +14,7 @@ from meshkit.errors import MeshError, Reason
 from meshkit.identity import LOCAL, Caller
 from meshkit.secret import Secret
 from meshkit.yaml_file import ConfigError
+from router_service import doorkeeper
 from router_service.doorkeeper import Admitted, Doorkeeper, read_admitted
 
 PEPPER = Secret("pepper of the tests, long enough")
@@ -91,6 +93,38 @@ def test_every_other_key_is_refused_in_the_same_words(door):
     assert {(error.reason, error.message, tuple(error.metadata)) for error in told} == {
         (Reason.UNAUTHENTICATED, "the caller's key is missing or wrong", ())
     }
+
+
+def test_every_other_key_takes_the_same_path_and_about_the_same_time(door, monkeypatch):
+    """One hash and one comparison, whatever is offered; otherwise time would tell which ids there are."""
+    known, ended, revoked = mint(), mint(), mint()
+    door.write(row(known), row(ended, more=", expires: 2020-01-01"))
+    keeper = door.open()
+    offers = {
+        "wrong secret": bearer(f"mesh_{known.id}_{'0' * 48}"),
+        "ended": bearer(ended),
+        "revoked": bearer(revoked),
+        "unknown id": bearer(f"mesh_{'0' * 12}_{'0' * 48}"),
+        "no key": bearer("sk-x"),
+        "nothing": {},
+    }
+
+    def seconds(credentials: dict[str, str]) -> float:
+        began = time.process_time()
+        for _ in range(500):
+            refused(keeper, credentials)
+        return time.process_time() - began
+
+    best = {name: min(seconds(credentials) for _ in range(5)) for name, credentials in offers.items()}
+    assert max(best.values()) < 5 * min(best.values()), best
+    steps: list[str] = []
+    for name in ("keyed_hash", "is_key"):
+        real = getattr(doorkeeper, name)
+        monkeypatch.setattr(doorkeeper, name, lambda *given, name=name, real=real: steps.append(name) or real(*given))
+    for credentials in offers.values():
+        steps.clear()
+        refused(keeper, credentials)
+        assert steps == ["keyed_hash", "is_key"]
 
 
 def test_a_key_ends_when_its_time_has_come(door):
