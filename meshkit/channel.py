@@ -19,6 +19,14 @@ OPTIONS: list[tuple[str, Any]] = [
 ROUND_ROBIN = '{"loadBalancingConfig": [{"round_robin": {}}]}'
 
 
-def open_channel(target: str) -> grpc.aio.Channel:
-    """Open a channel to "host:port" or "dns:///name:port"; calls spread over all addresses of the name."""
-    return grpc.aio.insecure_channel(target, options=[*OPTIONS, ("grpc.service_config", ROUND_ROBIN)])
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
+    """Open a channel to "host:port" or "dns:///name:port"; calls spread over all addresses of the name.
+
+    Args:
+        target: where to.
+        credentials: what it speaks TLS with; in the clear without them.
+    """
+    options = [*OPTIONS, ("grpc.service_config", ROUND_ROBIN)]
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, credentials, options=options)

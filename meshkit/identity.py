@@ -1,13 +1,15 @@
 """Who calls: resolved once, from the call's credential, and read wherever it matters."""
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol
 
 from meshkit.api_key import presented
 from meshkit.errors import MeshError, Reason
 from meshkit.secret import Secret
+from meshkit.tls import NO_NAMES
 
 OPERATOR = "operator"
 
@@ -20,15 +22,19 @@ class Caller:
     operator: bool = False
 
 
-# Resolves lower-case metadata or headers to a caller, or raises UNAUTHENTICATED.
-Authenticate = Callable[[Mapping[str, str]], Caller]
+class Authenticate(Protocol):
+    """Resolves lower-case metadata or headers, and the names of a verified certificate, to a caller."""
+
+    def __call__(self, credentials: Mapping[str, str], certificate: frozenset[str] = NO_NAMES, /) -> Caller:
+        """Return who calls; raises UNAUTHENTICATED."""
+
 
 # Who runs the mesh on a machine of its own, or holds the key that it was started with.
 LOCAL = Caller(tenant="local", operator=True)
 current: ContextVar[Caller] = ContextVar("caller")
 
 
-def development(_credentials: Mapping[str, str]) -> Caller:
+def development(_credentials: Mapping[str, str], _certificate: frozenset[str] = NO_NAMES, /) -> Caller:
     """Let everyone in as `local`; only right on loopback."""
     return LOCAL
 
@@ -36,7 +42,7 @@ def development(_credentials: Mapping[str, str]) -> Caller:
 def with_key(key: Secret) -> Authenticate:
     """Let in whoever presents the key, as `Authorization: Bearer …` or `x-api-key`."""
 
-    def authenticate(credentials: Mapping[str, str]) -> Caller:
+    def authenticate(credentials: Mapping[str, str], _certificate: frozenset[str] = NO_NAMES, /) -> Caller:
         if not is_key(presented(credentials), key):
             raise stranger()
         return LOCAL

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 
+import grpc
 from llmmesh.quota.v1 import quota_pb2_grpc
 
 from catalog.configuration import Configuration
@@ -16,6 +17,7 @@ from meshkit.admin import AdminServer
 from meshkit.boundary import Boundary
 from meshkit.channel import open_channel
 from meshkit.clock import Clock, SystemClock
+from meshkit.credentials import of_server
 from meshkit.reload import Watcher
 from meshkit.server import GrpcServer
 from router_service.breaker import Settings
@@ -50,9 +52,10 @@ async def serve(mesh: Mesh, stop: asyncio.Event, configuration: Configuration | 
         notes = partial(_together, tools.quota.notes, watcher.notes)
         await stack.enter_async_context(AdminServer(mesh.router_admin, router.serving, notes=notes))
         servicer = RouterServicer(router, mesh.timeouts.request)
-        boundary = Boundary(entrance.authenticate, mesh.timeouts.request)
+        certified, credentials = _tls(mesh)
+        boundary = Boundary(entrance.authenticate, mesh.timeouts.request, certified=certified)
         server = await stack.enter_async_context(
-            GrpcServer(mesh.router.listen, [servicer.register], [NAME], boundary=boundary)
+            GrpcServer(mesh.router.listen, [servicer.register], [NAME], boundary=boundary, credentials=credentials)
         )
         edge = await stack.enter_async_context(
             EdgeServer(
@@ -73,6 +76,13 @@ async def serve(mesh: Mesh, stop: asyncio.Event, configuration: Configuration | 
         process.settle()
         await stop.wait()
         await server.set_serving(serving=False)
+
+
+def _tls(mesh: Mesh) -> tuple[bool, grpc.ServerCredentials | None]:
+    """Tell whether callers show certificates, and what TLS is spoken with, if it is."""
+    if mesh.tls is None:
+        return False, None
+    return mesh.tls.client_ca is not None, of_server(mesh.tls, "addresses.router.tls")
 
 
 def _trace(mesh: Mesh, stack: AsyncExitStack) -> None:

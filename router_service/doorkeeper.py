@@ -10,6 +10,7 @@ from meshkit.api_key import keyed_hash, mint, parse, presented
 from meshkit.clock import Clock
 from meshkit.identity import LOCAL, OPERATOR, Caller, is_key, stranger
 from meshkit.secret import Secret
+from meshkit.tls import NO_NAMES
 
 # Hashed in the place of what is no key, and compared with in the place of a key nobody knows: then the answer takes as
 # long as for one that is known.
@@ -36,7 +37,7 @@ def read_admitted(path: Path, catalog: Catalog, env: Mapping[str, str]) -> Admit
 
 
 class Doorkeeper:
-    """Tells callers apart by their keys.
+    """Tells callers apart by their keys and certificates.
 
     Args:
         admitted: who is let in, until somebody else is.
@@ -53,9 +54,36 @@ class Doorkeeper:
         """Let others in from now on."""
         self.admitted = admitted
 
-    def authenticate(self, credentials: Mapping[str, str]) -> Caller:
-        """Return whose key it is; raises UNAUTHENTICATED, the same for every key that does not open."""
-        offered = presented(credentials)
+    def authenticate(self, credentials: Mapping[str, str], certificate: frozenset[str] = NO_NAMES, /) -> Caller:
+        """Return who calls, by certificate, key or both, which must be of one tenant.
+
+        Raises:
+            MeshError: UNAUTHENTICATED, the same for everything that does not open.
+        """
+        offered, known = presented(credentials), self._certified(certificate)
+        if known is None:
+            return self._with_key(offered)
+        if not offered:
+            return known
+        caller = self._with_key(offered)
+        if caller.tenant != known.tenant:
+            raise stranger()
+        return Caller(caller.tenant, operator=caller.operator or known.operator)
+
+    def _certified(self, names: frozenset[str]) -> Caller | None:
+        """Return whom a certificate with these names stands for; None for nobody we know.
+
+        Raises:
+            MeshError: UNAUTHENTICATED when its names stand for several tenants.
+        """
+        known = [found for name in names if (found := self.admitted.tenants.certificates.get(name))]
+        if not known:
+            return None
+        if len({found.tenant for found in known}) > 1:
+            raise stranger()
+        return Caller(known[0].tenant, operator=any(OPERATOR in found.scopes for found in known))
+
+    def _with_key(self, offered: str) -> Caller:
         if self._bootstrap is not None and is_key(offered, self._bootstrap):
             return LOCAL
         key = parse(offered) or NOBODYS

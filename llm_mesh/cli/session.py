@@ -14,8 +14,10 @@ from llm_mesh.cli.outcome import UnreachableError
 from llm_mesh.variables import CLIENT_KEY
 from meshkit import status
 from meshkit.channel import open_channel
+from meshkit.credentials import of_client
 from meshkit.errors import MeshError
 from meshkit.secret import Secret
+from meshkit.tls import client_tls
 
 ROUTER = "127.0.0.1:7400"
 QUOTA = "127.0.0.1:7401"
@@ -59,10 +61,14 @@ class Session:
 
 @asynccontextmanager
 async def router(address: str, key: Secret | None = None) -> AsyncIterator[Session]:
-    """Open the way to the router; the key is that of MESH_API_KEY unless one is given."""
-    key = key or _client_key()
+    """Open the way to the router; the key is that of MESH_API_KEY unless one is given.
+
+    Raises:
+        StartError: a file that MESH_TLS_CA, MESH_TLS_CERT or MESH_TLS_KEY names is not what it should be.
+    """
+    key, tls = key or _client_key(), client_tls(os.environ)
     metadata = (("authorization", f"Bearer {key.reveal()}"),) if key else ()
-    async with open_channel(address) as channel:
+    async with open_channel(address, None if tls is None else of_client(tls)) as channel:
         yield Session(address, router_pb2_grpc.RouterServiceStub(channel), metadata)
 
 
