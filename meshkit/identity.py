@@ -12,14 +12,17 @@ from meshkit.secret import Secret
 from meshkit.tls import NO_NAMES
 
 OPERATOR = "operator"
+# Variables: the key an operator always has, and the one services of a mesh show one another.
+CALLER_KEY, SERVICE_KEY = "ORCHESTRATOR_API_KEY", "MESH_SERVICE_KEY"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller: the tenant that pays, and whether it may operate the mesh."""
+    """An authenticated caller: the tenant that pays, whether it may operate the mesh, whether it is a part of it."""
 
     tenant: str
     operator: bool = False
+    service: bool = False
 
 
 class Authenticate(Protocol):
@@ -31,6 +34,8 @@ class Authenticate(Protocol):
 
 # Who runs the mesh on a machine of its own, or holds the key that it was started with.
 LOCAL = Caller(tenant="local", operator=True)
+# One of our own services: it acts for every tenant, and operates nothing.
+SERVICE = Caller(tenant="", service=True)
 current: ContextVar[Caller] = ContextVar("caller")
 
 
@@ -68,3 +73,14 @@ def demand_operator() -> None:
     """
     if not current.get().operator:
         raise MeshError(Reason.FORBIDDEN, "this needs a key with the scope `operator`")
+
+
+def demand_service() -> None:
+    """Refuse a caller that is neither one of our services nor may operate the mesh.
+
+    Raises:
+        MeshError: FORBIDDEN.
+    """
+    caller = current.get()
+    if not (caller.service or caller.operator):
+        raise MeshError(Reason.FORBIDDEN, "this is for services of the mesh, or needs a key with the scope `operator`")

@@ -1,6 +1,7 @@
 """Builds the router service: the one place where its parts meet."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -15,10 +16,12 @@ from catalog.tenants import with_budgets
 from meshkit import logs, process, tracing
 from meshkit.admin import AdminServer
 from meshkit.boundary import Boundary
-from meshkit.channel import open_channel
+from meshkit.channel import open_channel, presenting
 from meshkit.clock import Clock, SystemClock
 from meshkit.credentials import of_server
+from meshkit.identity import SERVICE_KEY
 from meshkit.reload import Watcher
+from meshkit.secret import Secret
 from meshkit.server import GrpcServer
 from router_service.breaker import Settings
 from router_service.breaker_news import BreakerNews
@@ -99,7 +102,9 @@ def _trace(mesh: Mesh, stack: AsyncExitStack) -> None:
 async def _tools(mesh: Mesh, clock: Clock, watcher: Watcher, stack: AsyncExitStack) -> Tools:
     """Open the ways to the ledger and to the vendors, and put beside them what every pursuit works with."""
     channels = [await stack.enter_async_context(open_channel(mesh.quota.dial)) for _ in range(2)]
-    stub, turns = map(quota_pb2_grpc.QuotaServiceStub, channels)
+    key = os.environ.get(SERVICE_KEY)
+    shown = Secret(key) if key else None
+    stub, turns = (presenting(quota_pb2_grpc.QuotaServiceStub(channel), shown) for channel in channels)
     quota = await stack.enter_async_context(
         QuotaClient(stub, turns, grace=mesh.timeouts.quota_grace, silence=mesh.timeouts.reserve)
     )

@@ -13,6 +13,7 @@ from fixtures.fake_mesh import FakeMesh
 from fixtures.quota import NOON
 from llmmesh.router.v1 import router_pb2_grpc
 
+from catalog.admission import read_admitted
 from catalog.loader import load_catalog
 from llm_mesh import AsyncClient, Client, ClientTls
 from meshkit import credentials, identity
@@ -23,7 +24,7 @@ from meshkit.identity import LOCAL, Caller
 from meshkit.secret import Secret
 from meshkit.server import GrpcServer
 from meshkit.tls import ServerTls
-from router_service.doorkeeper import Doorkeeper, read_admitted
+from router_service.doorkeeper import Doorkeeper
 
 PEPPER = Secret("pepper of the tests, long enough")
 BOOTSTRAP = Secret("bootstrap")

@@ -7,13 +7,14 @@ from fixtures.clock import ManualClock
 from fixtures.quota import NOON
 from fixtures.shipped import shipped
 
+from catalog.admission import Admitted, read_admitted
 from catalog.tenants import Tenant
 from meshkit.api_key import ApiKey, keyed_hash, mint
 from meshkit.errors import MeshError, Reason
 from meshkit.identity import LOCAL, Caller
 from meshkit.secret import Secret
 from meshkit.yaml_file import ConfigError
-from router_service.doorkeeper import Admitted, Doorkeeper, read_admitted
+from router_service.doorkeeper import Doorkeeper
 
 PEPPER = Secret("pepper of the tests, long enough")
 CATALOG = shipped()
