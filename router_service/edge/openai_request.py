@@ -12,6 +12,7 @@ from router_service.edge.intent import read_intent, read_provider
 from router_service.edge.json_body import read_object
 from router_service.edge.openai_messages import read_messages
 from router_service.edge.openai_tools import read_response_format, read_tools
+from router_service.edge.said import Said, said_in
 
 EFFORTS: "Mapping[str, chat_pb2.ReasoningEffort.ValueType]" = {
     "auto": chat_pb2.REASONING_EFFORT_AUTO,
@@ -47,6 +48,7 @@ class ChatRequest:
     """One request as the router understands it, and how its caller wants the answer.
 
     `provider` is the vendor it names by itself, empty for none; whether there is one of that name the router knows.
+    `said` is what was said in the caller's own words.
     """
 
     request_id: str
@@ -56,6 +58,7 @@ class ChatRequest:
     stream: bool
     include_usage: bool
     warnings: tuple[chat_pb2.Warning, ...]
+    said: Said
 
     def whole(self) -> router_pb2.GenerateRequest:
         """Return the message that asks for the answer whole."""
@@ -95,7 +98,8 @@ def chat_of(body: Fields, headers: Mapping[str, str], request_id: str) -> ChatRe
     stream = body.flag("stream") or False
     include_usage = _include_usage(body)
     _leave_out(body)
-    return ChatRequest(request_id, read_provider(body), intent, prompt, stream, include_usage, body.warnings())
+    said = said_in(body.value, headers)
+    return ChatRequest(request_id, read_provider(body), intent, prompt, stream, include_usage, body.warnings(), said)
 
 
 def _sampling(body: Fields) -> chat_pb2.Sampling:
