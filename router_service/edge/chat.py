@@ -45,7 +45,7 @@ class Chat:
         async with within(deadline + self._waits.grace):
             response = await self._router.generate(chat.whole(), exchange.caller, deadline)
         created = int(self._clock.now())
-        reply = openai_reply.completion(exchange.request_id, created, response, chat.warnings)
+        reply = openai_reply.completion(exchange.request_id, created, response, chat.warnings, functions=chat.functions)
         headers = {
             header.OFFER: response.route.offer,
             header.COST: extension.usd_text(response.completion.usage.cost_nanos),
@@ -55,7 +55,8 @@ class Chat:
     async def _streamed(
         self, request: web.Request, exchange: Exchange, chat: ChatRequest, deadline: float
     ) -> web.StreamResponse:
-        chunks = Chunks(exchange.request_id, int(self._clock.now()), chat.include_usage, chat.warnings)
+        created = int(self._clock.now())
+        chunks = Chunks(exchange.request_id, created, chat.include_usage, chat.warnings, functions=chat.functions)
         headers = {header.REQUEST_ID: exchange.request_id}
         async with EventStream(request, headers, self._waits.patience, self._waits.heartbeat) as out:
             try:
