@@ -62,7 +62,7 @@ async def serve(
     clock = clock or SystemClock()
     (admitted, stamp), watcher = tenants_of(mesh), Watcher()
     entrance = open_entrance(mesh, admitted, clock)
-    begun, mesh = mesh, mesh if admitted is None else with_budgets(mesh, admitted.tenants)
+    begun, mesh = mesh, with_budgets(mesh, entrance.tenants)
     metrics = Metrics(registry)
     async with AsyncExitStack() as stack:
         store = await _open(mesh, definitions_of(catalog, mesh), clock, stack)
@@ -88,9 +88,7 @@ async def serve(
             AdminServer(mesh.quota_admin, lambda: store.problem, registry, notes=watcher.notes)
         )
         if configuration is not None:
-            following = Reconfiguration(
-                begun, admitted, stamp, store=store, writer=writer, entrance=entrance, watcher=watcher
-            )
+            following = Reconfiguration(begun, stamp, store=store, writer=writer, entrance=entrance, watcher=watcher)
             following.watch(configuration)
             await stack.enter_async_context(watcher)
         log.info("serving", address=mesh.quota.listen, port=server.port, version=store.version)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from catalog.admission import Admitted
 from catalog.settings import Mesh
+from catalog.tenants import NO_TENANTS, Tenants
 from meshkit import logs
 from meshkit.api_key import presented
 from meshkit.clock import Clock
@@ -34,6 +35,11 @@ class Entrance:
         self._clock = clock
         self._service = service
         self._bootstrap = bootstrap
+
+    @property
+    def tenants(self) -> Tenants:
+        """Return the tenants that are known."""
+        return NO_TENANTS if self._admitted is None else self._admitted.tenants
 
     def take(self, admitted: Admitted) -> None:
         """Know other keys from now on."""

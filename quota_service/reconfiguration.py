@@ -8,7 +8,7 @@ from catalog import restarts
 from catalog.admission import Admitted, read_admitted
 from catalog.configuration import Configuration, tenants_stamp
 from catalog.settings import Mesh
-from catalog.tenants import NO_TENANTS, Tenants, with_budgets
+from catalog.tenants import Tenants, with_budgets
 from meshkit import logs, process
 from meshkit.errors import StartError
 from meshkit.reload import Stamp, Watched, Watcher
@@ -25,7 +25,7 @@ class Reconfiguration:
 
     Args:
         begun: what the process began with, without its tenants' budgets.
-        admitted: the tenants it began with, None without any; `stamp` is of their files.
+        stamp: of the tenants' files it began with.
         store, writer, entrance: who go by it.
         watcher: is told what waits for a restart.
     """
@@ -33,7 +33,6 @@ class Reconfiguration:
     def __init__(
         self,
         begun: Mesh,
-        admitted: Admitted | None,
         stamp: Stamp,
         *,
         store: Store,
@@ -42,7 +41,7 @@ class Reconfiguration:
         watcher: Watcher,
     ) -> None:
         self._begun = self._said = begun
-        self._tenants = NO_TENANTS if admitted is None else admitted.tenants
+        self._tenants = entrance.tenants
         self._stamp = stamp
         self._entrance = entrance
         self._store = store

@@ -64,7 +64,7 @@ async def running(directory: Path, text: str) -> AsyncIterator[Service]:
     store = MemoryStore(definitions_of(mesh.catalog, mesh), clock)
     writer = Writer(store, clock, Metrics(CollectorRegistry()))
     writing = asyncio.create_task(writer.run())
-    following = Reconfiguration(mesh, admitted, stamp, store=store, writer=writer, entrance=entrance, watcher=watcher)
+    following = Reconfiguration(mesh, stamp, store=store, writer=writer, entrance=entrance, watcher=watcher)
     following.watch(configuration)
     yield Service(directory, store, watcher, entrance)
     writer.close()
