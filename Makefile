@@ -14,7 +14,7 @@ SCRIPTS = $(shell find deploy -name '*.sh' | sort)
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-shell check-structure \
-	format test test-real nightly product faults bench bench-dialects bench-ledger bench-plan conformance chaos nemesis trace demo run real-model lock clean
+	format test test-real nightly product faults bench bench-dialects bench-ledger bench-plan bench-edge conformance chaos nemesis trace demo run real-model lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -88,6 +88,9 @@ bench-ledger: setup ## measure the CPU of a hold and its settle in every store, 
 
 bench-plan: setup ## measure the CPU of planning a request under every strategy, beside its limit: make bench-plan ARGS=--json
 	@PYTHONPATH=tests:gen $(PYTHON) -m tests.bench.plan $(ARGS)
+
+bench-edge: setup ## measure the edge's CPU beside gRPC's and the memory of open streams, beside their limits: make bench-edge ARGS=--json
+	@PYTHONPATH=tests:gen $(PYTHON) -m tests.bench.edge $(ARGS)
 
 ROUNDS ?= 30
 SEED ?= 18

@@ -8,7 +8,17 @@ from catalog.environment import overlay
 from catalog.keys import hide_keys
 from catalog.limit_rows import to_nanos
 from catalog.loader import fingerprint, found, load_catalog
-from catalog.mesh_rows import BudgetFileRow, EdgeRow, LedgerRow, MeshFile, QuotaRow, RouterRow, TiersRow, TimeoutsRow
+from catalog.mesh_rows import (
+    BudgetFileRow,
+    EdgeRow,
+    LedgerRow,
+    MeshFile,
+    QuotaRow,
+    RouterRow,
+    TiersRow,
+    TimeoutsRow,
+    TlsRow,
+)
 from catalog.model import Catalog
 from catalog.overlay import laid_over
 from catalog.settings import (
@@ -26,6 +36,7 @@ from catalog.settings import (
 from catalog.vendor_settings import vendor_settings
 from catalog.window import parse_window
 from meshkit.secret import Secret
+from meshkit.tls import ServerTls
 from meshkit.yaml_file import ConfigError, Document, read
 
 # How the URL of a ledger's store begins: in the clear, encrypted, on this machine; for Sentinels who know it likewise.
@@ -90,6 +101,7 @@ def _mesh(document: Document, env: Mapping[str, str], known: Catalog) -> Mesh:
         version=_version(known, file),
         http=Http(tuple(file.edge.cors_origins), file.edge.heartbeat),
         tenants=_beside(document, env, "MESH_TENANTS", file.tenants),
+        tls=_tls(document, env, file.addresses.router.tls),
     )
 
 
@@ -119,6 +131,14 @@ def _beside(document: Document, env: Mapping[str, str], variable: str, named: st
     if said := env.get(variable):
         return Path(said).absolute()
     return (Path(document.name).parent / named).absolute() if named else None
+
+
+def _tls(document: Document, env: Mapping[str, str], row: TlsRow) -> ServerTls | None:
+    """Return the files of the router's TLS."""
+    cert = _beside(document, env, "MESH_ROUTER_TLS_CERT", row.cert)
+    key = _beside(document, env, "MESH_ROUTER_TLS_KEY", row.key)
+    client_ca = _beside(document, env, "MESH_ROUTER_TLS_CLIENT_CA", row.client_ca)
+    return ServerTls(cert, key, client_ca) if cert and key else None
 
 
 def _address(row: RouterRow | QuotaRow | EdgeRow) -> Address:

@@ -73,12 +73,28 @@ Port = Annotated[int, Field(gt=0, lt=65_436)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
+class TlsRow(StrictModel):
+    """The files a server speaks TLS with, and who must have signed its callers' certificates."""
+
+    cert: Text | None = None
+    key: Text | None = None
+    client_ca: Text | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        """Check that a server has both a certificate and its key, or neither."""
+        if (self.cert is None) != (self.key is None) or (self.client_ca and self.cert is None):
+            raise wrong("says only a part of what TLS needs", "cert and key, or those and client_ca, or none of them")
+        return self
+
+
 class RouterRow(StrictModel):
     """Where the router listens and is found."""
 
     listen: Listen = "127.0.0.1:7400"
     dial: Dial | None = None
     admin: Listen = "127.0.0.1:9464"
+    tls: TlsRow = TlsRow()
 
 
 class QuotaRow(StrictModel):

@@ -14,6 +14,7 @@ OF_ROUTER: Mapping[str, Key] = {
     **OF_ALL,
     "addresses.router.listen": lambda mesh: mesh.router.listen,
     "addresses.router.admin": lambda mesh: mesh.router_admin,
+    "addresses.router.tls": lambda mesh: mesh.tls,
     "addresses.edge.listen": lambda mesh: mesh.edge.listen,
     "addresses.quota.dial": lambda mesh: mesh.quota.dial,
     "tenants": lambda mesh: mesh.tenants,

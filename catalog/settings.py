@@ -10,6 +10,7 @@ from catalog.model import Catalog, UseCase
 from catalog.plan import Grant, Limit, Plan, PlanName, Unit, WhenSilent
 from catalog.window import Window
 from meshkit.secret import Secret
+from meshkit.tls import ServerTls
 
 # Whose account a slot is until mesh.yaml says otherwise.
 DEFAULT_ACCOUNT = "default"
@@ -127,7 +128,10 @@ class Http:
 
 @dataclass(frozen=True)
 class Mesh:
-    """The whole configuration. `catalog` holds the models and use cases mesh.yaml adds; `version` covers both."""
+    """The whole configuration. `catalog` holds the models and use cases mesh.yaml adds; `version` covers both.
+
+    `tls` is what the router's gRPC server speaks TLS with, None in the clear.
+    """
 
     catalog: Catalog
     router: Address
@@ -144,6 +148,7 @@ class Mesh:
     version: int
     http: Http = Http()
     tenants: Path | None = None
+    tls: ServerTls | None = None
 
     @property
     def use_cases(self) -> Mapping[str, UseCase]:

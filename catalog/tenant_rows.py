@@ -1,6 +1,7 @@
 """The shape of tenants.yaml: who may call, under which rules, with which keys."""
 
 import datetime as dt
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -12,6 +13,9 @@ from meshkit.yaml_file import StrictModel, wrong
 
 TenantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Scope = Literal["caller", "operator"]
+_DNS_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-)+-~]+")
+_LONGEST_NAME = 2048
 
 
 def _labels(labels: dict[str, str]) -> dict[str, str]:
@@ -20,6 +24,18 @@ def _labels(labels: dict[str, str]) -> dict[str, str]:
         what, _, allowed = fault.rpartition("allowed: ")
         raise wrong(" ".join(filter(None, (f"`{key}`" if key else "", what.rstrip("; ") or "is not allowed"))), allowed)
     return labels
+
+
+def _certificate_name(text: str) -> str:
+    """Accept what a certificate can call its holder: a DNS name, whose case says nothing, or a URI."""
+    if _DNS_NAME.fullmatch(text):
+        return text.lower()
+    if len(text) > _LONGEST_NAME or not _URI.fullmatch(text):
+        raise wrong(
+            f"`{text[:120]}` is no name of a certificate",
+            "a DNS name such as search.example.com, or a URI such as spiffe://example.com/search; no patterns",
+        )
+    return text
 
 
 def _callers() -> list[Scope]:
@@ -51,8 +67,18 @@ class KeyRow(StrictModel):
     note: Annotated[str, Field(max_length=200)] = ""
 
 
+class CertificateRow(StrictModel):
+    """A name in client certificates: whose callers have it, and what they may do."""
+
+    name: Annotated[str, AfterValidator(_certificate_name)]
+    tenant: TenantName
+    scopes: Annotated[list[Scope], Field(min_length=1)] = Field(default_factory=_callers)
+    note: Annotated[str, Field(max_length=200)] = ""
+
+
 class TenantsFile(StrictModel):
     """The whole file."""
 
     tenants: dict[TenantName, TenantRow] = Field(default_factory=dict)
     keys: list[KeyRow] = Field(default_factory=list)
+    certificates: list[CertificateRow] = Field(default_factory=list)

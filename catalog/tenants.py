@@ -11,7 +11,7 @@ from types import MappingProxyType
 from catalog.loader import fingerprint
 from catalog.model import Catalog, ModelRef
 from catalog.settings import BudgetRow, Mesh
-from catalog.tenant_rows import KeyRow, TenantRow, TenantsFile
+from catalog.tenant_rows import CertificateRow, KeyRow, TenantRow, TenantsFile
 from meshkit.secret import Secret
 from meshkit.yaml_file import ConfigError, Document, read
 
@@ -49,11 +49,21 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """What is known of a name in client certificates: whose callers have it, and what they may do."""
+
+    name: str
+    tenant: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Tenants:
-    """All tenants by name and all keys by id."""
+    """All tenants by name, all keys by id and all names of certificates."""
 
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     keys: Mapping[str, Key] = field(default_factory=dict)
+    certificates: Mapping[str, Certificate] = field(default_factory=dict)
 
     def budgets(self) -> tuple[BudgetRow, ...]:
         """Return the budgets of all tenants."""
@@ -78,7 +88,11 @@ def load_tenants(path: Path, catalog: Catalog) -> Tenants:
     document = read(path)
     file = document.validate(TenantsFile)
     tenants = {name: _tenant(name, row, catalog, document) for name, row in file.tenants.items()}
-    return Tenants(MappingProxyType(tenants), MappingProxyType(_keys(file.keys, tenants, document)))
+    return Tenants(
+        MappingProxyType(tenants),
+        MappingProxyType(_keys(file.keys, tenants, document)),
+        MappingProxyType(_certificates(file.certificates, tenants, document)),
+    )
 
 
 def with_tenants(mesh: Mesh) -> Mesh:
@@ -182,13 +196,30 @@ def _keys(rows: Sequence[KeyRow], tenants: Mapping[str, Tenant], document: Docum
     keys: dict[str, Key] = {}
     for number, row in enumerate(rows):
         place = ("keys", number)
-        if row.tenant not in tenants:
-            allowed = ", ".join(tenants) or "a name under `tenants`"
-            raise document.error((*place, "tenant"), f"unknown tenant `{row.tenant}`", allowed)
+        _check_tenant(row.tenant, tenants, place, document)
         if row.id in keys:
             raise document.error((*place, "id"), f"the key {row.id} is there twice")
         keys[row.id] = Key(row.id, row.tenant, row.hash, frozenset(row.scopes), _moment(row.expires))
     return keys
+
+
+def _certificates(
+    rows: Sequence[CertificateRow], tenants: Mapping[str, Tenant], document: Document
+) -> dict[str, Certificate]:
+    certificates: dict[str, Certificate] = {}
+    for number, row in enumerate(rows):
+        place = ("certificates", number)
+        _check_tenant(row.tenant, tenants, place, document)
+        if row.name in certificates:
+            raise document.error((*place, "name"), f"the name {row.name} is there twice")
+        certificates[row.name] = Certificate(row.name, row.tenant, frozenset(row.scopes))
+    return certificates
+
+
+def _check_tenant(name: str, tenants: Mapping[str, Tenant], place: tuple[str, int], document: Document) -> None:
+    if name not in tenants:
+        allowed = ", ".join(tenants) or "a name under `tenants`"
+        raise document.error((*place, "tenant"), f"unknown tenant `{name}`", allowed)
 
 
 def _moment(said: dt.datetime | dt.date | None) -> dt.datetime | None:

@@ -8,6 +8,8 @@ from catalog.model import Vendor
 from deploy.workloads import USER, admin_port_of, name_of, variables_of
 
 SLOTS = ("", "_2", "_3")  # as many keys of one vendor as compose hands on
+# What router and quota service know their callers and each other by.
+SHARED_KEYS = ("ORCHESTRATOR_API_KEY", "MESH_SERVICE_KEY")
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 
 
@@ -68,7 +70,7 @@ def _router() -> dict[str, Any]:
         "environment": [
             "MESH_CONFIG=/etc/llm-mesh/mesh.yaml",
             "MESH_ALLOW_ANONYMOUS=${MESH_ALLOW_ANONYMOUS:-true}",
-            "ORCHESTRATOR_API_KEY",
+            *SHARED_KEYS,
         ],
         "ports": ["127.0.0.1:7400:7400", "127.0.0.1:8080:8080"],
     }
@@ -78,7 +80,7 @@ def _quota(vendors: Iterable[Vendor]) -> dict[str, Any]:
     service = _service(["serve", "quota"], 9465, {"mesh": {}})
     service["volumes"].append("ledger:/var/lib/llm-mesh")
     places = [name for vendor in vendors for name in vendor.concurrency_env]
-    return {**service, "environment": ["MESH_CONFIG=/etc/llm-mesh/mesh.yaml", "MESH_LEDGER_URL", *places]}
+    return {**service, "environment": ["MESH_CONFIG=/etc/llm-mesh/mesh.yaml", "MESH_LEDGER_URL", *SHARED_KEYS, *places]}
 
 
 def _provider(vendor: Vendor) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llm_mesh.client import AsyncClient, Client
+    from llm_mesh.client import AsyncClient, Client, ClientTls
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = ["AsyncClient", "Client", "ClientTls"]
 
 
 def __getattr__(name: str) -> Any:

@@ -50,6 +50,8 @@ def arrange(order: Order, environment: Mapping[str, str], parent: int, where: Pl
     layout = Layout(mesh, config, processes, admins, simulator, where.simulated)
     check_free(listeners(layout))
     key = found.keys.get(CALLER_KEY)
+    if key or mesh.tenants is not None:
+        found = found.of_one_mesh()
     return Arrangement(layout, plan_children(layout, found, parent), Secret(key) if key else None)
 
 

@@ -14,7 +14,11 @@ from llm_mesh import failures
 from llm_mesh.questions import Messages, Options, embed_request, generate_request, stream_request
 from llm_mesh.variables import CLIENT_KEY
 from meshkit.channel import OPTIONS
+from meshkit.credentials import of_client
 from meshkit.secret import Secret
+from meshkit.tls import ClientTls, client_tls
+
+__all__ = ["Answer", "AsyncClient", "Client", "ClientTls", "Piece", "Vectors"]
 
 ADDRESS = "127.0.0.1:7400"
 # Calls spread over all addresses of a name, and none goes to a router that says that it is not serving.
@@ -62,11 +66,25 @@ class Client:
     Args:
         address: "host:port", or "dns:///name:port" to spread calls over all routers behind a name.
         api_key: the caller's key; by default that of the variable MESH_API_KEY, if there is one.
+        tls: who must have signed the router's certificate, and the caller's own one; by default what the variables
+            MESH_TLS_CA, MESH_TLS_CERT and MESH_TLS_KEY name, if they name anything, else nothing is encrypted.
         timeout: seconds a call may take that does not say it itself.
     """
 
-    def __init__(self, address: str = ADDRESS, *, api_key: str | None = None, timeout: float = DEADLINE) -> None:
-        self._channel = grpc.insecure_channel(address, options=_options())
+    def __init__(
+        self,
+        address: str = ADDRESS,
+        *,
+        api_key: str | None = None,
+        tls: ClientTls | None = None,
+        timeout: float = DEADLINE,
+    ) -> None:
+        credentials = _credentials(tls)
+        self._channel = (
+            grpc.insecure_channel(address, options=_options())
+            if credentials is None
+            else grpc.secure_channel(address, credentials, options=_options())
+        )
         self._router = router_pb2_grpc.RouterServiceStub(self._channel)
         self._metadata = _metadata(api_key)
         self._timeout = timeout
@@ -133,8 +151,20 @@ class Client:
 class AsyncClient:
     """A way to a mesh for asyncio; as `Client` in everything else."""
 
-    def __init__(self, address: str = ADDRESS, *, api_key: str | None = None, timeout: float = DEADLINE) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_options())
+    def __init__(
+        self,
+        address: str = ADDRESS,
+        *,
+        api_key: str | None = None,
+        tls: ClientTls | None = None,
+        timeout: float = DEADLINE,
+    ) -> None:
+        credentials = _credentials(tls)
+        self._channel = (
+            grpc.aio.insecure_channel(address, options=_options())
+            if credentials is None
+            else grpc.aio.secure_channel(address, credentials, options=_options())
+        )
         self._router = router_pb2_grpc.RouterServiceStub(self._channel)
         self._metadata = _metadata(api_key)
         self._timeout = timeout
@@ -211,6 +241,11 @@ class _Watch:
 
 def _options() -> list[tuple[str, Any]]:
     return [*OPTIONS, ("grpc.service_config", SERVICE_CONFIG)]
+
+
+def _credentials(tls: ClientTls | None) -> grpc.ChannelCredentials | None:
+    tls = tls or client_tls(os.environ)
+    return None if tls is None else of_client(tls)
 
 
 def _metadata(api_key: str | None) -> tuple[tuple[str, str], ...]:

@@ -1,18 +1,21 @@
 """Gives every process the environment it needs and no key it does not: vendors' keys to their providers alone."""
 
 import re
+import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from catalog.environment import endpoint_variable
 from catalog.keys import holds_key
 from catalog.model import Catalog, Vendor
 from llm_mesh.made_up_keys import made_up_key
-from llm_mesh.variables import CALLER_KEY, CLIENT_KEY, LEDGER_URL, PEPPER
+from llm_mesh.variables import CALLER_KEY, CLIENT_KEY, LEDGER_URL, PEPPER, SERVICE_KEY
 
 ALLOWED_PREFIXES = ("MESH_", "OTEL_", "LOCAL_MODELS_")
 Question = Callable[[str], bool]  # about the name of a variable
+# By which callers of the router and of the ledger are known.
+_CALLERS = (CALLER_KEY, PEPPER, SERVICE_KEY)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -30,12 +33,17 @@ class Environments:
         return {**self.plain, **{name: value for name, value in self.keys.items() if wanted(name)}}
 
     def of_quota(self) -> dict[str, str]:
-        """Return the quota service's environment: the ledger's URL, which may hold a password, and no key."""
-        return {**self.plain, **{name: value for name, value in self.keys.items() if name == LEDGER_URL}}
+        """Return the quota service's environment: the ledger's URL, what its callers are known by, no vendor's key."""
+        return {**self.plain, **{name: value for name, value in self.keys.items() if name in (LEDGER_URL, *_CALLERS)}}
 
     def of_router(self) -> dict[str, str]:
-        """Return the router's environment: what callers' keys are known by, and no vendor's key."""
-        return {**self.plain, **{name: value for name, value in self.keys.items() if name in (CALLER_KEY, PEPPER)}}
+        """Return the router's environment: what its callers are known by and it is known by, and no vendor's key."""
+        return {**self.plain, **{name: value for name, value in self.keys.items() if name in _CALLERS}}
+
+    def of_one_mesh(self) -> "Environments":
+        """Return environments in which the services know one another by a key; a new one where none was said."""
+        said = self.keys.get(SERVICE_KEY) or secrets.token_hex(24)
+        return replace(self, keys={**self.keys, SERVICE_KEY: said})
 
 
 def environments(catalog: Catalog, environment: Mapping[str, str], env_file: Mapping[str, str]) -> Environments:
@@ -47,7 +55,7 @@ def environments(catalog: Catalog, environment: Mapping[str, str], env_file: Map
     harmless = _settings(catalog)
     offered = {name: value for name, value in env_file.items() if known(name) or harmless(name) or name == CALLER_KEY}
     merged = {**offered, **{name: value for name, value in environment.items() if value or name not in offered}}
-    keys = {name: value for name, value in merged.items() if known(name) or name in (CALLER_KEY, LEDGER_URL, PEPPER)}
+    keys = {name: value for name, value in merged.items() if known(name) or name in (LEDGER_URL, *_CALLERS)}
     plain = {name: value for name, value in merged.items() if name not in keys and name != CLIENT_KEY}
     return Environments(catalog, plain, keys)
 
@@ -60,7 +68,7 @@ def sandboxed(found: Environments, simulator: str) -> Environments:
         plain[name] = ",".join(filter(None, (plain.get(name, ""), "127.0.0.1", "localhost")))
     for vendor in vendors:
         plain[endpoint_variable(vendor.id)] = f"http://{simulator}/{vendor.id}{_path(vendor)}"
-    keys = {name: value for name, value in found.keys.items() if name in (CALLER_KEY, PEPPER)}
+    keys = {name: value for name, value in found.keys.items() if name in _CALLERS}
     keys |= {vendor.key_env[0]: made_up_key(vendor.key_format) for vendor in vendors if vendor.key_env}
     return Environments(found.catalog, plain, keys)
 

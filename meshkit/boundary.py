@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from functools import cache
 from typing import Any, NoReturn
@@ -13,7 +13,9 @@ from opentelemetry import trace
 from prometheus_client import Histogram
 
 from meshkit import identity, logs, status, tracing
+from meshkit.credentials import peer_names
 from meshkit.errors import MeshError, Reason, invalid
+from meshkit.tls import NO_NAMES
 
 DEFAULT_DEADLINE = 60.0
 DEADLINE_TRAILER = "llm-mesh-default-deadline"
@@ -40,15 +42,19 @@ class Boundary(grpc.aio.ServerInterceptor):
     Args:
         authenticate: resolves the caller from metadata; raises UNAUTHENTICATED.
         default_deadline: seconds granted to a call that came without a deadline.
+        certified: callers show certificates, whose names say who they are.
     """
 
     def __init__(
         self,
         authenticate: identity.Authenticate = identity.development,
         default_deadline: float = DEFAULT_DEADLINE,
+        *,
+        certified: bool = False,
     ) -> None:
         self._authenticate = authenticate
         self.default_deadline = default_deadline
+        self._certified = certified
         self._wrapped: dict[Any, Any] = {}
 
     async def intercept_service(
@@ -103,9 +109,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         metadata = context.invocation_metadata() or ()
         with tracing.incoming(_span_name(method), tracing.header(metadata, tracing.TRACEPARENT)):
             try:
-                identity.current.set(
-                    self._authenticate({key: value for key, value in metadata if isinstance(value, str)})
-                )
+                identity.current.set(self._caller(metadata, context))
                 return await self._within_deadline(context, body)
             except MeshError as error:
                 code = error.code
@@ -121,6 +125,10 @@ class Boundary(grpc.aio.ServerInterceptor):
                 await _abort(context, _defect(method, defect))
             finally:
                 _duration(method, code).observe(time.perf_counter() - began)
+
+    def _caller(self, metadata: Iterable[tuple[str, str | bytes]], context: Context) -> identity.Caller:
+        credentials = {key: value for key, value in metadata if isinstance(value, str)}
+        return self._authenticate(credentials, peer_names(context) if self._certified else NO_NAMES)
 
     async def _within_deadline(self, context: Context, body: Callable[[], Awaitable[Any]]) -> Any:
         if context.time_remaining() is not None:

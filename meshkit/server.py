@@ -24,6 +24,7 @@ class GrpcServer:
         register: functions that add a servicer to the server.
         service_names: full names of those services, for health and reflection.
         boundary: what every call passes.
+        credentials: what it speaks TLS with; in the clear without them.
         reflection_on: lets generic clients list the services; $MESH_REFLECTION=off turns it off in production.
         max_message_bytes: longest message accepted, decompressed.
     """
@@ -35,6 +36,7 @@ class GrpcServer:
         service_names: Sequence[str],
         *,
         boundary: Boundary | None = None,
+        credentials: grpc.ServerCredentials | None = None,
         reflection_on: bool = True,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
@@ -42,6 +44,7 @@ class GrpcServer:
         self._register = register
         self._service_names = tuple(service_names)
         self._boundary = boundary or Boundary()
+        self._credentials = credentials
         self._reflection_on = reflection_on and os.environ.get("MESH_REFLECTION") != "off"
         self._max_message_bytes = max_message_bytes
         self._health = health.aio.HealthServicer()
@@ -56,7 +59,7 @@ class GrpcServer:
             names = (*self._service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         try:
-            self.port = self._server.add_insecure_port(self._address)
+            self.port = self._bind()
         except RuntimeError:
             self.port = 0
         if not self.port:
@@ -72,6 +75,11 @@ class GrpcServer:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def _bind(self) -> int:
+        if self._credentials is None:
+            return self._server.add_insecure_port(self._address)
+        return self._server.add_secure_port(self._address, self._credentials)
 
     async def set_serving(self, serving: bool) -> None:
         """Tell health checkers whether to send calls here."""

@@ -15,11 +15,13 @@ from catalog.settings import Mesh
 from catalog.tenants import with_budgets, with_tenants
 from meshkit import logs, process
 from meshkit.admin import AdminServer
+from meshkit.boundary import Boundary
 from meshkit.clock import Clock, SystemClock
 from meshkit.errors import StartError
 from meshkit.reload import Watcher
 from meshkit.server import GrpcServer
 from quota_service.definitions import Definitions
+from quota_service.entrance import open_entrance
 from quota_service.expansion import definitions_of
 from quota_service.forecast import Paces
 from quota_service.glance import Glance
@@ -58,8 +60,9 @@ async def serve(
         StartError: an address or the ledger file is in use, the file cannot be read, the store is not fit.
     """
     clock = clock or SystemClock()
-    tenants, watcher = tenants_of(mesh), Watcher()
-    begun, mesh = mesh, with_budgets(mesh, tenants[0])
+    (admitted, stamp), watcher = tenants_of(mesh), Watcher()
+    entrance = open_entrance(mesh, admitted, clock)
+    begun, mesh = mesh, with_budgets(mesh, entrance.tenants)
     metrics = Metrics(registry)
     async with AsyncExitStack() as stack:
         store = await _open(mesh, definitions_of(catalog, mesh), clock, stack)
@@ -74,7 +77,8 @@ async def serve(
 
         writer = Writer(store, clock, metrics, tell_health)
         service = QuotaService(store, writer, paces, watcher.notes)
-        server = GrpcServer(mesh.quota.listen, [service.register], [SERVICE_NAME])
+        boundary = Boundary(entrance.authenticate)
+        server = GrpcServer(mesh.quota.listen, [service.register], [SERVICE_NAME], boundary=boundary)
         writing = asyncio.create_task(writer.run(), name="writer")
         stack.push_async_callback(_finish, writer, writing)
         await stack.enter_async_context(server)
@@ -84,7 +88,8 @@ async def serve(
             AdminServer(mesh.quota_admin, lambda: store.problem, registry, notes=watcher.notes)
         )
         if configuration is not None:
-            Reconfiguration(begun, tenants, store=store, writer=writer, watcher=watcher).watch(configuration)
+            following = Reconfiguration(begun, stamp, store=store, writer=writer, entrance=entrance, watcher=watcher)
+            following.watch(configuration)
             await stack.enter_async_context(watcher)
         log.info("serving", address=mesh.quota.listen, port=server.port, version=store.version)
         process.settle()

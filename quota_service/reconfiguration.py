@@ -1,16 +1,19 @@
 """Has a running quota service count by other definitions: those of changed files, between two batches."""
 
 import asyncio
+import os
 from dataclasses import replace
 
 from catalog import restarts
+from catalog.admission import Admitted, read_admitted
 from catalog.configuration import Configuration, tenants_stamp
 from catalog.settings import Mesh
-from catalog.tenants import NO_TENANTS, Tenants, load_tenants, with_budgets
+from catalog.tenants import Tenants, with_budgets
 from meshkit import logs, process
 from meshkit.errors import StartError
 from meshkit.reload import Stamp, Watched, Watcher
 from quota_service.definitions import Definitions
+from quota_service.entrance import Entrance
 from quota_service.expansion import definitions_of
 from quota_service.operations import Redefine
 from quota_service.stores.protocol import Store
@@ -22,16 +25,25 @@ class Reconfiguration:
 
     Args:
         begun: what the process began with, without its tenants' budgets.
-        tenants: those it began with, and the stamp of their files.
-        store, writer: who count.
+        stamp: of the tenants' files it began with.
+        store, writer, entrance: who go by it.
         watcher: is told what waits for a restart.
     """
 
     def __init__(
-        self, begun: Mesh, tenants: tuple[Tenants, Stamp], *, store: Store, writer: Writer, watcher: Watcher
+        self,
+        begun: Mesh,
+        stamp: Stamp,
+        *,
+        store: Store,
+        writer: Writer,
+        entrance: Entrance,
+        watcher: Watcher,
     ) -> None:
         self._begun = self._said = begun
-        self._tenants, self._stamp = tenants
+        self._tenants = entrance.tenants
+        self._stamp = stamp
+        self._entrance = entrance
         self._store = store
         self._writer = writer
         self._watcher = watcher
@@ -47,8 +59,8 @@ class Reconfiguration:
         def stamp() -> Stamp:
             return (*tenants_stamp(path), mesh.generation)
 
-        def read() -> Tenants:
-            return load_tenants(path, self._said.catalog)
+        def read() -> Admitted:
+            return read_admitted(path, self._said.catalog, os.environ)
 
         self._watcher.watch(Watched("tenants", stamp, read, self.take_tenants, (*self._stamp, mesh.generation)))
 
@@ -66,10 +78,11 @@ class Reconfiguration:
         self._watcher.needs_restart(restarts.waiting(restarts.OF_QUOTA, self._begun, mesh))
         process.settle()
 
-    async def take_tenants(self, tenants: Tenants) -> None:
-        """Count by other budgets of tenants; raises as `take_mesh` does."""
-        await self._redefine(self._said, tenants)
-        self._tenants = tenants
+    async def take_tenants(self, admitted: Admitted) -> None:
+        """Count by other budgets of tenants, and know other keys; raises as `take_mesh` does."""
+        await self._redefine(self._said, admitted.tenants)
+        self._tenants = admitted.tenants
+        self._entrance.take(admitted)
 
     async def _redefine(self, said: Mesh, tenants: Tenants) -> None:
         definitions = await asyncio.to_thread(_definitions, said, tenants)
@@ -83,13 +96,13 @@ def _definitions(said: Mesh, tenants: Tenants) -> Definitions:
     return definitions_of(mesh.catalog, mesh)
 
 
-def tenants_of(mesh: Mesh) -> tuple[Tenants, Stamp]:
-    """Read the tenants a configuration names, none when it names none, and remember what their files were like.
+def tenants_of(mesh: Mesh) -> tuple[Admitted | None, Stamp]:
+    """Read the tenants a configuration names, None when it names none, and remember what their files were like.
 
     Raises:
         ConfigError: the first mistake.
     """
     if mesh.tenants is None:
-        return NO_TENANTS, ()
+        return None, ()
     stamp = tenants_stamp(mesh.tenants)
-    return load_tenants(mesh.tenants, mesh.catalog), stamp
+    return read_admitted(mesh.tenants, mesh.catalog, os.environ), stamp

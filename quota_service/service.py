@@ -12,7 +12,7 @@ from llmmesh.quota.v1 import quota_pb2 as pb
 from llmmesh.quota.v1 import quota_pb2_grpc
 
 from catalog import caller_labels
-from meshkit import logs
+from meshkit import identity, logs
 from meshkit.errors import invalid
 from quota_service import transfer, views
 from quota_service.border import answer_to, operations_of
@@ -55,11 +55,13 @@ class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
 
     async def Apply(self, request: pb.ApplyRequest, context: Context) -> pb.ApplyResponse:
         """Apply a batch."""
+        identity.demand_service()
         answers = await self._writer.submit(operations_of(request))
         return pb.ApplyResponse(answers=[answer_to(answer) for answer in answers], epoch=self._store.epoch)
 
     async def GetBudgets(self, request: pb.GetBudgetsRequest, context: Context) -> pb.GetBudgetsResponse:
         """List budgets as they stand."""
+        identity.demand_service()
         told = views.budgets(await self._store.standing(request.prefix))
         told.warnings.extend(f"{name}: {note}" for name, note in self._notes().items())
         return told
@@ -68,28 +70,33 @@ class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
         self, request: pb.WatchBudgetsRequest, context: Context
     ) -> AsyncGenerator[pb.WatchBudgetsResponse]:
         """Stream budgets and what changes of them."""
+        identity.demand_service()
         async with aclosing(watch(self._lookout, _watch(request), self._closed)) as standings:
             async for standing in standings:
                 yield views.watched(standing)
 
     async def Forecast(self, request: pb.ForecastRequest, context: Context) -> pb.ForecastResponse:
         """Say which budgets will be used up."""
+        identity.demand_service()
         standing = await self._store.standing(request.prefix)
         return views.foreseen(forecasts(standing, self._paces), standing.now)
 
     async def QuerySpend(self, request: pb.QuerySpendRequest, context: Context) -> pb.QuerySpendResponse:
         """Sum what was spent."""
+        identity.demand_operator()
         lines = await self._store.spend(_query(request))
         return pb.QuerySpendResponse(rows=[views.spend_row(line) for line in lines])
 
     async def SetOverride(self, request: pb.SetOverrideRequest, context: Context) -> pb.SetOverrideResponse:
         """Count another limit."""
+        identity.demand_operator()
         operation = set_override(request, await self._store.standing())
         standing = await self._overrule(operation)
         return pb.SetOverrideResponse(budget=_one(standing, request.budget), version=standing.version)
 
     async def RemoveOverride(self, request: pb.RemoveOverrideRequest, context: Context) -> pb.RemoveOverrideResponse:
         """Count the declared limit again."""
+        identity.demand_operator()
         operation = remove_override(request, await self._store.standing())
         standing = await self._overrule(operation)
         return pb.RemoveOverrideResponse(budget=_one(standing, request.budget), version=standing.version)
@@ -101,6 +108,7 @@ class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
 
     async def Verify(self, request: pb.VerifyRequest, context: Context) -> pb.VerifyResponse:
         """Recompute every level."""
+        identity.demand_operator()
         differences = await self._store.verify()
         for difference in differences:
             log.error("wrong", what=difference)
@@ -108,6 +116,7 @@ class QuotaService(quota_pb2_grpc.QuotaServiceServicer):
 
     async def Export(self, request: pb.ExportRequest, context: Context) -> AsyncGenerator[pb.ExportResponse]:
         """Stream the whole ledger."""
+        identity.demand_operator()
         for lines in transfer.in_parts(transfer.write(await self._store.image())):
             yield pb.ExportResponse(lines=lines)
 

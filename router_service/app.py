@@ -1,11 +1,13 @@
 """Builds the router service: the one place where its parts meet."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 
+import grpc
 from llmmesh.quota.v1 import quota_pb2_grpc
 
 from catalog.configuration import Configuration
@@ -14,9 +16,12 @@ from catalog.tenants import with_budgets
 from meshkit import logs, process, tracing
 from meshkit.admin import AdminServer
 from meshkit.boundary import Boundary
-from meshkit.channel import open_channel
+from meshkit.channel import open_channel, presenting
 from meshkit.clock import Clock, SystemClock
+from meshkit.credentials import of_server
+from meshkit.identity import SERVICE_KEY
 from meshkit.reload import Watcher
+from meshkit.secret import Secret
 from meshkit.server import GrpcServer
 from router_service.breaker import Settings
 from router_service.breaker_news import BreakerNews
@@ -50,9 +55,10 @@ async def serve(mesh: Mesh, stop: asyncio.Event, configuration: Configuration | 
         notes = partial(_together, tools.quota.notes, watcher.notes)
         await stack.enter_async_context(AdminServer(mesh.router_admin, router.serving, notes=notes))
         servicer = RouterServicer(router, mesh.timeouts.request)
-        boundary = Boundary(entrance.authenticate, mesh.timeouts.request)
+        certified, credentials = _tls(mesh)
+        boundary = Boundary(entrance.authenticate, mesh.timeouts.request, certified=certified)
         server = await stack.enter_async_context(
-            GrpcServer(mesh.router.listen, [servicer.register], [NAME], boundary=boundary)
+            GrpcServer(mesh.router.listen, [servicer.register], [NAME], boundary=boundary, credentials=credentials)
         )
         edge = await stack.enter_async_context(
             EdgeServer(
@@ -75,6 +81,13 @@ async def serve(mesh: Mesh, stop: asyncio.Event, configuration: Configuration | 
         await server.set_serving(serving=False)
 
 
+def _tls(mesh: Mesh) -> tuple[bool, grpc.ServerCredentials | None]:
+    """Tell whether callers show certificates, and what TLS is spoken with, if it is."""
+    if mesh.tls is None:
+        return False, None
+    return mesh.tls.client_ca is not None, of_server(mesh.tls, "addresses.router.tls")
+
+
 def _trace(mesh: Mesh, stack: AsyncExitStack) -> None:
     """Send traces where the configuration says."""
     exporter = tracing.start(
@@ -89,7 +102,9 @@ def _trace(mesh: Mesh, stack: AsyncExitStack) -> None:
 async def _tools(mesh: Mesh, clock: Clock, watcher: Watcher, stack: AsyncExitStack) -> Tools:
     """Open the ways to the ledger and to the vendors, and put beside them what every pursuit works with."""
     channels = [await stack.enter_async_context(open_channel(mesh.quota.dial)) for _ in range(2)]
-    stub, turns = map(quota_pb2_grpc.QuotaServiceStub, channels)
+    key = os.environ.get(SERVICE_KEY)
+    shown = Secret(key) if key else None
+    stub, turns = (presenting(quota_pb2_grpc.QuotaServiceStub(channel), shown) for channel in channels)
     quota = await stack.enter_async_context(
         QuotaClient(stub, turns, grace=mesh.timeouts.quota_grace, silence=mesh.timeouts.reserve)
     )

@@ -50,7 +50,8 @@ class Demand:
     """What a request asks for, ready to be planned.
 
     `candidates` are models in order of preference; the first `leading` of them were named by the caller and keep their
-    place under every strategy; `pinned` says that they are no mere preference. `notices` tell the caller what a
+    place under every strategy; `pinned` says that they are no mere preference, `accepted` that they may cost what they
+    cost, whatever the cap of the others. `notices` tell the caller what a
     name was taken to mean. `origin` is the same for all demands with the same words.
     """
 
@@ -60,6 +61,7 @@ class Demand:
     candidates: tuple[ModelRef, ...]
     leading: int
     pinned: bool
+    accepted: bool
     needs: frozenset[str]
     data_policy: str
     guarantee: str
@@ -153,6 +155,8 @@ class Reader:
         named = named_by_caller(intent, catalog, today, notices, embeds)
         pinned = is_named(intent.model) or bool(intent.candidates)
         # Who names a model and nothing else has accepted its price; the default use case's tier was not their choice.
+        # A preferred one's substitutes were nobody's choice: they stay under that tier's cap.
+        accepted = bool(named) and not purpose and not intent.tier
         usual_tier = ANY_PRICE if pinned and not purpose else use_case.default_tier
         tier = TIERS.get(intent.tier, usual_tier)
         # Who says what a pinned model is for lets its use case find another when no host of it can serve.
@@ -167,6 +171,7 @@ class Reader:
             candidates=candidates,
             leading=len(named),
             pinned=pinned,
+            accepted=accepted,
             needs=frozenset(use_case.requirements) | needs,
             data_policy=max(DATA_POLICIES[intent.data_policy], use_case.data_policy, key=DATA_POLICY_ORDER.index),
             guarantee=GUARANTEES.get(intent.stream_guarantee, use_case.stream_guarantee),

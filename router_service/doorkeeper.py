@@ -1,42 +1,18 @@
-"""Knows who may call: tells callers apart by the keys of tenants.yaml."""
+"""Knows who may call: tells callers apart by the keys and certificates of tenants.yaml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
-from catalog.model import Catalog
-from catalog.tenants import Key, Tenant, Tenants, load_tenants, read_pepper
-from meshkit.api_key import keyed_hash, mint, parse, presented
+from catalog.admission import Admitted
+from catalog.tenants import Tenant
+from meshkit.api_key import presented
 from meshkit.clock import Clock
-from meshkit.identity import LOCAL, OPERATOR, Caller, is_key, stranger
+from meshkit.identity import LOCAL, Caller, is_key, stranger
 from meshkit.secret import Secret
-
-# Hashed in the place of what is no key, and compared with in the place of a key nobody knows: then the answer takes as
-# long as for one that is known.
-NOBODYS = mint()
-NOBODY = Key("", "", "0" * 64, frozenset())
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """Who is let in: the tenants and their keys, and what these are hashed under."""
-
-    tenants: Tenants
-    pepper: Secret
-
-
-def read_admitted(path: Path, catalog: Catalog, env: Mapping[str, str]) -> Admitted:
-    """Read who is let in; the pepper is wanted only where there are keys.
-
-    Raises:
-        ConfigError: the first mistake.
-    """
-    tenants = load_tenants(path, catalog)
-    return Admitted(tenants, read_pepper(path, env) if tenants.keys else Secret(""))
+from meshkit.tls import NO_NAMES
 
 
 class Doorkeeper:
-    """Tells callers apart by their keys.
+    """Tells callers apart by their keys and certificates.
 
     Args:
         admitted: who is let in, until somebody else is.
@@ -53,19 +29,27 @@ class Doorkeeper:
         """Let others in from now on."""
         self.admitted = admitted
 
-    def authenticate(self, credentials: Mapping[str, str]) -> Caller:
-        """Return whose key it is; raises UNAUTHENTICATED, the same for every key that does not open."""
-        offered = presented(credentials)
-        if self._bootstrap is not None and is_key(offered, self._bootstrap):
-            return LOCAL
-        key = parse(offered) or NOBODYS
-        known = self.admitted.tenants.keys.get(key.id, NOBODY)
-        right = is_key(keyed_hash(key, self.admitted.pepper), Secret(known.hash))
-        ended = known.expires is not None and known.expires.timestamp() <= self._clock.now()
-        if not right or ended or known is NOBODY:
+    def authenticate(self, credentials: Mapping[str, str], certificate: frozenset[str] = NO_NAMES, /) -> Caller:
+        """Return who calls, by certificate, key or both, which must be of one tenant.
+
+        Raises:
+            MeshError: UNAUTHENTICATED, the same for everything that does not open.
+        """
+        offered, known = presented(credentials), self.admitted.with_certificate(certificate)
+        if known is None:
+            return self._with_key(offered)
+        if not offered:
+            return known
+        caller = self._with_key(offered)
+        if caller.tenant != known.tenant:
             raise stranger()
-        return Caller(known.tenant, operator=OPERATOR in known.scopes)
+        return Caller(caller.tenant, operator=caller.operator or known.operator)
 
     def tenant(self, name: str) -> Tenant:
         """Return what a tenant may do; nothing is said of `local`, nor of one that has just been removed."""
         return self.admitted.tenants.tenants.get(name) or Tenant(name)
+
+    def _with_key(self, offered: str) -> Caller:
+        if self._bootstrap is not None and is_key(offered, self._bootstrap):
+            return LOCAL
+        return self.admitted.with_key(offered, self._clock.now())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from catalog.admission import read_admitted
 from catalog.configuration import tenants_stamp
 from catalog.mesh import Mesh
 from catalog.model import Catalog
@@ -15,7 +16,7 @@ from meshkit.clock import Clock
 from meshkit.errors import StartError
 from meshkit.reload import Stamp
 from meshkit.secret import Secret
-from router_service.doorkeeper import Doorkeeper, read_admitted
+from router_service.doorkeeper import Doorkeeper
 from router_service.interface import Router
 from router_service.tenancy import Tenancy
 

@@ -124,13 +124,15 @@ def _cost_cap(demand: Demand, planned: Planned) -> Verdict:
 # In the order in which a reason is worth telling; what has ended is told before all of them. An open breaker is no
 # filter: it passes, these do not.
 STANDING: tuple[Standing, ...] = (_status, _vendor_lists, _data_policy, _capability, _plan_covers, _price_cap)
+UNCAPPED = tuple(check for check in STANDING if check is not _price_cap)
 SIZING: tuple[Sizing, ...] = (_context, _vectors, _cost_cap)
 
 
 def standing(demand: Demand, offer: Offer, rank: int) -> Iterator[tuple[str, str]]:
     """Say everything that keeps out an offer of the candidate at that place, whatever the prompt's size."""
-    named = demand.pinned and rank < demand.leading
-    return (verdict for check in STANDING if (verdict := check(demand, offer, named)))
+    leads = rank < demand.leading
+    checks = UNCAPPED if leads and demand.accepted else STANDING
+    return (verdict for check in checks if (verdict := check(demand, offer, demand.pinned and leads)))
 
 
 def sizing_of(demand: Demand) -> Sequence[Sizing]:

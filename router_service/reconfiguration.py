@@ -5,13 +5,13 @@ import os
 from dataclasses import replace
 
 from catalog import restarts
+from catalog.admission import Admitted, read_admitted
 from catalog.configuration import Configuration, tenants_stamp
 from catalog.mesh import Mesh
 from catalog.tenants import Tenants, with_budgets
 from meshkit import logs, process
 from meshkit.boundary import Boundary
 from meshkit.reload import Stamp, Watched, Watcher
-from router_service.doorkeeper import Admitted, read_admitted
 from router_service.edge.server import EdgeServer
 from router_service.entrance import Entrance
 from router_service.order import Tools

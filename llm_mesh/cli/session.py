@@ -13,9 +13,11 @@ from llmmesh.router.v1 import router_pb2_grpc
 from llm_mesh.cli.outcome import UnreachableError
 from llm_mesh.variables import CLIENT_KEY
 from meshkit import status
-from meshkit.channel import open_channel
+from meshkit.channel import open_channel, presenting
+from meshkit.credentials import of_client
 from meshkit.errors import MeshError
 from meshkit.secret import Secret
+from meshkit.tls import client_tls
 
 ROUTER = "127.0.0.1:7400"
 QUOTA = "127.0.0.1:7401"
@@ -59,19 +61,26 @@ class Session:
 
 @asynccontextmanager
 async def router(address: str, key: Secret | None = None) -> AsyncIterator[Session]:
-    """Open the way to the router; the key is that of MESH_API_KEY unless one is given."""
-    key = key or _client_key()
-    metadata = (("authorization", f"Bearer {key.reveal()}"),) if key else ()
-    async with open_channel(address) as channel:
-        yield Session(address, router_pb2_grpc.RouterServiceStub(channel), metadata)
+    """Open the way to the router; the key is that of MESH_API_KEY unless one is given.
+
+    Raises:
+        StartError: a file that MESH_TLS_CA, MESH_TLS_CERT or MESH_TLS_KEY names is not what it should be.
+    """
+    tls = client_tls(os.environ)
+    async with open_channel(address, None if tls is None else of_client(tls)) as channel:
+        yield Session(address, router_pb2_grpc.RouterServiceStub(channel), _bearer(key or _client_key()))
 
 
 @asynccontextmanager
 async def quota(address: str) -> AsyncIterator[Session]:
-    """Open the way to the quota service, which asks for no key of callers."""
+    """Open the way to the quota service; every call presents the key of MESH_API_KEY, which must be an operator's."""
     async with open_channel(address) as channel:
-        stub = quota_pb2_grpc.QuotaServiceStub(channel)
+        stub = presenting(quota_pb2_grpc.QuotaServiceStub(channel), _client_key())
         yield Session(address, stub, (), "quota service", "--quota or the variable MESH_QUOTA_ADDRESS")
+
+
+def _bearer(key: Secret | None) -> Metadata:
+    return (("authorization", f"Bearer {key.reveal()}"),) if key else ()
 
 
 def _client_key() -> Secret | None:

@@ -11,7 +11,9 @@ from rich.console import Console
 
 from llm_mesh.children import Layout
 from llm_mesh.cli import output, session, vendors
+from llm_mesh.cli.outcome import UnreachableError
 from llm_mesh.ports import dialled
+from meshkit.errors import MeshError
 from meshkit.secret import Secret
 
 DESCRIBED_WITHIN = 5.0
@@ -20,13 +22,13 @@ ASK_EVERY = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What there is to say: addresses that can be dialled, vendors, processes."""
+    """What there is to say: addresses that can be dialled, processes, vendors unless the router does not tell us."""
 
     router: str
     edge: str
     quota: str
     simulator: str | None
-    vendors: Sequence[router_pb2.Vendor]
+    vendors: Sequence[router_pb2.Vendor] | None
     pids: Mapping[str, int]
     admin: Mapping[str, str]
     logs: Path | None
@@ -35,7 +37,7 @@ class Welcome:
         """Return it as JSON wants it."""
         told = [
             {"id": vendor.id, "status": vendor.status, "reason": vendor.reason, "warnings": list(vendor.warnings)}
-            for vendor in self.vendors
+            for vendor in self.vendors or ()
         ]
         logs = str(self.logs) if self.logs else None
         return {
@@ -66,7 +68,17 @@ async def welcome(layout: Layout, pids: Mapping[str, int], logs: Path | None, ke
     )
 
 
-async def _described(router: str, layout: Layout, key: Secret | None) -> Sequence[router_pb2.Vendor]:
+async def _described(router: str, layout: Layout, key: Secret | None) -> Sequence[router_pb2.Vendor] | None:
+    """Return the vendors; None when the router wants a certificate and we have none that it takes."""
+    try:
+        return await _listed(router, layout, key)
+    except (MeshError, UnreachableError):
+        if layout.mesh.tls is None:
+            raise
+        return None
+
+
+async def _listed(router: str, layout: Layout, key: Secret | None) -> Sequence[router_pb2.Vendor]:
     """Return the vendors; waits a moment for those that have not described themselves yet."""
     running = {vendor for served in layout.providers.values() for vendor in served}
     async with session.router(router, key) as way:
@@ -94,14 +106,20 @@ def print_welcome(found: Welcome, console: Console) -> None:
             addresses.add_row(name, str(address))
     console.print(addresses)
     console.print()
-    console.print(vendors.overview(found.vendors))
-    console.print()
-    for line in vendors.notes(found.vendors):
-        console.print(line)
+    if found.vendors is not None:
+        console.print(vendors.overview(found.vendors))
+        console.print()
+        for line in vendors.notes(found.vendors):
+            console.print(line)
     console.print(_next_step(found))
 
 
 def _next_step(found: Welcome) -> str:
+    if found.vendors is None:
+        return (
+            "Ready. The router wants a certificate before it tells more: MESH_TLS_CA, MESH_TLS_CERT and MESH_TLS_KEY "
+            "name the files of one it takes.   Ctrl-C stops everything."
+        )
     if not any(vendor.status == "active" for vendor in found.vendors):
         return "No vendor is active: put a key into .env (see .env.example), or try `llm-mesh up --sandbox`."
     default = found.router == session.ROUTER

@@ -34,15 +34,18 @@ class Chat:
         deadline = header.deadline(exchange.headers, self._waits.deadline)
         chat = read_chat(await read_body(request), exchange.headers, exchange.request_id)
         check_provider(self._router, chat.provider)
-        if chat.stream:
-            return await self._streamed(request, exchange, chat, deadline)
-        return await self._whole(exchange, chat, deadline)
+        try:
+            if chat.stream:
+                return await self._streamed(request, exchange, chat, deadline)
+            return await self._whole(exchange, chat, deadline)
+        except MeshError as error:
+            raise chat.said.put(error) from None
 
     async def _whole(self, exchange: Exchange, chat: ChatRequest, deadline: float) -> web.Response:
         async with within(deadline + self._waits.grace):
             response = await self._router.generate(chat.whole(), exchange.caller, deadline)
         created = int(self._clock.now())
-        reply = openai_reply.completion(exchange.request_id, created, response, chat.warnings)
+        reply = openai_reply.completion(exchange.request_id, created, response, chat.warnings, functions=chat.functions)
         headers = {
             header.OFFER: response.route.offer,
             header.COST: extension.usd_text(response.completion.usage.cost_nanos),
@@ -52,7 +55,8 @@ class Chat:
     async def _streamed(
         self, request: web.Request, exchange: Exchange, chat: ChatRequest, deadline: float
     ) -> web.StreamResponse:
-        chunks = Chunks(exchange.request_id, int(self._clock.now()), chat.include_usage, chat.warnings)
+        created = int(self._clock.now())
+        chunks = Chunks(exchange.request_id, created, chat.include_usage, chat.warnings, functions=chat.functions)
         headers = {header.REQUEST_ID: exchange.request_id}
         async with EventStream(request, headers, self._waits.patience, self._waits.heartbeat) as out:
             try:
@@ -62,7 +66,7 @@ class Chat:
             except Exception as defect:
                 if gone(request) or not await out.begun():
                     raise
-                return await _farewell(request, out, defect)
+                return await _farewell(request, out, chat.said.put(errors.as_mesh_error(defect)))
 
     async def _forward(
         self, chat: ChatRequest, exchange: Exchange, deadline: float, chunks: Chunks, out: EventStream
@@ -77,9 +81,9 @@ class Chat:
             raise MeshError(Reason.STREAM_INCOMPLETE, "the answer ended without its finish")
 
 
-async def _farewell(request: web.Request, out: EventStream, defect: Exception) -> web.StreamResponse:
+async def _farewell(request: web.Request, out: EventStream, error: MeshError) -> web.StreamResponse:
     """End a stream that failed after it began: an error event, and no [DONE]."""
-    failure = errors.describe(errors.as_mesh_error(defect), request[KEY].request_id)
+    failure = errors.describe(error, request[KEY].request_id)
     try:
         async with asyncio.timeout(FAREWELL_SECONDS):
             await out.send(b"data: " + failure.body() + b"\n\n")

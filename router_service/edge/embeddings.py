@@ -27,8 +27,7 @@ class Embeddings:
             async with within(deadline + self._waits.grace):
                 response = await self._router.embed(wanted.asked, exchange.caller, deadline)
         except MeshError as error:
-            error.fields = openai_embeddings.in_words_of_the_body(error.fields)
-            raise
+            raise wanted.said.put(error) from None
         headers = {
             header.OFFER: response.route.offer,
             header.COST: extension.usd_text(response.usage.cost_nanos),

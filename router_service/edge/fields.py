@@ -32,6 +32,11 @@ class Fields:
         self._read: set[str] = set()
         self._children: list[Fields] = []
 
+    @property
+    def value(self) -> Mapping[str, Any]:
+        """Return the object as it was sent."""
+        return self._value
+
     def at(self, key: str) -> str:
         """Return the path of a key."""
         return f"{self.path}.{key}" if self.path else key

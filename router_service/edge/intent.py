@@ -62,7 +62,7 @@ def _from_headers(intent: router_pb2.Intent, headers: Mapping[str, str]) -> None
 
 def _from_model(intent: router_pb2.Intent, body: Fields) -> None:
     model, vendor = body.name("model"), read_provider(body)
-    if model.startswith(USE_CASE) or _names_a_tier(model):
+    if names_a_use_case(model):
         name, _, tier = model.removeprefix(USE_CASE).partition("/")
         if not name:
             raise invalid("model", f"must name a use case after `{USE_CASE}`")
@@ -83,10 +83,10 @@ def _from_model(intent: router_pb2.Intent, body: Fields) -> None:
         intent.model = pinned
 
 
-def _names_a_tier(model: str) -> bool:
-    """Tell whether a name is that of a use case and a tier: no model is called by a tier's word behind one slash."""
+def names_a_use_case(model: str) -> bool:
+    """Tell whether a name is that of a use case: no model is called by a tier's word behind one slash."""
     before, slash, tier = model.partition("/")
-    return bool(before and slash) and tier in TIERS
+    return model.startswith(USE_CASE) or (bool(before and slash) and tier in TIERS)
 
 
 def _pin(vendor: str, model: str) -> str:

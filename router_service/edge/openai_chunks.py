@@ -7,7 +7,7 @@ from llmmesh.chat.v1 import chat_pb2
 from llmmesh.router.v1 import router_pb2
 
 from meshkit.errors import MeshError, Reason
-from router_service.edge import extension, openai_reply
+from router_service.edge import extension, openai_functions, openai_reply
 from router_service.edge.assembly import GrowingAnswer
 from router_service.edge.shapes.mesh import Served
 from router_service.edge.shapes.replies import CalledPiece, ChoicePiece, Chunk, Delta, FinishReason, Logprobs
@@ -24,10 +24,17 @@ class Chunks:
         created: Unix seconds, the same in every chunk.
         include_usage: the caller wants a last chunk with token counts.
         warnings: what the edge itself dropped.
+        functions: a call is expected in the form of `functions`.
     """
 
     def __init__(
-        self, request_id: str, created: int, include_usage: bool, warnings: Iterable[chat_pb2.Warning]
+        self,
+        request_id: str,
+        created: int,
+        include_usage: bool,
+        warnings: Iterable[chat_pb2.Warning],
+        *,
+        functions: bool = False,
     ) -> None:
         self.offer = ""
         self.finished = False
@@ -39,7 +46,8 @@ class Chunks:
             "choices": [],
         }
         self._include_usage = include_usage
-        self._warnings = tuple(warnings)
+        self._warnings = list(warnings)
+        self._functions = functions
         self._answers: dict[int, GrowingAnswer] = {}
 
     def encode(self, event: router_pb2.StreamGenerateResponse) -> bytes:
@@ -94,11 +102,22 @@ class Chunks:
             case "tool_call":
                 call = delta.tool_call
                 function: CalledPiece = {"name": call.name, "arguments": call.arguments_json}
-                place = answer.call_index(delta.part_index)
-                return {"tool_calls": [{"index": place, "id": call.id, "type": "function", "function": function}]}
+                return self._called(answer.call_index(delta.part_index), function, call.id)
             case "tool_arguments":
                 more: CalledPiece = {"arguments": delta.tool_arguments}
-                return {"tool_calls": [{"index": answer.call_index(delta.part_index), "function": more}]}
+                return self._called(answer.call_index(delta.part_index), more)
+        return None
+
+    def _called(self, place: int, piece: CalledPiece, call_id: str | None = None) -> Delta | None:
+        """Return a piece of a call; only the first piece has an id, and of `functions` only the first call is told."""
+        if not self._functions:
+            if call_id is None:
+                return {"tool_calls": [{"index": place, "function": piece}]}
+            return {"tool_calls": [{"index": place, "id": call_id, "type": "function", "function": piece}]}
+        if place == 0:
+            return {"function_call": piece}
+        if call_id is not None and openai_functions.WARNING not in self._warnings:
+            self._warnings.append(openai_functions.WARNING)
         return None
 
     def _finish(self, finish: router_pb2.StreamGenerateResponse.Finish) -> bytes:
@@ -114,12 +133,16 @@ class Chunks:
             self._choice(
                 index,
                 self._last(index),
-                reason=openai_reply.finish_reason(ends[index]),
+                reason=self._reason(ends[index]),
                 mesh=mesh if index == last else None,
             )
             for index in sorted(ends)
         ]
         return b"".join((*opening, *closing, self._usage(finish.usage), DONE))
+
+    def _reason(self, reason: "chat_pb2.FinishReason.ValueType") -> FinishReason:
+        told = openai_reply.finish_reason(reason)
+        return "function_call" if self._functions and told == "tool_calls" else told
 
     def _last(self, index: int) -> Delta:
         delta: Delta = {}

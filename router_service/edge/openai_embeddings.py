@@ -3,17 +3,18 @@
 import array
 import base64
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.router.v1 import router_pb2
 
-from meshkit.errors import FieldViolation, invalid
+from meshkit.errors import invalid
 from router_service.edge import extension
 from router_service.edge.fields import Fields
 from router_service.edge.intent import read_intent, read_provider
 from router_service.edge.json_body import read_object
+from router_service.edge.said import Said, said_in
 from router_service.edge.shapes.replies import Vectors
 
 MOST_TEXTS = 2_048
@@ -40,6 +41,7 @@ class EmbeddingsRequest:
     asked: router_pb2.EmbedRequest
     write: Write
     warnings: tuple[chat_pb2.Warning, ...]
+    said: Said
 
 
 def read_embeddings(content: bytes, headers: Mapping[str, str], request_id: str) -> EmbeddingsRequest:
@@ -64,7 +66,7 @@ def read_embeddings(content: bytes, headers: Mapping[str, str], request_id: str)
     )
     write = body.word("encoding_format", FORMATS) or as_numbers
     body.ignore("user")
-    return EmbeddingsRequest(read_provider(body), asked, write, body.warnings())
+    return EmbeddingsRequest(read_provider(body), asked, write, body.warnings(), said_in(body.value, headers))
 
 
 def _texts(body: Fields) -> list[str]:
@@ -113,13 +115,3 @@ def reply(request: EmbeddingsRequest, response: router_pb2.EmbedResponse) -> Vec
         "usage": {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens + usage.output_tokens},
         "llm_mesh": mesh,
     }
-
-
-def in_words_of_the_body(fields: Iterable[FieldViolation]) -> tuple[FieldViolation, ...]:
-    """Return what the router found wrong under the names the body has for it."""
-    return tuple(
-        FieldViolation("input" + found.field.removeprefix("texts"), found.description)
-        if found.field.startswith("texts")
-        else found
-        for found in fields
-    )

@@ -9,6 +9,7 @@ from llmmesh.chat.v1 import chat_pb2
 from meshkit.errors import invalid
 from router_service.edge import state
 from router_service.edge.fields import Fields
+from router_service.edge.openai_functions import read_call, read_result
 
 PartReader = Callable[[Fields], chat_pb2.Part]
 # The name of every tool call seen so far, by its id: some vendors match results by name.
@@ -63,7 +64,6 @@ def _tool(row: Fields, names: CallNames) -> chat_pb2.Message:
 
 
 def _assistant(row: Fields, names: CallNames) -> chat_pb2.Message:
-    row.refuse("function_call", "is not supported; send `tool_calls`")
     row.ignore("annotations", "parsed")
     parts = []
     reasoning = row.text("reasoning_content")
@@ -75,6 +75,8 @@ def _assistant(row: Fields, names: CallNames) -> chat_pb2.Message:
         parts.append(_refusal(row))
     for call in row.objects("tool_calls"):
         parts.append(_tool_call(call, names))
+    if (called := read_call(row, names)) is not None:
+        parts.append(called)
     return chat_pb2.Message(role=chat_pb2.ROLE_ASSISTANT, parts=_restored(row, parts))
 
 
@@ -177,4 +179,5 @@ ROLES: Mapping[str, Callable[[Fields, CallNames], chat_pb2.Message]] = {
     "user": _user,
     "assistant": _assistant,
     "tool": _tool,
+    "function": read_result,
 }

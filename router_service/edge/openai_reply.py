@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.router.v1 import router_pb2
 
-from router_service.edge import extension, state
+from router_service.edge import extension, openai_functions, state
 from router_service.edge.shapes.replies import (
     Annotation,
     Choice,
@@ -36,6 +36,8 @@ def completion(
     created: int,
     response: router_pb2.GenerateResponse,
     warnings: Iterable[chat_pb2.Warning],
+    *,
+    functions: bool = False,
 ) -> Completion:
     """Write a completion.
 
@@ -44,8 +46,12 @@ def completion(
         created: Unix seconds.
         response: what the router answered.
         warnings: what the edge itself dropped; named before the router's own.
+        functions: a call is expected in the form of `functions`.
     """
     answer, route = response.completion, response.route
+    choices = [_choice(choice) for choice in answer.choices]
+    if functions and openai_functions.rewrite(choices):
+        warnings = (*warnings, openai_functions.WARNING)
     mesh = extension.describe(route, answer.usage, (*warnings, *answer.warnings))
     if answer.vendor_model:
         mesh["vendor_model"] = answer.vendor_model
@@ -54,7 +60,7 @@ def completion(
         "object": "chat.completion",
         "created": created,
         "model": route.model or answer.vendor_model,
-        "choices": [_choice(choice) for choice in answer.choices],
+        "choices": choices,
         "usage": extension.usage_of(answer.usage),
         "llm_mesh": mesh,
     }

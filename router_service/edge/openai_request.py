@@ -10,8 +10,10 @@ from meshkit.errors import invalid
 from router_service.edge.fields import Fields
 from router_service.edge.intent import read_intent, read_provider
 from router_service.edge.json_body import read_object
+from router_service.edge.openai_functions import read_functions
 from router_service.edge.openai_messages import read_messages
 from router_service.edge.openai_tools import read_response_format, read_tools
+from router_service.edge.said import Said, said_in
 
 EFFORTS: "Mapping[str, chat_pb2.ReasoningEffort.ValueType]" = {
     "auto": chat_pb2.REASONING_EFFORT_AUTO,
@@ -36,6 +38,7 @@ DROPPED = (
     "service_tier",
     "verbosity",
 )
+MUTE = "no vendor here speaks, the answer is text"
 MOST_CHOICES = 128
 MOST_STOPS = 16
 LONGEST_STOP = 1_024
@@ -47,6 +50,8 @@ class ChatRequest:
     """One request as the router understands it, and how its caller wants the answer.
 
     `provider` is the vendor it names by itself, empty for none; whether there is one of that name the router knows.
+    `said` is what was said in the caller's own words; `functions` tells that its tools were called so, and that a call
+    is expected in that form.
     """
 
     request_id: str
@@ -56,6 +61,8 @@ class ChatRequest:
     stream: bool
     include_usage: bool
     warnings: tuple[chat_pb2.Warning, ...]
+    said: Said
+    functions: bool = False
 
     def whole(self) -> router_pb2.GenerateRequest:
         """Return the message that asks for the answer whole."""
@@ -89,13 +96,26 @@ def chat_of(body: Fields, headers: Mapping[str, str], request_id: str) -> ChatRe
         sampling=_sampling(body),
         reasoning_effort=body.word("reasoning_effort", EFFORTS) or chat_pb2.REASONING_EFFORT_UNSPECIFIED,
     )
-    read_tools(body, prompt)
+    functions = read_functions(body, prompt)
+    if not functions:
+        read_tools(body, prompt)
     _search(body, prompt)
     _modalities(body)
     stream = body.flag("stream") or False
     include_usage = _include_usage(body)
     _leave_out(body)
-    return ChatRequest(request_id, read_provider(body), intent, prompt, stream, include_usage, body.warnings())
+    said = said_in(body.value, headers)
+    return ChatRequest(
+        request_id=request_id,
+        provider=read_provider(body),
+        intent=intent,
+        prompt=prompt,
+        stream=stream,
+        include_usage=include_usage,
+        warnings=body.warnings(),
+        said=said,
+        functions=functions,
+    )
 
 
 def _sampling(body: Fields) -> chat_pb2.Sampling:
@@ -144,9 +164,13 @@ def _search(body: Fields, prompt: chat_pb2.Prompt) -> None:
 
 
 def _modalities(body: Fields) -> None:
-    body.refuse("audio", "is not supported; the answer is text")
-    if any(kind != "text" for kind in body.texts("modalities")):
-        raise invalid("modalities", "must be text alone")
+    kinds = body.texts("modalities")
+    if any(kind != "text" for kind in kinds):
+        raise invalid("modalities", f"must be text alone: {MUTE}")
+    if not kinds:
+        body.refuse("audio", f'{MUTE}; leave it out, or say modalities: ["text"]')
+    elif body.raw("audio") is not None:
+        body.drop("audio", "modalities asks for text alone")
 
 
 def _include_usage(body: Fields) -> bool:

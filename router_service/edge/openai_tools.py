@@ -21,8 +21,6 @@ CHOICES: "Mapping[str, chat_pb2.ToolChoice.Mode.ValueType]" = {
 
 def read_tools(body: Fields, prompt: chat_pb2.Prompt) -> None:
     """Put tools, the tool choice and the parallel-calls switch into a prompt."""
-    body.refuse("functions", "is not supported; send the same functions as `tools`")
-    body.refuse("function_call", "is not supported; send `tool_choice`")
     prompt.tools.extend(_tool(row) for row in body.objects("tools", MOST_TOOLS))
     _choose(body, prompt)
     parallel = body.flag("parallel_tool_calls")
@@ -63,6 +61,11 @@ def _tool(row: Fields) -> chat_pb2.Tool:
     function = row.object("function")
     if function is None:
         raise invalid(row.at("function"), "is required")
+    return read_function(function)
+
+
+def read_function(function: Fields) -> chat_pb2.Tool:
+    """Return a function as a tool."""
     return chat_pb2.Tool(
         name=_name(function),
         description=function.text("description") or "",

@@ -28,7 +28,7 @@ def read(body: Fields, exchange: Exchange) -> ChatRequest:
     # What the plain reply has no place for is refused, for it would be paid and lost.
     unfit = {
         "stream": asked.stream,
-        "tools": bool(asked.prompt.tools),
+        "functions" if asked.functions else "tools": bool(asked.prompt.tools),
         "n": sampling.n > 1,
         "logprobs": sampling.top_logprobs > 0,
     }

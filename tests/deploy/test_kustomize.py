@@ -82,4 +82,8 @@ def test_production_lets_no_caller_in_without_a_key(prod):
     (container,) = m.containers(m.named(prod, "Deployment", "router"))
     (key,) = (entry for entry in container["env"] if entry["name"] == "ORCHESTRATOR_API_KEY")
     assert "optional" not in key["valueFrom"]["secretKeyRef"]
+    for workload in (m.named(prod, "Deployment", "router"), m.named(prod, "StatefulSet", "quota")):
+        said = {entry["name"]: entry for entry in m.containers(workload)[0]["env"] if "valueFrom" in entry}
+        assert set(said) == {"ORCHESTRATOR_API_KEY", "MESH_SERVICE_KEY"}
+        assert not [entry for entry in said.values() if "optional" in entry["valueFrom"]["secretKeyRef"]]
     assert "MESH_ALLOW_ANONYMOUS" not in {entry["name"] for entry in container["env"]}

@@ -91,7 +91,7 @@ def test_a_vendors_keys_are_in_its_own_workload_only(workload):
     from_secrets = [entry["secretRef"]["name"] for entry in container.get("envFrom", [])]
     assert from_secrets == ([f"vendor-{vendor}"] if vendor else [])
     single = [entry["valueFrom"]["secretKeyRef"]["name"] for entry in container["env"] if "valueFrom" in entry]
-    assert single == (["callers"] if workload["metadata"]["name"] == "router" else [])
+    assert single == (["callers", "services"] if workload["metadata"]["name"] in ("router", "quota") else [])
 
 
 def test_the_ledger_has_one_writer_on_a_volume_only_it_mounts():

@@ -98,7 +98,7 @@ async def test_many_at_once_are_all_served_and_the_ledger_agrees_with_the_vendor
         ({"input": ["a", f"{ASKED} " * 4_000], "model": LOCAL}, 400, "vendor_context", "input"),
         ({"input": "a", "model": "text-embedding-nonesuch"}, 404, "unknown_model", "model"),
         ({"input": "a", "model": "gpt-4o-mini"}, 400, "invalid_request", "model"),
-        ({"input": "a", "model": "use_case:plain"}, 400, "invalid_request", "use_case"),
+        ({"input": "a", "model": "use_case:plain"}, 400, "invalid_request", "model"),
     ],
 )
 async def test_what_cannot_be_embedded_is_refused_before_anything_is_sent(

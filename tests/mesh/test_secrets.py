@@ -88,4 +88,4 @@ async def test_every_process_knows_the_keys_of_its_own_vendors_and_no_others(iso
     for name in isolated.mesh.names:
         known = set(environment_of(isolated.mesh.pid(name)).values())
         assert len(keys & known) == (name.startswith("provider-") and name != "provider-ollama"), name
-        assert (isolated.key in known) == (name == "router"), name
+        assert (isolated.key in known) == (name in ("router", "quota")), name

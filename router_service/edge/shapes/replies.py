@@ -4,7 +4,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from router_service.edge.shapes.mesh import Served, Usage, Usd
 
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+FinishReason = Literal["stop", "length", "tool_calls", "function_call", "content_filter"]
 
 
 class CalledFunction(TypedDict):
@@ -53,6 +53,7 @@ class Message(Afterthoughts):
     refusal: str | None
     reasoning_content: NotRequired[str]
     tool_calls: NotRequired[list[ToolCall]]
+    function_call: NotRequired[CalledFunction]
 
 
 class Token(TypedDict):
@@ -121,6 +122,7 @@ class Delta(Afterthoughts):
     refusal: NotRequired[str]
     reasoning_content: NotRequired[str]
     tool_calls: NotRequired[list[ToolCallPiece]]
+    function_call: NotRequired[CalledPiece]
 
 
 class ChoicePiece(TypedDict):

@@ -93,6 +93,7 @@ class AssistantMessage(Struct, tag_field="role", tag="assistant"):
     refusal: str | None = None
     reasoning_content: str | None = None
     tool_calls: list[Call] | None = None
+    function_call: PastFunction | None = None
     llm_mesh_state: str | None = None
     name: Name | None = None
 
@@ -105,8 +106,16 @@ class ToolMessage(Struct, tag_field="role", tag="tool"):
     name: Name | None = None
 
 
+class FunctionMessage(Struct, tag_field="role", tag="function"):
+    """What a function answered, by the older name of tools."""
+
+    name: Word
+    content: str | None = None
+
+
 Messages = Annotated[
-    list[SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage], Meta(min_length=1)
+    list[SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage],
+    Meta(min_length=1),
 ]
 
 
@@ -238,6 +247,7 @@ class Answerable(Wish, kw_only=True):
     response_format: PlainText | JsonObject | JsonSchema | None = None
     web_search_options: Search | None = None
     modalities: list[Literal["text"]] | None = None
+    audio: Any = None
     user: Any = None
     metadata: Any = None
     store: Any = None
@@ -264,6 +274,10 @@ class Chat(Answerable, kw_only=True):
     tools: Annotated[list[Tool], Meta(max_length=MOST_TOOLS)] | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedTool | AllowedTools | None = None
     parallel_tool_calls: bool | None = None
+    functions: Annotated[list[Function], Meta(max_length=MOST_TOOLS, description="what `tools` was called")] | None = (
+        None
+    )
+    function_call: Literal["auto", "none"] | FunctionName | None = None
 
 
 class Generate(Answerable, kw_only=True):

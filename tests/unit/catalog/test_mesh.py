@@ -11,6 +11,7 @@ from fixtures.shipped import shipped
 from catalog.mesh import Address, Endpoint, Mesh, Slot, default_path, load_mesh
 from catalog.mesh_rows import MeshFile
 from catalog.window import Window
+from meshkit.tls import ServerTls
 from meshkit.yaml_file import load
 
 SHIPPED = Path(__file__).parents[3] / "mesh.yaml"
@@ -242,3 +243,12 @@ def test_the_file_is_found_by_its_variable_else_beside_us_else_not_at_all(tmp_pa
     (tmp_path / "mesh.yaml").touch()
     assert default_path({}, tmp_path) == tmp_path / "mesh.yaml"
     assert default_path({"MESH_CONFIG": "/etc/mesh.yaml"}, tmp_path) == Path("/etc/mesh.yaml")
+
+
+def test_the_files_of_tls_are_seen_from_mesh_yaml_and_those_of_the_environment_from_here(tmp_path: Path) -> None:
+    text = "addresses: {router: {tls: {cert: r.pem, key: keys/r.key, client_ca: /ca.pem}}}"
+    assert mesh(tmp_path, text).tls == ServerTls(tmp_path / "r.pem", tmp_path / "keys/r.key", Path("/ca.pem"))
+    assert mesh(tmp_path, text, MESH_ROUTER_TLS_CERT="/other.pem").tls == ServerTls(
+        Path("/other.pem"), tmp_path / "keys/r.key", Path("/ca.pem")
+    )
+    assert mesh(tmp_path, "").tls is None

@@ -20,6 +20,8 @@ MISTAKES: list[Mistake] = [
     ),
     ("edge: {cors_origins: [app.example]}", 1, "edge.cors_origins.0", "`app.example` is no origin", "scheme://host"),
     ("edge: {cors_origins: ['https://app.example/']}", 1, "edge.cors_origins.0", "is no origin", "`*` for all"),
+    ("addresses:\n  router:\n    tls: {cert: a}", 3, "addresses.router.tls", "only a part of what TLS", "cert and key"),
+    ("addresses:\n  router:\n    tls: {client_ca: a}", 3, "addresses.router.tls", "only a part", "client_ca"),
     ("adresses: {}", 1, "adresses", "unknown key", "addresses"),
     ("vendors:\n  groqq: {}", 2, "vendors.groqq", "unknown vendor", "groq"),
     ("vendors:\n  groq:\n    plam: free", 3, "vendors.groq.plam", "unknown key", "slots"),

@@ -153,3 +153,38 @@ def test_patterns_name_models_and_no_patterns_name_all():
     assert permitted((), "groq/any")
     assert permitted(("groq/*",), "groq/openai/gpt-oss-120b")
     assert not permitted(("groq/*", "openai/gpt-4o"), "openai/gpt-4o-mini")
+
+
+CERTIFIED = """
+tenants: {alice: {}}
+certificates:
+  - {name: "spiffe://mesh.example/search", tenant: alice}
+  - {name: Search.Example, tenant: alice, scopes: [operator]}
+"""
+
+
+def test_names_of_certificates_stand_for_tenants_and_the_case_of_dns_names_says_nothing(written, catalog):
+    told = load_tenants(written(CERTIFIED), catalog).certificates
+    assert told["spiffe://mesh.example/search"].scopes == {"caller"}
+    assert told["search.example"].scopes == {"operator"}
+    assert {certificate.tenant for certificate in told.values()} == {"alice"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            ("Search.Example", '"*.example"'),
+            r"certificates\.1\.name: `\*\.example` is no name of a certificate; allowed: a DNS",
+        ),
+        (("Search.Example", '"spiffe://a b"'), r"certificates\.1\.name: `spiffe://a b` is no name"),
+        (
+            ("Search.Example", '"spiffe://mesh.example/search"'),
+            r"certificates\.1\.name: the name spiffe://\S+ is there twice",
+        ),
+        (("alice, scopes", "eve, scopes"), r"certificates\.1\.tenant: unknown tenant `eve`; allowed: alice"),
+    ],
+)
+def test_a_mistake_in_a_certificate_is_named(written, catalog, change, told):
+    with pytest.raises(ConfigError, match=told):
+        load_tenants(written(CERTIFIED.replace(*change)), catalog)

@@ -39,6 +39,7 @@ def test_an_isolated_provider_has_its_own_key_alone() -> None:
     assert {name: keys for name, keys in holders.items() if keys} == {
         "provider-groq": ["GROQ_API_KEY"],
         "provider-openai": ["OPENAI_API_KEY"],
+        "quota": ["ORCHESTRATOR_API_KEY"],
         "router": ["ORCHESTRATOR_API_KEY"],
     }
 

@@ -28,16 +28,24 @@ def test_a_vendors_keys_reach_its_own_provider_and_nobody_else() -> None:
     assert not {"GROQ_API_KEY", "GROQ_API_KEY_2", "OPENAI_API_KEY"} & found.of_router().keys()
 
 
-def test_the_callers_key_reaches_the_router_alone() -> None:
-    found = made(OURS)
-    assert found.of_router()["ORCHESTRATOR_API_KEY"] == "callers"
-    assert "ORCHESTRATOR_API_KEY" not in found.plain
+@pytest.mark.parametrize("name", ["ORCHESTRATOR_API_KEY", "MESH_KEY_PEPPER", "MESH_SERVICE_KEY"])
+def test_what_callers_are_known_by_reaches_router_and_ledger_alone(name: str) -> None:
+    found = made({**OURS, name: "known by this"}, {name: "overruled"})
+    assert (found.of_router()[name], found.of_quota()[name]) == ("known by this", "known by this")
+    assert name not in {**found.plain, **found.of_vendors(["groq"])}
+    assert "known by this" not in repr(found)
+
+
+def test_the_services_of_one_mesh_know_one_another_by_a_key_that_is_new_unless_it_was_said() -> None:
+    one, other = made(OURS).of_one_mesh(), made(OURS).of_one_mesh()
+    assert one.of_router()["MESH_SERVICE_KEY"] == one.of_quota()["MESH_SERVICE_KEY"]
+    assert one.keys["MESH_SERVICE_KEY"] != other.keys["MESH_SERVICE_KEY"]
+    assert made({"MESH_SERVICE_KEY": "said"}).of_one_mesh().keys["MESH_SERVICE_KEY"] == "said"
 
 
 def test_the_address_of_the_ledgers_store_with_its_password_reaches_the_quota_service_alone() -> None:
     found = made({**OURS, "MESH_LEDGER_URL": "redis://:hunter2@store"})
     assert found.of_quota()["MESH_LEDGER_URL"] == "redis://:hunter2@store"
-    assert "ORCHESTRATOR_API_KEY" not in found.of_quota()
     for environment in (found.plain, found.of_router(), found.of_vendors(["groq"])):
         assert "MESH_LEDGER_URL" not in environment
     assert "hunter2" not in repr(found)

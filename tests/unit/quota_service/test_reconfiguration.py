@@ -12,9 +12,14 @@ from fixtures.quota import NOON
 from prometheus_client import CollectorRegistry
 
 from catalog.configuration import Configuration
+from meshkit.api_key import keyed_hash, mint
 from meshkit.clock import SystemClock
+from meshkit.errors import MeshError
+from meshkit.identity import Caller
 from meshkit.reload import Watcher
+from meshkit.secret import Secret
 from meshkit.yaml_file import ConfigError
+from quota_service.entrance import Entrance, open_entrance
 from quota_service.expansion import definitions_of
 from quota_service.metrics import Metrics
 from quota_service.operations import Redefine
@@ -34,6 +39,7 @@ class Service:
     directory: Path
     store: MemoryStore
     watcher: Watcher
+    entrance: Entrance
 
     def write(self, text: str, name: str = "mesh.yaml") -> None:
         path = self.directory / name
@@ -53,12 +59,14 @@ async def running(directory: Path, text: str) -> AsyncIterator[Service]:
     (directory / "mesh.yaml").write_text(text, encoding="utf-8")
     configuration = Configuration(directory / "mesh.yaml", {})
     mesh, clock, watcher = configuration.load(), SystemClock(), Watcher()
-    tenants = tenants_of(mesh)
+    admitted, stamp = tenants_of(mesh)
+    entrance = open_entrance(mesh, admitted, clock)
     store = MemoryStore(definitions_of(mesh.catalog, mesh), clock)
     writer = Writer(store, clock, Metrics(CollectorRegistry()))
     writing = asyncio.create_task(writer.run())
-    Reconfiguration(mesh, tenants, store=store, writer=writer, watcher=watcher).watch(configuration)
-    yield Service(directory, store, watcher)
+    following = Reconfiguration(mesh, stamp, store=store, writer=writer, entrance=entrance, watcher=watcher)
+    following.watch(configuration)
+    yield Service(directory, store, watcher, entrance)
     writer.close()
     await writing
 
@@ -79,6 +87,21 @@ async def test_budgets_of_mesh_yaml_and_of_tenants_follow_their_files(tmp_path):
         assert (await service.limits())["tenant/alice/nanodollars/day"] == 3 * 10**9
         assert service.store.version == before + 2
         assert service.watcher.notes() == {}
+
+
+async def test_keys_follow_the_tenants_file_too(tmp_path, monkeypatch):
+    pepper = Secret("pepper of the tests, long enough")
+    monkeypatch.setenv("MESH_KEY_PEPPER", pepper.reveal())
+    (tmp_path / "tenants.yaml").write_text(TENANTS, encoding="utf-8")
+    key = mint()
+    shown = {"x-api-key": key.text().reveal()}
+    async with running(tmp_path, "tenants: tenants.yaml\n") as service:
+        with pytest.raises(MeshError):
+            service.entrance.authenticate(shown)
+        row = f'{{id: "{key.id}", tenant: alice, hash: "{keyed_hash(key, pepper)}", scopes: [operator]}}'
+        service.write(f"{TENANTS}keys: [{row}]\n", "tenants.yaml")
+        await service.looked()
+        assert service.entrance.authenticate(shown) == Caller("alice", operator=True)
 
 
 async def test_a_budget_that_a_tenant_has_already_keeps_the_whole_file_out(tmp_path):

@@ -8,14 +8,15 @@ from fixtures.clock import ManualClock
 from fixtures.quota import NOON
 from fixtures.shipped import shipped
 
+from catalog import admission
+from catalog.admission import Admitted, read_admitted
 from catalog.tenants import Tenant
 from meshkit.api_key import ApiKey, keyed_hash, mint
 from meshkit.errors import MeshError, Reason
 from meshkit.identity import LOCAL, Caller
 from meshkit.secret import Secret
 from meshkit.yaml_file import ConfigError
-from router_service import doorkeeper
-from router_service.doorkeeper import Admitted, Doorkeeper, read_admitted
+from router_service.doorkeeper import Doorkeeper
 
 PEPPER = Secret("pepper of the tests, long enough")
 CATALOG = shipped()
@@ -119,8 +120,8 @@ def test_every_other_key_takes_the_same_path_and_about_the_same_time(door, monke
     assert max(best.values()) < 5 * min(best.values()), best
     steps: list[str] = []
     for name in ("keyed_hash", "is_key"):
-        real = getattr(doorkeeper, name)
-        monkeypatch.setattr(doorkeeper, name, lambda *given, name=name, real=real: steps.append(name) or real(*given))
+        real = getattr(admission, name)
+        monkeypatch.setattr(admission, name, lambda *given, name=name, real=real: steps.append(name) or real(*given))
     for credentials in offers.values():
         steps.clear()
         refused(keeper, credentials)

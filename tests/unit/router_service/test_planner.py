@@ -388,3 +388,28 @@ def test_an_open_breaker_of_one_model_leaves_its_vendor_s_others():
     assert reasons(made) == {"alpha/one#1": "breaker_open"}
     assert detail(made, "alpha/one#1") == "alpha/one keeps failing; its breaker is open"
     assert order(plan(known, breakers={"alpha/one": 9.0, "alpha": 5.0})) == ["alpha/two#1"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "tried", "capped"),
+    [
+        ({}, ["alpha/one#1", "gamma/three#1"], {"beta/two#1"}),
+        ({"tier": router_pb2.TIER_FREE}, ["gamma/three#1"], {"alpha/one#1", "beta/two#1"}),
+        ({"use_case": "default"}, ["gamma/three#1"], {"alpha/one#1", "beta/two#1"}),
+        ({"tier": router_pb2.TIER_PREMIUM}, ["alpha/one#1", "gamma/three#1", "beta/two#1"], set()),
+    ],
+)
+def test_a_preferred_model_named_alone_is_called_at_its_price_and_its_substitutes_stay_under_the_cap(
+    asked, tried, capped
+):
+    thrifty = catalog(*THREE.vendors.values(), use_cases=(use_case(default_tier="free", strategy="cheapest"),))
+    made = plan(thrifty, preferred_model="alpha/one", **asked)
+    assert order(made) == tried
+    assert {text for text, reason in reasons(made).items() if reason == "price_cap"} == capped
+
+
+def test_a_preferred_model_of_unknown_price_is_called_too_and_a_cost_cap_still_counts():
+    thrifty = catalog(*one(price=None).vendors.values(), use_cases=(use_case(default_tier="free"),))
+    assert order(plan(thrifty, preferred_model="alpha/one")) == ["alpha/one#1"]
+    dear = catalog(*one(price=price(100)).vendors.values(), use_cases=(use_case(default_tier="free"),))
+    assert reasons(plan(dear, preferred_model="alpha/one", max_cost_nanos=1)) == {"alpha/one#1": "cost_cap"}

@@ -186,7 +186,9 @@ class Intent(_message.Message):
     use_case: _builtins.str
     """A configured use case. Empty means "default"."""
     tier: Global___Tier.ValueType
-    """What it may cost. Unspecified means the use case's own tier; for a model named without a use case, any price."""
+    """What it may cost. Unspecified means the use case's own tier; for a model named without a use case, any price: for
+    that model alone when it is preferred, not pinned.
+    """
     model: _builtins.str
     """"vendor/model", a model, an alias or a family: serve with this, or with another host of the same family. Empty or "auto" means free choice.
     Embed serves with exactly what is named; a vendor alone leaves the choice among its models to the mesh.
