@@ -1,16 +1,19 @@
 """The files a mesh is configured by: reads them, and tells when they may say something else."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from catalog.loader import directory_of, load_catalog
 from catalog.mesh import catalog_place, default_path, load_mesh
 from catalog.model import Catalog
 from catalog.settings import Mesh
 from catalog.tenants import pepper_path
-from meshkit.reload import Stamp, stamp_of
+from meshkit.reload import Stamp, Watched, stamp_of
 from meshkit.yaml_file import ConfigError
+
+ReadT = TypeVar("ReadT")
 
 
 class Configuration:
@@ -80,6 +83,22 @@ class Configuration:
         with suppress(ConfigError):
             place = catalog_place(self._path, self._env)
             self._place, self._rows = place, directory_of(place)
+
+
+def watched(configuration: Configuration, take: Callable[[Mesh], Awaitable[None]]) -> Watched[Mesh]:
+    """Return the configuration's files for a watcher, as they were when it was loaded."""
+    return Watched("mesh", configuration.stamp, configuration.read, take, configuration.begun)
+
+
+def watched_tenants(
+    path: Path,
+    taken: Stamp,
+    mesh: Watched[Mesh],
+    read: Callable[[], ReadT],
+    take: Callable[[ReadT], Awaitable[None]],
+) -> Watched[ReadT]:
+    """Return a tenants file for a watcher; it is read again, too, when the names in it may mean others."""
+    return Watched("tenants", lambda: (*tenants_stamp(path), mesh.generation), read, take, (*taken, mesh.generation))
 
 
 def tenants_stamp(path: Path) -> Stamp:

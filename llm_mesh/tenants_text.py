@@ -8,7 +8,7 @@ import yaml
 
 NEW = """\
 # Who may call the mesh, with which keys, and what each may do and spend: docs/tenants.md.
-# `llm-mesh keys` writes the keys; the rest is yours. A change counts within seconds, budgets after a restart.
+# `llm-mesh keys` writes the keys; the rest is yours. A change counts within seconds, without a restart.
 tenants: {}
 keys: []
 """

@@ -9,14 +9,14 @@ from types import MappingProxyType
 from llmmesh.provider.v1 import provider_pb2
 
 from catalog import restarts
-from catalog.configuration import Configuration
+from catalog.configuration import Configuration, watched
 from catalog.model import Catalog, Vendor
 from catalog.settings import Mesh
 from meshkit import logs, process
 from meshkit.admin import AdminServer
 from meshkit.clock import Clock, SystemClock
 from meshkit.errors import StartError
-from meshkit.reload import Watched, Watcher
+from meshkit.reload import Watcher
 from meshkit.server import GrpcServer
 from provider_services.dialects import DIALECTS
 from provider_services.front import Front, dialect_of
@@ -60,8 +60,7 @@ async def serve(
         await stack.enter_async_context(admin)
         if configuration is not None:
             reconfiguration = Reconfiguration(mesh, tuple(vendors), fronts, watcher)
-            stamp, read = configuration.stamp, configuration.read
-            watcher.watch(Watched("mesh", stamp, read, reconfiguration.take_mesh, configuration.begun))
+            watcher.watch(watched(configuration, reconfiguration.take_mesh))
             await stack.enter_async_context(watcher)
         process.settle()
         await stop.wait()

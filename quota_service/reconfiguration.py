@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from catalog import restarts
 from catalog.admission import Admitted, read_admitted
-from catalog.configuration import Configuration, tenants_stamp
+from catalog.configuration import Configuration, tenants_stamp, watched, watched_tenants
 from catalog.settings import Mesh
 from catalog.tenants import Tenants, with_budgets
 from meshkit import logs, process
 from meshkit.errors import StartError
-from meshkit.reload import Stamp, Watched, Watcher
+from meshkit.reload import Stamp, Watcher
 from quota_service.definitions import Definitions
 from quota_service.entrance import Entrance
 from quota_service.expansion import definitions_of
@@ -50,19 +50,14 @@ class Reconfiguration:
 
     def watch(self, configuration: Configuration) -> None:
         """Have the files watched: the configuration's, and the tenants' if there are any."""
-        mesh = Watched("mesh", configuration.stamp, configuration.read, self.take_mesh, configuration.begun)
+        mesh = watched(configuration, self.take_mesh)
         self._watcher.watch(mesh)
-        path = self._begun.tenants
-        if path is None:
-            return
+        if (path := self._begun.tenants) is not None:
 
-        def stamp() -> Stamp:
-            return (*tenants_stamp(path), mesh.generation)
+            def read() -> Admitted:
+                return read_admitted(path, self._said.catalog, os.environ)
 
-        def read() -> Admitted:
-            return read_admitted(path, self._said.catalog, os.environ)
-
-        self._watcher.watch(Watched("tenants", stamp, read, self.take_tenants, (*self._stamp, mesh.generation)))
+            self._watcher.watch(watched_tenants(path, self._stamp, mesh, read, self.take_tenants))
 
     async def take_mesh(self, mesh: Mesh) -> None:
         """Count by another configuration.

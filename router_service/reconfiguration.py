@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from catalog import restarts
 from catalog.admission import Admitted, read_admitted
-from catalog.configuration import Configuration, tenants_stamp
+from catalog.configuration import Configuration, watched, watched_tenants
 from catalog.mesh import Mesh
 from catalog.tenants import Tenants, with_budgets
 from meshkit import logs, process
 from meshkit.boundary import Boundary
-from meshkit.reload import Stamp, Watched, Watcher
+from meshkit.reload import Watcher
 from router_service.edge.server import EdgeServer
 from router_service.entrance import Entrance
 from router_service.order import Tools
@@ -55,17 +55,14 @@ class Reconfiguration:
 
     def watch(self, configuration: Configuration) -> None:
         """Have the files watched: the configuration's, and the tenants' if there are any."""
-        mesh = Watched("mesh", configuration.stamp, configuration.read, self.take_mesh, configuration.begun)
+        mesh = watched(configuration, self.take_mesh)
         self._watcher.watch(mesh)
-        path = self._begun.tenants
-        if path is None:
-            return
+        if (path := self._begun.tenants) is not None:
 
-        def stamp() -> Stamp:
-            return (*tenants_stamp(path), mesh.generation)  # read again, too, when the names in it may mean others
+            def read() -> Admitted:
+                return read_admitted(path, self._said.catalog, os.environ)
 
-        taken = (*self._entrance.stamp, mesh.generation)
-        self._watcher.watch(Watched("tenants", stamp, self._read_tenants, self.take_tenants, taken))
+            self._watcher.watch(watched_tenants(path, self._entrance.stamp, mesh, read, self.take_tenants))
 
     async def take_mesh(self, mesh: Mesh) -> None:
         """Go by another configuration.
@@ -90,10 +87,6 @@ class Reconfiguration:
             await self._serve_by(self._said, admitted.tenants)
         if self._entrance.doorkeeper is not None:
             self._entrance.doorkeeper.take(admitted)
-
-    def _read_tenants(self) -> Admitted:
-        assert self._begun.tenants is not None  # noqa: S101 - watched only when there are some
-        return read_admitted(self._begun.tenants, self._said.catalog, os.environ)
 
     async def _serve_by(self, said: Mesh, tenants: Tenants) -> None:
         """Make everything that follows from a configuration, then put it in its place in one step."""

@@ -79,6 +79,7 @@ class Rejections:
         self._quota.observe(quota_pb2.Observe(offer=offer, scope=scope, reason=reason, opened=True))
 
     def _offer(self, vendor: str, slot: int) -> str:
-        """Name the slot to the ledger; any model does."""
-        model = next(iter(self._mesh.catalog.vendors[vendor].models), "any")
+        """Name the slot to the ledger; any model does. A call may end after its vendor was taken out."""
+        known = self._mesh.catalog.vendors.get(vendor)
+        model = "any" if known is None else next(iter(known.models), "any")
         return str(OfferId(vendor, model, slot))

@@ -223,6 +223,8 @@ class Vendors:
         """Return the way to a vendor's provider service; one that is switched off has none."""
         if vendor in self._switched_off:
             raise MeshError(Reason.VENDOR_NOT_CONFIGURED, self._switched_off[vendor].detail)
+        if vendor not in self._connections:
+            raise gone(vendor)
         return self._connections[vendor]
 
     def _way(self, offer: Offer) -> Connection:

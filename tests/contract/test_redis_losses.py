@@ -377,13 +377,13 @@ async def test_a_failover_closes_even_when_the_replica_has_everything(house):
         replica.close()
 
 
-async def test_a_process_with_older_definitions_refuses_until_it_is_started_again(house):
+async def test_a_process_with_older_definitions_refuses(house):
     """I14."""
     store = await house.opened()
     newer = definitions(terms(GROQ, limit("groq/default", "requests", 5)), fingerprint=2)
     other = await house.join(newer)
     assert (store.version, other.version) == (1, 2)
-    with pytest.raises(Exception, match="another process has version 2 of the definitions, this one 1: restart it"):
+    with pytest.raises(Exception, match="another process has version 2 of the definitions, this one 1"):
         await store.apply([reserve("a", GROQ)])
     assert store.problem is not None
     assert (await other.apply([])).answers == []
@@ -432,5 +432,5 @@ async def test_a_process_with_other_definitions_is_refused_whatever_overrides_th
     changed = definitions(terms(GROQ, DAY), fingerprint=2)
     newer = await house.join(changed)
     await one(newer, SetOverride(DAY.id, 1, "ann", "a try"))
-    with pytest.raises(MeshError, match="another process has version 3 of the definitions, this one 1: restart it"):
+    with pytest.raises(MeshError, match="another process has version 3 of the definitions, this one 1"):
         await old.apply([])

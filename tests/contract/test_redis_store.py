@@ -21,7 +21,7 @@ from meshkit.errors import MeshError, Reason, StartError
 from meshkit.secret import Secret
 from quota_service.memory import Retention
 from quota_service.metrics import Metrics
-from quota_service.operations import Done, Held, Outcome, Waiting
+from quota_service.operations import Denied, Done, Held, Outcome, Redefine, Waiting
 from quota_service.spend import SpendRetention, labels_text
 from quota_service.stores.protocol import Applied
 from quota_service.stores.redis.demands import described
@@ -151,6 +151,31 @@ async def test_five_hundred_callers_over_two_processes_hold_exactly_fifty():
         await run
         assert await store.verify() == []
         await store.close()
+
+
+async def test_a_process_that_redefines_is_followed_by_the_others_once_they_have_read_the_same():
+    """I14."""
+    prefix = fresh_prefix()
+    one, other = await opened(shared(), prefix), await opened(shared(), prefix)
+    await other.apply([reserve("a", GROQ)])
+    fewer = definitions(terms(GROQ, limit("groq/default", "requests", 2)), terms(GPU, LEASE), fingerprint=2)
+    applied = await one.apply([Redefine(fewer), reserve("b", GROQ), reserve("c", GROQ)])
+    assert [type(answer) for answer in applied.answers] == [Done, Held, Denied]
+    with pytest.raises(MeshError, match="version 2 of the definitions, this one 1: it has yet to read the same files"):
+        await other.apply([reserve("d", GROQ)])
+    assert other.problem
+    same = definitions(terms(GROQ, limit("groq/default", "requests", 2)), terms(GPU, LEASE), fingerprint=2)
+    (told, denied) = (await other.apply([Redefine(same), reserve("d", GROQ)])).answers
+    assert (told, type(denied), other.problem) == (Done(), Denied, None)
+    assert one.version == other.version == 2
+    for store in (one, other):
+        assert await store.verify() == []
+        await store.close()
+
+
+async def test_definitions_with_a_limit_larger_than_the_store_can_count_are_told_beforehand(store):
+    assert store.unfit(DEFINITIONS) is None
+    assert "the store counts to" in store.unfit(definitions(terms(GROQ, limit("groq/default", "tokens", 2**53))))
 
 
 async def test_who_waits_at_one_process_hears_what_another_one_frees():

@@ -172,7 +172,7 @@ def asking(case: str) -> Any:
 async def test_a_stream_ends_as_it_began_though_its_model_is_taken_out_meanwhile(
     running: MountedMesh, ways: Callers
 ) -> None:
-    await taken(running, configuration(1))
+    await taken(running, configuration(1, timeouts={"minimum_rate": 0}))
     await ways.simulator.set_latency("openai", token_ms=900)  # a minute and a half, if nothing changed that
     listening = asyncio.create_task(listen(ways.stream("tokens: 100", use_case="fresh_1", timeout=120)))
     await eventually(lambda: begun(ways), 20, "the stream to begin")

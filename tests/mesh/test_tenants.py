@@ -12,7 +12,7 @@ from fixtures.keyed_mesh import key_of, keyed_mesh
 from meshkit.errors import Reason
 
 FAST, OTHER = "groq/openai/gpt-oss-120b", "gemini/gemini-2.5-flash"
-LOOKS = 30.0  # seconds a running router may take to see a new file; it looks every second
+LOOKS = 30.0  # seconds a running mesh may take to see a new file; it looks twice a second
 FILE = """\
 tenants:
   alice:
@@ -22,6 +22,9 @@ tenants:
   bob:
     budgets:
       - {unit: requests, window: day, amount: 2}
+  carol:
+    budgets:
+      - {unit: requests, window: day, amount: 0}
 """
 
 
@@ -109,6 +112,19 @@ def test_a_tenants_budget_is_its_own(mesh, bob, alice):
     assert bob.chat(model=FAST).status_code == 429
     assert alice.generate(model=FAST)
     assert as_caller(mesh, "bootstrap-key").generate(model=FAST)
+
+
+def test_a_tenants_budget_is_another_within_seconds(mesh):
+    key = made(mesh, "create", "carol")
+    until_answered(mesh, key, 200)
+    carol = as_caller(mesh, key)
+    assert carol.refused(model=FAST).reason is Reason.BUDGET_EXHAUSTED
+    file = mesh.mesh.directory / "tenants.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("amount: 0", "amount: 9"), encoding="utf-8")
+    ends = time.monotonic() + LOOKS
+    while carol.chat(model=FAST).status_code != 200:
+        assert time.monotonic() < ends
+        time.sleep(0.2)
 
 
 def test_spend_is_booked_on_the_tenant_under_its_labels(mesh, alice):

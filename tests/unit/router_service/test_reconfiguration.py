@@ -136,6 +136,16 @@ async def test_a_vendor_that_has_been_gone_for_long_is_an_offer_that_cannot_serv
         offer = Offer("beta/two#1", ModelRef("beta", "two"), 1, BETA, model("two"), "paid", None)
         with pytest.raises(MeshError, match="beta is configured no longer"):
             running.vendors._way(offer)
+        with pytest.raises(MeshError, match="beta is configured no longer"):
+            await running.vendors.check("beta", 1)
+
+
+async def test_a_key_that_turns_out_to_work_after_its_vendor_was_taken_out_is_told_all_the_same():
+    async with house(BOTH) as running:
+        running.tools.rejections.rejected("beta", 1)
+        await reconfiguration(running).take_mesh(configured(running, catalog(ALPHA)))
+        running.tools.rejections.served("beta", 1)
+        assert running.tools.rejections.slots["beta"] == set()
 
 
 async def test_a_vendor_that_comes_is_known_before_anything_is_planned_with_it():
