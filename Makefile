@@ -136,6 +136,7 @@ lock: setup ## resolve requirements/*.txt anew, with hashes
 	$(LOCK) --upgrade requirements/sdks.in -o requirements/sdks.txt
 	$(LOCK) --upgrade requirements/schemathesis.in -o requirements/schemathesis.txt
 	$(LOCK) --upgrade requirements/fuzz.in -o requirements/fuzz.txt
+	$(LOCK) --upgrade requirements/browser.in -o requirements/browser.txt
 
 clean: ## remove everything that is made here, the virtual environment too
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -160,6 +160,8 @@ PROGRAMS = (
         "asks whatever the document allows",
         python_with("schemathesis.txt", "schemathesis-python"),
     ),
+    Program("chromium", "shows the console", installed("chromium")),
+    Program("browser-python", "drives the browser", python_with("browser.txt", "browser-python")),
     Program("fuzz-python", "has the fuzzer of the nightly proofs", beside_ours("fuzz.txt", "fuzz-python")),
     Program("strace", "watches what the ledger writes before it answers", installed("strace")),
     Program(
