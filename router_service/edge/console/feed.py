@@ -26,7 +26,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page as an event, and the number of the change that made it so."""
+    """A part of the page as an event, and the number of the change that made it so.
+
+    The event is called what stands before a slash in the section's name.
+    """
 
     number: int
     event: bytes
@@ -109,7 +112,7 @@ class Feed:
             told[TROUBLES] = {source: words for source, words in self._troubles.items() if words}
         changed = {}
         for section, content in told.items():
-            event = b"event: %s\ndata: %s\n\n" % (section.encode(), _encode(content))
+            event = b"event: %s\ndata: %s\n\n" % (section.partition("/")[0].encode(), _encode(content))
             known = self._sections.get(section)
             if known is None or known.event != event:
                 changed[section] = event

@@ -32,7 +32,8 @@ class Sections:
         told = await self._router.health(router_pb2.GetHealthRequest(), LOCAL)
         return {
             "mesh": _mesh(told),
-            "vendors": [_vendor(vendor) for vendor in told.vendors],
+            "vendors": [vendor.id for vendor in told.vendors],
+            **{f"vendor/{vendor.id}": _vendor(vendor, self._clock.now()) for vendor in told.vendors},
             "fallbacks": [_fallback(each) for each in self._router.fallbacks()],
         }
 
@@ -61,7 +62,7 @@ def _mesh(told: router_pb2.GetHealthResponse) -> Row:
     }
 
 
-def _vendor(vendor: router_pb2.Vendor) -> Row:
+def _vendor(vendor: router_pb2.Vendor, now: float) -> Row:
     return {
         "id": vendor.id,
         "name": vendor.display_name,
@@ -71,7 +72,7 @@ def _vendor(vendor: router_pb2.Vendor) -> Row:
         "reason_code": vendor.reason_code or None,
         "models": vendor.models,
         "slots": [_slot(slot) for slot in vendor.slots],
-        "breakers": [_breaker(breaker) for breaker in vendor.breakers],
+        "breakers": [_breaker(breaker, now) for breaker in vendor.breakers],
         "quotas": [quota_row(quota) for quota in vendor.quotas],
         "budgets": [_budget(budget) for budget in vendor.budgets if _in_use(budget)],
         "closures": [
@@ -93,8 +94,11 @@ def _slot(slot: router_pb2.VendorSlot) -> Row:
     }
 
 
-def _breaker(breaker: router_pb2.Breaker) -> Row:
-    return {"subject": breaker.subject, "state": breaker.state, "probe_at": moment(breaker, "probe_at")}
+def _breaker(breaker: router_pb2.Breaker, now: float) -> Row:
+    """Tell of a breaker, its probe to the second and only while it is to come: what moves with the clock is no news."""
+    probe_at = round(breaker.probe_at.ToNanoseconds() / 1e9)
+    until = dt.datetime.fromtimestamp(probe_at, dt.UTC).isoformat() if probe_at > now else None
+    return {"subject": breaker.subject, "state": breaker.state, "probe_at": until}
 
 
 def _in_use(budget: router_pb2.VendorBudget) -> bool:

@@ -21,20 +21,28 @@ const STATES = {
 const PARTS = {
   mesh: [(told) => mast.tell("mesh", told)],
   troubles: [(told) => mast.tell("troubles", told)],
-  vendors: [(told) => mast.tell("vendors", told), vendors.tellVendors, models],
+  vendors: [vendors.tellOrder],
+  vendor: [vendors.tellVendor, models],
   standings: [standings.tell, playground.tellStandings],
   spend: [(told) => mast.tell("spend", told), vendors.tellSpend, spend.tellSpend],
   fallbacks: [fallbacks.tell],
 };
 
 let active = null;
+let asked = false;
 
 /** Ask for the models again when other vendors are active than before. */
-async function models(told) {
-  const now = told.filter((vendor) => vendor.status === "active").map((vendor) => vendor.id).join();
-  if (now === active) return;
-  active = now;
-  playground.tellVendors(told);
+function models() {
+  if (!asked) queueMicrotask(askAgain);
+  asked = true;
+}
+
+async function askAgain() {
+  asked = false;
+  const now = vendors.all().filter((vendor) => vendor.status === "active").map((vendor) => vendor.id);
+  if (String(now) === active) return;
+  active = String(now);
+  playground.tellVendors(now);
   await list();
 }
 

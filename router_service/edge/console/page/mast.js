@@ -2,6 +2,7 @@
 
 import { byId, each, el, put, write } from "./dom.js";
 import { time } from "./times.js";
+import { all } from "./vendors.js";
 import { number, short, usd, words } from "./words.js";
 
 const LEFT = [
@@ -12,7 +13,7 @@ const LEFT = [
   ["credit_usd_left", "credit left", usd],
 ];
 
-const known = { mesh: null, vendors: [], spend: null, troubles: {} };
+const known = { mesh: null, spend: null, troubles: {} };
 
 /** Take in a section, and show what follows from it. */
 export function tell(section, content) {
@@ -50,7 +51,7 @@ function figures() {
 
 function local({ active }) {
   if (active) return "active";
-  return known.vendors.some((vendor) => vendor.group === "local" && vendor.status === "active") ? "ready" : "none";
+  return all().some((vendor) => vendor.group === "local" && vendor.status === "active") ? "ready" : "none";
 }
 
 function warnings() {

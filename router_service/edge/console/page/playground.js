@@ -14,8 +14,8 @@ export function tellStandings(standings) {
   choices();
 }
 
-export function tellVendors(vendors) {
-  known.vendors = vendors.filter((vendor) => vendor.status === "active");
+export function tellVendors(ids) {
+  known.vendors = ids;
   choices();
 }
 
@@ -36,7 +36,7 @@ function choices() {
   const vectors = new Set(known.models.filter((model) => model.model_class === "embedding").map((model) => model.id));
   const answers = known.models.filter((model) => !vectors.has(model.id));
   const purposes = known.standings.filter((row) => !Object.values(row.tiers).some((found) => found.offer && vectors.has(found.offer.split("#")[0])));
-  const ids = known.vendors.length ? known.vendors.map((vendor) => vendor.id) : [...new Set(answers.map((model) => model.owned_by))];
+  const ids = known.vendors.length ? known.vendors : [...new Set(answers.map((model) => model.owned_by))];
   const groups = [
     ["The mesh chooses", [["auto", "auto"], ...purposes.map((row) => [`use_case:${row.use_case}`, `use_case:${row.use_case}`])]],
     ["A vendor", ids.map((id) => [id, id])],

@@ -49,6 +49,6 @@ export function breaker(word) {
 
 /** Make an offer: its vendor, and its model in softer ink. */
 export function offered({ vendor, model, slot }, more = "") {
-  return el("span", { class: "offer" }, el("b", {}, vendor), " ", el("span", { class: "model" }, model),
-    slot && slot !== "1" ? el("span", { class: "soft" }, ` key ${slot}`) : null, more ? el("span", { class: "plan" }, ` ${more}`) : null);
+  return el("span", { class: "offer" }, el("b", {}, vendor), more ? el("span", { class: "plan" }, ` ${more}`) : null,
+    slot && slot !== "1" ? el("span", { class: "soft" }, ` key ${slot}`) : null, " ", el("span", { class: "model", title: model }, model));
 }

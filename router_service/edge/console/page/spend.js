@@ -3,9 +3,9 @@
 import { byId, drawn, each, el, put, write } from "./dom.js";
 import { number, plural, usd } from "./words.js";
 
-const WIDTH = 9;
+const WIDTH = 13;
 const GAP = 3;
-const HEIGHT = 26;
+const HEIGHT = 28;
 const CHOSEN = "llm-mesh baseline";
 
 let spend = null;

@@ -9,8 +9,10 @@ const PERIODS = { day: "per day", month: "per month", once: "credit" };
 // Of a vendor with these reasons there is nothing to see.
 const ABSENT = ["not_configured", "retired", "disabled"];
 
-let listed = [];
+const known = new Map();
+let order = [];
 let spent = null;
+let due = false;
 let tried = () => {};
 
 /** Say what happens when a vendor is to be tried. */
@@ -18,17 +20,33 @@ export function onTry(call) {
   tried = call;
 }
 
-export function tellVendors(vendors) {
-  listed = vendors;
-  show();
+export function tellOrder(ids) {
+  order = ids;
+  soon();
+}
+
+export function tellVendor(vendor) {
+  known.set(vendor.id, vendor);
+  soon();
 }
 
 export function tellSpend(spend) {
   spent = spend;
-  show();
+  soon();
+}
+
+/** The vendors as they are now, in their order. */
+export const all = () => order.map((id) => known.get(id)).filter(Boolean);
+
+/** Show everything once, however much was told in one go. */
+function soon() {
+  if (!due) queueMicrotask(show);
+  due = true;
 }
 
 function show() {
+  due = false;
+  const listed = all();
   const present = listed.filter((vendor) => !ABSENT.includes(vendor.reason_code));
   each(byId("vendor-rows"), present, (vendor) => vendor.id, make, update);
   const absent = listed.filter((vendor) => ABSENT.includes(vendor.reason_code));
@@ -95,7 +113,8 @@ function switches(id, breakers) {
 
 function lever({ state: word, probe_at: probe }, model) {
   return el("div", { class: model ? "of-offer" : null }, breaker(word), model ? el("span", { class: "soft" }, ` ${model}`) : null,
-    probe ? el("span", { class: "soft probe" }, " tried again ", time(probe)) : null);
+    probe ? el("span", { class: "soft probe" }, "tried again ", time(probe)) : null,
+    word === "open" && !probe ? el("span", { class: "soft probe" }, "the next call tries it") : null);
 }
 
 function bar() {
@@ -112,7 +131,7 @@ function fill(node, { unit, window, limit, used, held, left, resets_at: resets }
   drawing.children[1].style.width = share(held);
   node.classList.toggle("full", left <= 0);
   put(figures, [used, held, left, unit], () => [
-    el("b", {}, figure(left, unit)), " left ", el("span", { class: "soft" }, `of ${figure(limit, unit)} · ${figure(used, unit)} used · ${figure(held, unit)} held`)]);
+    `${figure(used, unit)} used · ${held ? `${figure(held, unit)} held · ` : ""}`, el("b", {}, `${figure(left, unit)} left`), ` of ${figure(limit, unit)}`]);
   put(when, [resets, window], () => (resets ? [time(resets, "resets ")] : [window === "once" ? "never resets" : "slides"]));
 }
 

@@ -8,8 +8,8 @@ export const number = (value) => count.format(value);
 /** Write large figures short: 12,345 as it is, 1,234,567 as 1.23 M. */
 export function short(value) {
   if (Math.abs(value) < 1e6) return number(value);
-  const [divisor, letter] = Math.abs(value) < 1e9 ? [1e6, "M"] : [1e9, "G"];
-  return `${(value / divisor).toPrecision(3).replace(/\.?0+$/, "")} ${letter}`;
+  const [divisor, letter] = Math.abs(value) < 1e9 ? [1e6, "M"] : [1e9, "bn"];
+  return `${(value / divisor).toLocaleString("en", { maximumSignificantDigits: 4 })} ${letter}`;
 }
 
 /** Write US dollars: cents for people, more digits as long as there are less than a few cents. */
