@@ -1,6 +1,6 @@
 // Puts the page together: one stream in, every part told what has changed.
 
-import { byId, write } from "./dom.js";
+import { byId, soon, write } from "./dom.js";
 import * as fallbacks from "./fallbacks.js";
 import { address, forget, headers, key, remember } from "./key.js";
 import * as mast from "./mast.js";
@@ -22,23 +22,16 @@ const PARTS = {
   mesh: [(told) => mast.tell("mesh", told)],
   troubles: [(told) => mast.tell("troubles", told)],
   vendors: [vendors.tellOrder],
-  vendor: [vendors.tellVendor, models],
+  vendor: [vendors.tellVendor, mast.again, () => soon(models)],
   standings: [standings.tell, playground.tellStandings],
   spend: [(told) => mast.tell("spend", told), vendors.tellSpend, spend.tellSpend],
   fallbacks: [fallbacks.tell],
 };
 
 let active = null;
-let asked = false;
 
 /** Ask for the models again when other vendors are active than before. */
-function models() {
-  if (!asked) queueMicrotask(askAgain);
-  asked = true;
-}
-
-async function askAgain() {
-  asked = false;
+async function models() {
   const now = vendors.all().filter((vendor) => vendor.status === "active").map((vendor) => vendor.id);
   if (String(now) === active) return;
   active = String(now);

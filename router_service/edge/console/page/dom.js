@@ -35,6 +35,20 @@ export function put(parent, what, make) {
   parent.replaceChildren(...[make(what)].flat().filter(Boolean));
 }
 
+const due = new Set();
+
+/** Have something done once before the page is drawn next, however often it is asked for until then. */
+export function soon(what) {
+  if (!due.size) {
+    requestAnimationFrame(() => {
+      const now = [...due];
+      due.clear();
+      now.forEach((each_) => each_());
+    });
+  }
+  due.add(what);
+}
+
 /** Keep one child for each item, in their order; a child stays the same element as long as its item is there. */
 export function each(parent, items, keyOf, make, update) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));

@@ -1,6 +1,6 @@
 // The head of the page: whether the mesh serves and who, what is left, what is wrong.
 
-import { byId, each, el, put, write } from "./dom.js";
+import { byId, each, el, put, soon, write } from "./dom.js";
 import { time } from "./times.js";
 import { all } from "./vendors.js";
 import { number, short, usd, words } from "./words.js";
@@ -15,9 +15,16 @@ const LEFT = [
 
 const known = { mesh: null, spend: null, troubles: {} };
 
-/** Take in a section, and show what follows from it. */
+/** Take in a section. */
 export function tell(section, content) {
   known[section] = content;
+  soon(show);
+}
+
+/** Vendors have changed. */
+export const again = () => soon(show);
+
+function show() {
   if (!known.mesh) return;
   put(byId("now"), sentence(), say);
   figures();

@@ -1,6 +1,6 @@
 // One row for each vendor that has a key, with its quotas as bars; the others in a line that can be opened.
 
-import { byId, each, el, put, write } from "./dom.js";
+import { byId, each, el, put, soon, write } from "./dom.js";
 import { breaker, state } from "./signs.js";
 import { time } from "./times.js";
 import { figure, number, plural, usd, words } from "./words.js";
@@ -12,7 +12,6 @@ const ABSENT = ["not_configured", "retired", "disabled"];
 const known = new Map();
 let order = [];
 let spent = null;
-let due = false;
 let tried = () => {};
 
 /** Say what happens when a vendor is to be tried. */
@@ -22,30 +21,23 @@ export function onTry(call) {
 
 export function tellOrder(ids) {
   order = ids;
-  soon();
+  soon(show);
 }
 
 export function tellVendor(vendor) {
   known.set(vendor.id, vendor);
-  soon();
+  soon(show);
 }
 
 export function tellSpend(spend) {
   spent = spend;
-  soon();
+  soon(show);
 }
 
 /** The vendors as they are now, in their order. */
 export const all = () => order.map((id) => known.get(id)).filter(Boolean);
 
-/** Show everything once, however much was told in one go. */
-function soon() {
-  if (!due) queueMicrotask(show);
-  due = true;
-}
-
 function show() {
-  due = false;
   const listed = all();
   const present = listed.filter((vendor) => !ABSENT.includes(vendor.reason_code));
   each(byId("vendor-rows"), present, (vendor) => vendor.id, make, update);
@@ -126,7 +118,7 @@ function bar() {
 function fill(node, { unit, window, limit, used, held, left, resets_at: resets }) {
   const [name, drawing, figures, when] = node.children;
   write(name, unit === "usd" ? (window === "once" ? "credit" : `US$ ${PERIODS[window]}`) : `${unit} ${PERIODS[window]}`);
-  const share = (value) => `${limit > 0 ? Math.min(100, (100 * value) / limit) : 0}%`;
+  const share = (value) => (value > 0 && limit > 0 ? `max(2px, ${Math.min(100, (100 * value) / limit)}%)` : "0");
   drawing.children[0].style.width = share(used);
   drawing.children[1].style.width = share(held);
   node.classList.toggle("full", left <= 0);

@@ -16,7 +16,7 @@ export function short(value) {
 export function usd(value) {
   if (value === 0) return "$0";
   const size = Math.abs(value);
-  const digits = size >= 0.1 ? 2 : size >= 0.001 ? 4 : 6;
+  const digits = size >= 0.1 ? 2 : size >= 0.001 ? 4 : Math.min(7, 1 - Math.floor(Math.log10(size)));
   if (size < 0.000001) return value < 0 ? "> -$0.000001" : "< $0.000001";
   const text = size.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: digits });
   return `${value < 0 ? "−" : ""}$${text}`;
