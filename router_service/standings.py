@@ -30,7 +30,8 @@ async def standing(asked: Demand, plan: Plan, tenant: str, tools: Tools) -> Stan
         allows = tools.without_ledger.allows
         going_on = (planned for planned in plan.offers if allows(planned, tenant, asked.use_case.name))
         return _served(found, next(going_on, None)) or replace(found, why_nobody="the ledger does not answer")
-    why = plan.excluded[0].detail if plan.excluded else "no candidate at all"
+    left_out = (f"{each.text}: {each.detail}" for each in plan.excluded)
+    why = next(left_out, "no candidate at all")
     waited_for: Planned | None = None
     for first in range(0, len(plan.offers), MAX_OFFERS):
         batch = plan.offers[first : first + MAX_OFFERS]

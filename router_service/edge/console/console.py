@@ -62,7 +62,7 @@ class Console:
         identity.demand_operator()
         async with (
             self.feed.watching() as view,
-            EventStream(request, dict(HEADERS), self._waits.patience, self._waits.heartbeat) as out,
+            EventStream(request, dict(HEADERS), self._waits.heartbeat, self._waits.heartbeat) as out,
         ):
             while (news := await view.news()) is not None and self._may_look(request[KEY].headers):
                 try:

@@ -47,7 +47,7 @@ class Feed:
         self._sources = sources
         self._sections: dict[str, Section] = {}
         self._troubles: dict[str, str] = {}
-        self._number = 0
+        self._number = self._before = 0
         self._viewers = 0
         self._news = asyncio.Condition()
         self._gathering: list[asyncio.Task[None]] = []
@@ -65,7 +65,7 @@ class Feed:
         if self._viewers == 1:
             self._begin()
         try:
-            yield View(self)
+            yield View(self, self._before)
         finally:
             self._viewers -= 1
             if not self._viewers:
@@ -87,6 +87,7 @@ class Feed:
         return self._number, b"".join(changed)
 
     def _begin(self) -> None:
+        self._before = self._number
         self._sections.clear()  # nobody is shown what was true when somebody else looked
         self._troubles.clear()
         self._gathering = [
@@ -126,9 +127,9 @@ class Feed:
 class View:
     """What one viewer has seen: one that is slow is told what is, and never what was meanwhile."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, seen: int) -> None:
         self._feed = feed
-        self._seen = 0
+        self._seen = seen
 
     async def news(self) -> bytes | None:
         """Wait for what this viewer does not know yet; None when the feed has ended."""
