@@ -66,8 +66,8 @@ def unpacked(package: str, *programs: str) -> Callable[[], str]:
     return install
 
 
-def from_npm(program: str) -> Callable[[], str]:
-    """Install what tools/npm locks."""
+def from_npm(place_of: str) -> Callable[[], str]:
+    """Install what tools/npm locks, and offer the program, or the library, that is there."""
 
     def install() -> str:
         if not shutil.which("npm") and os.geteuid() == 0 and shutil.which("apt-get"):
@@ -80,9 +80,9 @@ def from_npm(program: str) -> Callable[[], str]:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(ROOT / "tools" / "npm" / name, place / name)
         problem = _run("npm", "ci", "--no-audit", "--no-fund", cwd=place)
-        path = next(place.glob(f"node_modules/@*/*/bin/{program}"), None)
+        path = next(place.glob(f"node_modules/{place_of}"), None)
         if problem or path is None:
-            return problem or f"npm has no {program} for this platform"
+            return problem or f"npm has no {place_of} for this platform"
         _offer(path)
         return ""
 
@@ -161,7 +161,7 @@ PROGRAMS = (
         python_with("schemathesis.txt", "schemathesis-python"),
     ),
     Program("chromium", "shows the console", installed("chromium")),
-    Program("browser-python", "drives the browser", python_with("browser.txt", "browser-python")),
+    Program("browser-python", "drives the browser", beside_ours("browser.txt", "browser-python")),
     Program("fuzz-python", "has the fuzzer of the nightly proofs", beside_ours("fuzz.txt", "fuzz-python")),
     Program("strace", "watches what the ledger writes before it answers", installed("strace")),
     Program(
@@ -169,7 +169,8 @@ PROGRAMS = (
         "sets the clock of the ledger back and ahead",
         unpacked("libfaketime", "libfaketimeMT.so.1"),
     ),
-    Program("buf", "lints protos and compares them with the last tag", from_npm("buf")),
+    Program("buf", "lints protos and compares them with the last tag", from_npm("@*/*/bin/buf")),
+    Program("axe.min.js", "finds what keeps people out of a page", from_npm("axe-core/axe.min.js")),
     Program(
         "kubectl", "builds the overlays", _not_ours("in no package list here; https://kubernetes.io/docs/tasks/tools/")
     ),
