@@ -14,7 +14,7 @@ SCRIPTS = $(shell find deploy -name '*.sh' | sort)
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-shell check-structure \
-	format test test-real nightly product faults bench bench-dialects bench-ledger bench-plan conformance chaos nemesis trace demo run real-model lock clean
+	format test test-real nightly product faults bench bench-dialects bench-ledger bench-plan conformance chaos nemesis pictures trace demo run real-model lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -101,6 +101,10 @@ OPERATIONS ?= 200000
 nemesis: setup ## a storm over the ledger, judged by its whole history: make nemesis SEED=7 STORE=valkey OPERATIONS=200000
 	@$(PYTHON) tools/real_programs.py libfaketimeMT.so.1
 	@PYTHONPATH=.:tests:gen $(PYTHON) -m fixtures.ledger_nemesis --seed $(SEED) --operations $(OPERATIONS) $(if $(STORE),--store $(STORE))
+
+pictures: setup ## take the pictures of docs/console.md: a sandboxed mesh in a real Chromium
+	@$(PYTHON) tools/real_programs.py chromium browser-python axe.min.js
+	@PYTHONPATH=tests:gen $(PYTHON) -m tests.mesh.show_console
 
 trace: setup ## print the trace of one streamed request with a fallback, through a whole mesh
 	@PYTHONPATH=tests $(PYTHON) -m tests.mesh.show_trace

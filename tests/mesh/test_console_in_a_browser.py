@@ -1,5 +1,6 @@
 """The console in a real Chromium: it moves with the mesh, it may be read by anybody, and it asks nobody else."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,9 @@ import httpx
 import pytest
 from fixtures import browser as browsing
 from fixtures.browser import DESKTOP, NARROW, Visit, settled, visiting
+from fixtures.customer import Customer
 from fixtures.keyed_mesh import key_of, keyed_mesh
+from fixtures.observation import wait_until
 from fixtures.sandbox_mesh import SandboxMesh, sandbox_mesh
 
 pytestmark = [
@@ -74,6 +77,16 @@ def ask(visit: Visit, model: str, text: str) -> None:
     visit.page.select_option("#model", model)
     visit.page.fill("#prompt", text)
     visit.page.click("#send")
+
+
+def until_let_in(customer: Customer, key: str) -> None:
+    """Wait until the router has read the tenants file again."""
+    headers = {"authorization": f"Bearer {key}"}
+
+    def let_in() -> bool:
+        return httpx.get(f"{customer.mesh.edge}/v1/models", headers=headers, trust_env=False).status_code == 200
+
+    wait_until(let_in, 60, "the new key to be known")
 
 
 def test_quotas_move_while_requests_flow(visit: Visit, mesh: Mesh) -> None:
@@ -201,9 +214,12 @@ def test_a_page_that_is_not_seen_asks_for_nothing(visit: Visit) -> None:
 def test_with_a_caller_key_the_page_asks_for_it_and_sends_it_nowhere_but_in_a_header(
     chromium: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    keys = {"GROQ_API_KEY": key_of("groq", "key1")}
+    directory, keys = tmp_path_factory.mktemp("keyed"), {"GROQ_API_KEY": key_of("groq", "key1")}
+    (directory / "tenants.yaml").write_text("tenants: {alice: {}}\n", encoding="utf-8")
+    (directory / "tenants.pepper").write_text("pepper of the tests, long enough\n", encoding="utf-8")
+    config = {"tenants": "tenants.yaml"}
     with (
-        keyed_mesh(tmp_path_factory.mktemp("keyed"), keys=keys, caller_key=KEY) as customer,
+        keyed_mesh(directory, config=config, keys=keys, caller_key=KEY) as customer,
         visiting(chromium, customer.mesh.edge) as visit,
     ):
         visit.page.locator("#door").wait_for(timeout=browsing.WAIT)
@@ -224,4 +240,14 @@ def test_with_a_caller_key_the_page_asks_for_it_and_sends_it_nowhere_but_in_a_he
         visit.page.click("#forget")
         visit.page.locator("#door").wait_for(timeout=browsing.WAIT)
         assert visit.page.evaluate("sessionStorage.length") == 0
+        # Who is no operator may ask, and see nothing of others.
+        file = str(directory / "tenants.yaml")
+        made = json.loads(customer.command("keys", "create", "alice", "--file", file, "--json").stdout)["key"]
+        until_let_in(customer, made)
+        visit.page.fill("#key", made)
+        visit.page.keyboard.press("Enter")
+        visit.page.get_by_text("This key may ask, but not look").wait_for(timeout=browsing.WAIT)
+        assert visit.page.locator("#state").is_hidden()
+        ask(visit, FAST, "say: yes")
+        visit.page.locator("#outcome.good").wait_for(timeout=browsing.WAIT)
         assert visit.strangers() == []

@@ -187,7 +187,7 @@ class Screen {
 
 /** What else is known of a route, as pairs. */
 function facts(mesh, first) {
-  const skipped = Object.entries(mesh.skipped ?? {}).map(([reason, times]) => `${number(times)} ${words(reason)}`).join(", ");
+  const skipped = Object.entries(mesh.skipped ?? {}).map(([reason, times]) => `${words(reason)}${times > 1 ? ` × ${number(times)}` : ""}`).join(", ");
   const passed = (mesh.passed_over ?? []).map((each_) => `${each_.offer}: ${words(each_.reason)} (${each_.budget})`).join("; ");
   const spared = mesh.list_cost_usd > (mesh.cost_usd ?? 0) ? `${usd(mesh.list_cost_usd - mesh.cost_usd)} of list price` : "";
   const warnings = (mesh.warnings ?? []).map((each_) => each_.message).join("; ");

@@ -92,7 +92,7 @@ function noteworthy(vendor) {
 }
 
 function slots([reason, odd]) {
-  const lines = odd.map(([word, what, until]) => el("div", {}, state(word), el("span", { class: "soft" }, ` ${what} `), until ? time(until, "until ") : null));
+  const lines = odd.map(([word, what, until]) => el("div", {}, state(word), el("span", { class: "soft" }, ` ${what} `), until ? time(until, "again ") : null));
   return [reason ? el("div", { class: "reason" }, reason) : null, ...lines];
 }
 
