@@ -14,7 +14,7 @@ SCRIPTS = $(shell find deploy -name '*.sh' | sort)
 PROTOS = $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help setup runtime gen gen-check check check-format check-lint check-types check-imports check-shell check-structure \
-	format test test-real nightly product faults bench bench-dialects bench-ledger bench-plan bench-edge conformance chaos nemesis trace demo run real-model lock clean
+	format test test-real nightly product faults bench bench-dialects bench-ledger bench-plan bench-edge conformance chaos nemesis pictures trace demo run real-model lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -105,6 +105,10 @@ nemesis: setup ## a storm over the ledger, judged by its whole history: make nem
 	@$(PYTHON) tools/real_programs.py libfaketimeMT.so.1
 	@PYTHONPATH=.:tests:gen $(PYTHON) -m fixtures.ledger_nemesis --seed $(SEED) --operations $(OPERATIONS) $(if $(STORE),--store $(STORE))
 
+pictures: setup ## take the pictures of docs/console.md: a sandboxed mesh in a real Chromium
+	@$(PYTHON) tools/real_programs.py chromium browser-python axe.min.js
+	@PYTHONPATH=tests:gen $(PYTHON) -m tests.mesh.show_console
+
 trace: setup ## print the trace of one streamed request with a fallback, through a whole mesh
 	@PYTHONPATH=tests $(PYTHON) -m tests.mesh.show_trace
 
@@ -141,6 +145,7 @@ lock: setup ## resolve requirements/*.txt anew, with hashes
 	$(LOCK) --upgrade requirements/llama-index.in -o requirements/llama-index.txt
 	$(LOCK) --upgrade requirements/schemathesis.in -o requirements/schemathesis.txt
 	$(LOCK) --upgrade requirements/fuzz.in -o requirements/fuzz.txt
+	$(LOCK) --upgrade requirements/browser.in -o requirements/browser.txt
 
 clean: ## remove everything that is made here, the virtual environment too
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Iterable
 
 from llmmesh.quota.v1 import quota_pb2
 from llmmesh.router.v1 import router_pb2
@@ -33,16 +34,20 @@ async def explain(asked: Demand, plan: Plan, tenant: str, quota: QuotaClient) ->
 async def _would_hold(
     planned: Planned, asked: Demand, tenant: str, quota: QuotaClient
 ) -> quota_pb2.Held | quota_pb2.Denied:
-    reserve = quota_pb2.Reserve(
+    return await quota.reserve(dry_run(asked, [planned], tenant), DEADLINE)
+
+
+def dry_run(asked: Demand, offers: Iterable[Planned], tenant: str) -> quota_pb2.Reserve:
+    """Make the reserve of such a request, to be decided and not held."""
+    return quota_pb2.Reserve(
         attempt_id=f"dry-run/{secrets.token_hex(8)}",
         tenant=tenant,
         use_case=asked.use_case.name,
-        offers=[planned.amounts()],
+        offers=[planned.amounts() for planned in offers],
         dry_run=True,
         tier=asked.tier,
         beyond_share=asked.use_case.spread_share > 0 and not asked.spreads,
     )
-    return await quota.reserve(reserve, DEADLINE)
 
 
 def _offer(planned: Planned, answer: quota_pb2.Held | quota_pb2.Denied) -> router_pb2.PlannedOffer:

@@ -66,7 +66,7 @@ class Health:
         """Ask the ledger for its figures and for room; nothing of either while it does not answer."""
         quota = self._tools.quota
         try:
-            return await asyncio.gather(quota.budgets(), explain.explain(asked, plan, tenant, quota))
+            return await asyncio.gather(quota.read.budgets(), explain.explain(asked, plan, tenant, quota))
         except MeshError as fault:
             if fault.reason is not Reason.QUOTA_UNAVAILABLE:
                 raise

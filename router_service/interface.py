@@ -1,11 +1,40 @@
 """What the router can do, as its gRPC face, its HTTP edge and its console see it."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Protocol
 
+from llmmesh.quota.v1 import quota_pb2
 from llmmesh.router.v1 import router_pb2
 
 from meshkit.identity import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who would serve a use case at a tier now, `offer` by its `plan`; nobody, and why, when `offer` is empty.
+
+    `usual` says that it is the tier of requests that name none.
+    """
+
+    use_case: str
+    tier: str
+    usual: bool
+    offer: str = ""
+    plan: str = ""
+    why_nobody: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """A request that another than the first choice served: `at` in Unix seconds, `reason` in one word."""
+
+    at: float
+    use_case: str
+    tier: str
+    wanted: str
+    offer: str
+    reason: str
 
 
 class Router(Protocol):
@@ -48,6 +77,15 @@ class Router(Protocol):
 
     async def health(self, request: router_pb2.GetHealthRequest, caller: Caller) -> router_pb2.GetHealthResponse:
         """Say whether the mesh can serve and who would, what is used and left, and what is broken."""
+
+    async def standings(self) -> tuple[Standing, ...]:
+        """Say who would serve a short request of each use case and tier now, if tenant `local` asked."""
+
+    def fallbacks(self) -> tuple[Fallback, ...]:
+        """Return the last requests that another than the first choice served, as this router saw them, newest first."""
+
+    async def spend(self, request: quota_pb2.QuerySpendRequest) -> quota_pb2.QuerySpendResponse:
+        """Sum what was spent, of all tenants: for operators."""
 
     def check_vendor(self, name: str) -> None:
         """Refuse a name that is neither a vendor's id nor an alias; UNKNOWN_VENDOR names those there are."""

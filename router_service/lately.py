@@ -1,12 +1,17 @@
-"""Remembers what the last request was for, and since when machines of ours stand in for vendors."""
+"""Remembers what the last request was for, who lately served in another's place, and since when machines of ours do."""
 
+from collections import deque
 from collections.abc import Sequence
 
 from llmmesh.router.v1 import router_pb2
 
 from meshkit.clock import Clock
 from router_service.demand import Demand
+from router_service.interface import Fallback
 from router_service.journey import TIER_NUMBERS, Journey
+
+# So many fallbacks are remembered.
+MOST_FALLBACKS = 20
 
 
 class Lately:
@@ -15,10 +20,13 @@ class Lately:
     def __init__(self, clock: Clock) -> None:
         self.intent = router_pb2.Intent()
         self.local_since: float | None = None
+        self.fallbacks: deque[Fallback] = deque(maxlen=MOST_FALLBACKS)
         self._clock = clock
 
     def served(self, journey: Journey) -> None:
-        """Note a request that has ended, if it left the choice to the mesh."""
+        """Note a request that has ended: if another served it, and what for if the choice was the mesh's."""
+        if journey.fell_back:
+            self.fallbacks.append(_fallback(journey, self._clock.now()))
         if journey.serving is None or not _left_the_choice(journey.demand):
             return
         self.intent = router_pb2.Intent(use_case=journey.demand.use_case.name, tier=TIER_NUMBERS[journey.demand.tier])
@@ -42,6 +50,18 @@ class Lately:
         elif not local:
             self.local_since = None
         return standing
+
+
+def _fallback(journey: Journey, now: float) -> Fallback:
+    """Tell of a fallback in words of ours alone: what a vendor said may hold what it was asked."""
+    return Fallback(
+        at=now,
+        use_case=journey.demand.use_case.name,
+        tier=journey.demand.tier,
+        wanted=f"{journey.plan.first or ''}",
+        offer=journey.serving.offer_text if journey.serving else "",
+        reason=journey.fallback_reason(),
+    )
 
 
 def _left_the_choice(demand: Demand) -> bool:

@@ -17,6 +17,7 @@ from llmmesh.quota.v1 import quota_pb2, quota_pb2_grpc
 from meshkit import durations, logs, tracing
 from meshkit.errors import MeshError, Reason
 from router_service.open_holds import OpenHolds
+from router_service.readings import Readings, unavailable
 from router_service.silence import PROBE_EVERY, Silence
 from router_service.waiting import Waiting, trace_of
 
@@ -34,7 +35,7 @@ Reply = quota_pb2.Answer
 
 
 class QuotaClient:
-    """Reserves and settles over one channel.
+    """Reserves and settles over one channel; what the ledger has is read by `read`.
 
     Args:
         stub: of the quota service.
@@ -52,6 +53,7 @@ class QuotaClient:
         grace: float = 5.0,
         silence: float = 2.0,
     ) -> None:
+        self.read = Readings(stub, grace)
         self._stub = stub
         self._turns = turns
         self._grace = grace
@@ -96,7 +98,7 @@ class QuotaClient:
         patience = durations.to_seconds(reserve.patience)
         with tracing.span("Sent.llmmesh.quota.v1.QuotaService.Apply", tracing.SpanKind.CLIENT):
             if goes_on and self._hush.open:
-                raise _unavailable("silence")
+                raise unavailable("silence")
             if patience > 0:
                 answer = await self._alone(operation, patience, deadline)
             else:
@@ -120,14 +122,6 @@ class QuotaClient:
         keep = KEEP_SECONDS if observe.opened else self._grace
         self._enqueue(quota_pb2.Operation(observe=observe), None, keep)
 
-    async def budgets(self, prefix: str = "") -> quota_pb2.GetBudgetsResponse:
-        """List budgets; a quota service that is starting is waited for."""
-        try:
-            request, trace = quota_pb2.GetBudgetsRequest(prefix=prefix), tracing.outgoing()
-            return await self._stub.GetBudgets(request, timeout=self._grace, metadata=trace, wait_for_ready=True)
-        except grpc.aio.AioRpcError as error:
-            raise _unavailable(error.code().name) from None
-
     async def _batched(self, operation: quota_pb2.Operation, timeout: float, *, goes_on: bool) -> Reply:
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._enqueue(operation, answered, timeout)
@@ -137,7 +131,7 @@ class QuotaClient:
         except TimeoutError:
             if timeout >= self._grace:
                 self._hush.fell("away for longer than is waited for")
-            raise _unavailable("silence") from None
+            raise unavailable("silence") from None
         except asyncio.CancelledError:
             # Cancelled in the moment between the answer and its reading: the hold is nobody's.
             if not answered.cancelled() and answered.exception() is None and answered.result().HasField("held"):
@@ -179,7 +173,7 @@ class QuotaClient:
                         gone_since = clock()  # it was there when it was asked: this is another outage
                     over = clock() >= min(gone_since + self._grace, ends_at)
                     if error.code() is not grpc.StatusCode.UNAVAILABLE or over:
-                        raise _unavailable(error.code().name) from None
+                        raise unavailable(error.code().name) from None
                     await asyncio.sleep(RETRY_PAUSE)
                 else:
                     self._hush.answered()
@@ -305,15 +299,9 @@ class QuotaClient:
             self._holds.ended(waiting.operation.settle.attempt_id)
             log.error("lost", kind=waiting.operation.WhichOneof("kind"), code=error.code().name)
         elif not waiting.answered.done():
-            waiting.answered.set_exception(_unavailable(error.code().name))
+            waiting.answered.set_exception(unavailable(error.code().name))
 
 
 def _refusal(refused: quota_pb2.Refused) -> MeshError:
     known = refused.reason in Reason.__members__
     return MeshError(Reason(refused.reason) if known else Reason.INTERNAL, refused.message)
-
-
-def _unavailable(why: str) -> MeshError:
-    return MeshError(
-        Reason.QUOTA_UNAVAILABLE, f"the quota service does not answer ({why}); nothing was sent", retry_after=1.0
-    )

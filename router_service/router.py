@@ -1,5 +1,6 @@
 """The router: reads a request, plans it, pursues it, and tells how it went."""
 
+import asyncio
 import datetime as dt
 import itertools
 import secrets
@@ -11,11 +12,12 @@ from typing import TypeVar
 
 from llmmesh.chat.v1 import chat_pb2
 from llmmesh.provider.v1 import provider_pb2
+from llmmesh.quota.v1 import quota_pb2
 from llmmesh.router.v1 import router_pb2
 
 from catalog.mesh import Mesh
 from meshkit.errors import MeshError
-from meshkit.identity import Caller
+from meshkit.identity import LOCAL, Caller
 from router_service import (
     breaker_control,
     comparison,
@@ -24,14 +26,17 @@ from router_service import (
     explain,
     key_checks,
     listing,
+    prompt_defaults,
     prompt_facts,
     replies,
     report,
+    standings,
     validation,
 )
 from router_service.attempt import Attempt
 from router_service.conversations import Conversations
 from router_service.demand import Demand
+from router_service.interface import Fallback, Standing
 from router_service.journey import Journey
 from router_service.lately import Lately
 from router_service.listed import View
@@ -80,9 +85,8 @@ class MeshRouter:
         """Answer whole."""
         journey, order = self._prepare(request, caller, deadline, streamed=False)
         answer, attempt, route = await self._whole(journey, order, provider_pb2.GenerateResponse)
-        return router_pb2.GenerateResponse(
-            completion=replies.priced(answer.completion, attempt, journey.demand), route=route
-        )
+        completion = replies.priced(answer.completion, attempt, journey.demand)
+        return router_pb2.GenerateResponse(completion=completion, route=route)
 
     async def embed(
         self, request: router_pb2.EmbedRequest, caller: Caller, deadline: float
@@ -158,7 +162,7 @@ class MeshRouter:
 
     async def list_vendors(self, _request: router_pb2.ListVendorsRequest) -> router_pb2.ListVendorsResponse:
         """List vendors with their slots and budgets."""
-        return self._snapshot.vendor_list.told(await self._tools.quota.budgets())
+        return self._snapshot.vendor_list.told(await self._tools.quota.read.budgets())
 
     async def health(self, _request: router_pb2.GetHealthRequest, caller: Caller) -> router_pb2.GetHealthResponse:
         """Say how the mesh is, for a request like the last one that left the choice to it."""
@@ -168,6 +172,23 @@ class MeshRouter:
             asked = self._read(router_pb2.Intent(), chat_pb2.Prompt())
         plan = self._view.planner.plan(asked, self._signals(asked, caller.tenant, streamed=True))
         return await self._snapshot.health.told(asked, plan, caller.tenant, self.serving())
+
+    async def standings(self) -> tuple[Standing, ...]:
+        """Say who would serve a short request of each use case and tier now."""
+        found = []
+        for intent in standings.intents(self._view.catalog):
+            asked = self._read_explained(router_pb2.ExplainRouteRequest(intent=intent))
+            plan = self._view.planner.plan(asked, self._signals(asked, LOCAL.tenant, streamed=True))
+            found.append(standings.standing(asked, plan, LOCAL.tenant, self._tools))
+        return tuple(await asyncio.gather(*found))
+
+    def fallbacks(self) -> tuple[Fallback, ...]:
+        """Return the last requests that another than the first choice served, the newest first."""
+        return tuple(reversed(self._lately.fallbacks))
+
+    async def spend(self, request: quota_pb2.QuerySpendRequest) -> quota_pb2.QuerySpendResponse:
+        """Sum what was spent, of all tenants."""
+        return await self._tools.quota.read.spend(request)
 
     def check_vendor(self, name: str) -> None:
         """Refuse a name that is neither a vendor's id nor an alias."""
@@ -210,11 +231,11 @@ class MeshRouter:
         validation.check(request.request_id, request.prompt)
         asked = self._read(request.intent, request.prompt)
         journey = self._journey(request.request_id, asked, caller.tenant, streamed=streamed)
-        vendors = self._tools.vendors
+        ask = self._tools.vendors.stream if streamed else self._tools.vendors.generate
         order = Order(
             request_id=journey.request_id,
             tenant=caller.tenant,
-            ask=partial(vendors.stream if streamed else vendors.generate, _with_defaults(request.prompt, asked)),
+            ask=partial(ask, prompt_defaults.filled(request.prompt, asked.use_case)),
             deadline=self._tools.clock.monotonic() + deadline,
             streamed=streamed,
             held_back=asked.guarantee == "whole",
@@ -289,21 +310,3 @@ class MeshRouter:
 
     def _today(self) -> dt.date:
         return dt.datetime.fromtimestamp(self._tools.clock.now(), dt.UTC).date()
-
-
-def _with_defaults(prompt: chat_pb2.Prompt, asked: Demand) -> chat_pb2.Prompt:
-    """Return the prompt with the use case's defaults where the caller said nothing."""
-    use_case = asked.use_case
-    if use_case.temperature is None and use_case.max_output_tokens is None and not use_case.system:
-        return prompt
-    filled = chat_pb2.Prompt()
-    filled.CopyFrom(prompt)
-    if use_case.temperature is not None and not prompt.sampling.HasField("temperature"):
-        filled.sampling.temperature = use_case.temperature
-    if use_case.max_output_tokens is not None and not prompt.sampling.HasField("max_output_tokens"):
-        filled.sampling.max_output_tokens = use_case.max_output_tokens
-    if use_case.system and not any(message.role == chat_pb2.ROLE_SYSTEM for message in prompt.messages):
-        system = chat_pb2.Message(role=chat_pb2.ROLE_SYSTEM)
-        system.parts.add().text.text = use_case.system
-        filled.messages.insert(0, system)
-    return filled

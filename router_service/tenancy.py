@@ -42,6 +42,9 @@ class Tenancy:
         self.list_models = router.list_models
         self.list_vendors = router.list_vendors
         self.health = router.health
+        self.standings = router.standings
+        self.fallbacks = router.fallbacks
+        self.spend = router.spend
         self.list_breakers = router.list_breakers
         self.set_breaker = router.set_breaker
         self.count_tokens = router.count_tokens

@@ -66,8 +66,8 @@ def unpacked(package: str, *programs: str) -> Callable[[], str]:
     return install
 
 
-def from_npm(program: str, locked: str, name: str) -> Callable[[], str]:
-    """Install what a folder of this project locks, into one of that name below var/real, and offer a program of it."""
+def from_npm(place_of: str, locked: str = "tools/npm", name: str = "npm") -> Callable[[], str]:
+    """Install what a folder of ours locks, into one of that name below var/real; offer a program or library of it."""
 
     def install() -> str:
         if not shutil.which("npm") and os.geteuid() == 0 and shutil.which("apt-get"):
@@ -80,9 +80,9 @@ def from_npm(program: str, locked: str, name: str) -> Callable[[], str]:
         for file in ("package.json", "package-lock.json"):
             shutil.copy(ROOT / locked / file, place / file)
         problem = _run("npm", "ci", "--no-audit", "--no-fund", cwd=place)
-        path = next(place.glob(f"node_modules/@*/*/bin/{program}"), None)
+        path = next(place.glob(f"node_modules/{place_of}"), None)
         if problem or path is None:
-            return problem or f"npm has no {program} for this platform"
+            return problem or f"npm has no {place_of} for this platform"
         _offer(path)
         return ""
 
@@ -162,6 +162,8 @@ PROGRAMS = (
     ),
     Program("clients-python", "has the clients people already have", python_with("clients.txt", "clients-python")),
     Program("llama-index-python", "has one more client", python_with("llama-index.txt", "llama-index-python")),
+    Program("chromium", "shows the console", installed("chromium")),
+    Program("browser-python", "drives the browser", beside_ours("browser.txt", "browser-python")),
     Program("fuzz-python", "has the fuzzer of the nightly proofs", beside_ours("fuzz.txt", "fuzz-python")),
     Program("strace", "watches what the ledger writes before it answers", installed("strace")),
     Program(
@@ -169,11 +171,12 @@ PROGRAMS = (
         "sets the clock of the ledger back and ahead",
         unpacked("libfaketime", "libfaketimeMT.so.1"),
     ),
-    Program("buf", "lints protos and compares them with the last tag", from_npm("buf", "tools/npm", "npm")),
+    Program("buf", "lints protos and compares them with the last tag", from_npm("@*/*/bin/buf")),
+    Program("axe.min.js", "finds what keeps people out of a page", from_npm("axe-core/axe.min.js")),
     Program(
         "protoc-gen-es",
         "makes the stubs of the Node example",
-        from_npm("protoc-gen-es", "examples/node", "node-example"),
+        from_npm("@*/*/bin/protoc-gen-es", "examples/node", "node-example"),
     ),
     Program(
         "kubectl", "builds the overlays", _not_ours("in no package list here; https://kubernetes.io/docs/tasks/tools/")

@@ -97,6 +97,7 @@ def print_welcome(found: Welcome, console: Console) -> None:
     for name, address in (
         ("gRPC", found.router),
         ("HTTP", f"{found.edge}/v1  (base_url of any OpenAI client)"),
+        ("console", f"{found.edge}/console"),
         ("quota", found.quota),
         ("simulated vendors", found.simulator),
         ("metrics", "  ".join(f"{address}/metrics" for address in found.admin.values())),

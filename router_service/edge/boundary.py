@@ -1,6 +1,7 @@
 """What every HTTP request passes: an id, a trace, the caller's identity, and failures in the OpenAI shape."""
 
 import time
+from collections.abc import Callable, Collection
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -49,12 +50,16 @@ REFUSALS = {
 }
 
 
-def boundary(authenticate: identity.Authenticate) -> Middleware:
+def boundary(authenticate: identity.Authenticate, open_paths: Collection[str] = OPEN_PATHS) -> Middleware:
     """Make the middleware of an application.
 
     Args:
         authenticate: resolves the caller from headers; raises UNAUTHENTICATED.
+        open_paths: need no key.
     """
+
+    def caller(request: web.Request, headers: dict[str, str]) -> identity.Caller:
+        return identity.LOCAL if request.path in open_paths else authenticate(headers)
 
     @web.middleware
     async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -64,7 +69,7 @@ def boundary(authenticate: identity.Authenticate) -> Middleware:
         headers = header.plain(request.headers)
         with tracing.incoming(f"{request.method} {route}", headers.get(tracing.TRACEPARENT)):
             try:
-                response = await _answer(request, handler, headers, authenticate)
+                response = await _answer(request, handler, headers, caller)
                 status = response.status
             finally:
                 DURATION.labels(route, status).observe(time.perf_counter() - began)
@@ -74,13 +79,16 @@ def boundary(authenticate: identity.Authenticate) -> Middleware:
 
 
 async def _answer(
-    request: web.Request, handler: Handler, headers: dict[str, str], authenticate: identity.Authenticate
+    request: web.Request,
+    handler: Handler,
+    headers: dict[str, str],
+    identify: Callable[[web.Request, dict[str, str]], identity.Caller],
 ) -> web.StreamResponse:
     """Serve a request; every failure but the caller's own leaving becomes a response."""
     request_id = header.new_request_id()
     try:
         request_id = header.request_id(headers)
-        caller = identity.LOCAL if request.path in OPEN_PATHS else authenticate(headers)
+        caller = identify(request, headers)
         identity.current.set(caller)
         request[KEY] = Exchange(request_id, caller, headers)
         response = await handler(request)

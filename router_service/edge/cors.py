@@ -8,6 +8,8 @@ from aiohttp.typedefs import Handler, Middleware
 from router_service.edge import headers as header
 
 EVERY_ORIGIN = "*"
+# For pages of the mesh alone, whoever is on the list.
+CONSOLE = "/console"
 METHODS = "GET, POST, OPTIONS"
 SECONDS = 600
 # What a page may read of a reply besides its body.
@@ -42,6 +44,8 @@ class Cors:
         application.on_response_prepare.append(self._name_origin)
 
     def _allows(self, request: web.BaseRequest) -> bool:
+        if request.path.startswith(CONSOLE):
+            return False
         origin = request.headers.get("Origin")
         return origin is not None and bool({origin, EVERY_ORIGIN} & self._origins)
 

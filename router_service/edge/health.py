@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from aiohttp import web
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from llmmesh.router.v1 import router_pb2
 
@@ -39,9 +40,9 @@ class Health:
             "serving_now": serving.partition("/")[0] if serving else None,
             "serving_offer": serving,
             "use_case": told.use_case,
-            "local_fallback": {"active": told.local_fallback, "since": _moment(told, "local_since")},
+            "local_fallback": {"active": told.local_fallback, "since": moment(told, "local_since")},
             "providers": [_provider(vendor) for vendor in told.vendors],
-            "totals": _totals(told.totals),
+            "totals": totals_row(told.totals),
             "warnings": list(told.warnings),
         }
         return json_response(reply)
@@ -52,7 +53,7 @@ def _provider(vendor: router_pb2.Vendor) -> lists.VendorHealth:
         "name": vendor.id,
         "status": vendor.status,
         "breaker": _breaker(vendor.breakers),
-        "quotas": [_quota(quota) for quota in vendor.quotas],
+        "quotas": [quota_row(quota) for quota in vendor.quotas],
     }
     if vendor.reason:
         told["reason"] = vendor.reason
@@ -61,11 +62,12 @@ def _provider(vendor: router_pb2.Vendor) -> lists.VendorHealth:
 
 def _breaker(breakers: Iterable[router_pb2.Breaker]) -> str:
     """Return the state of a vendor's breakers: those that are not named are closed, an open one outweighs the rest."""
-    states = {breaker.state for breaker in breakers}
+    states = {breaker.state.removeprefix("forced_") for breaker in breakers}
     return next((state for state in ("open", "half_open") if state in states), "closed")
 
 
-def _quota(quota: router_pb2.Quota) -> lists.Quota:
+def quota_row(quota: router_pb2.Quota) -> lists.Quota:
+    """Tell what may be done of one unit in one window."""
     return {
         "unit": "usd" if quota.unit == MONEY else quota.unit,
         "window": quota.period,
@@ -73,7 +75,7 @@ def _quota(quota: router_pb2.Quota) -> lists.Quota:
         "used": _figure(quota.used, quota.unit),
         "held": _figure(quota.held, quota.unit),
         "left": _figure(quota.left, quota.unit),
-        "resets_at": _moment(quota, "resets_at"),
+        "resets_at": moment(quota, "resets_at"),
     }
 
 
@@ -81,7 +83,8 @@ def _figure(value: int, unit: str) -> int | Usd:
     return extension.usd(value) if unit == MONEY else value
 
 
-def _totals(totals: router_pb2.Totals) -> lists.Totals:
+def totals_row(totals: router_pb2.Totals) -> lists.Totals:
+    """Tell what all vendors may still do."""
     return {
         "requests_per_day_left": totals.requests_per_day_left,
         "tokens_per_month_left": totals.tokens_per_month_left,
@@ -93,8 +96,9 @@ def _totals(totals: router_pb2.Totals) -> lists.Totals:
     }
 
 
-def _moment(message: router_pb2.GetHealthResponse | router_pb2.Quota, name: str) -> str | None:
-    if not message.HasField(name):  # type: ignore[arg-type]
+def moment(message: Message, name: str) -> str | None:
+    """Return a moment of a message in ISO 8601, None when it is not set."""
+    if not message.HasField(name):
         return None
-    moment: Timestamp = getattr(message, name)
-    return moment.ToJsonString()
+    found: Timestamp = getattr(message, name)
+    return found.ToJsonString()

@@ -9,7 +9,8 @@ from aiohttp import web
 from meshkit import identity
 from meshkit.admin import listen
 from meshkit.clock import Clock, SystemClock
-from router_service.edge.boundary import boundary
+from router_service.edge.boundary import OPEN_PATHS, boundary
+from router_service.edge.console.console import Console
 from router_service.edge.cors import Cors
 from router_service.edge.doorstep import LONGEST_LINE, SERVER, EdgeRunner
 from router_service.edge.exchange import MAX_BODY_BYTES
@@ -82,7 +83,10 @@ class EdgeServer:
         self._cors.allow(origins)
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[boundary(self._authenticate)], client_max_size=MAX_BODY_BYTES)
+        console = Console(self._router, self._authenticate, self._clock, self._waits)
+        passage = boundary(self._authenticate, {*OPEN_PATHS, *console.open_paths})
+        application = web.Application(middlewares=[passage], client_max_size=MAX_BODY_BYTES)
+        console.install(application)
         self._cors.install(application)
         application.on_response_prepare.append(_name_server)
         for route in OpenApi(routes(self._router, self._clock, self._waits)).routes:

@@ -322,9 +322,9 @@ async def test_leaving_waits_no_longer_than_grace():
 
 
 async def test_budgets_are_listed_or_said_to_be_unavailable(desk):
-    assert list((await desk.client.budgets()).budgets) == []
+    assert list((await desk.client.read.budgets()).budgets) == []
     await desk.server.stop(0)
-    await unavailable(desk.client.budgets())
+    await unavailable(desk.client.read.budgets())
 
 
 async def test_a_ledger_that_lost_its_state_is_told_what_is_held_before_it_is_told_how_that_ended(desk):
