@@ -9,10 +9,10 @@ import pytest
 from fixtures.clock import ManualClock
 from fixtures.quota import NOON
 from fixtures.quota_house import World, reserve, running
+from fixtures.shipped import shipped
 from llmmesh.quota.v1 import quota_pb2 as pb
 
 from catalog.admission import Admitted, read_admitted
-from catalog.loader import load_catalog
 from meshkit import status
 from meshkit.api_key import ApiKey, keyed_hash, mint
 from meshkit.errors import MeshError, Reason
@@ -118,7 +118,7 @@ async def test_with_a_service_key_only_who_shows_it_acts_as_a_router_and_it_oper
 def test_other_keys_count_from_the_moment_they_are_taken(keys):
     def known(*rows: tuple[ApiKey, str]) -> Admitted:
         write(keys, *rows)
-        return read_admitted(keys, load_catalog(), {"MESH_KEY_PEPPER": PEPPER.reveal()})
+        return read_admitted(keys, shipped(), {"MESH_KEY_PEPPER": PEPPER.reveal()})
 
     entrance = Entrance(known((OPERATOR, "operator")), ManualClock(NOON / 1_000))
     shown = [{"x-api-key": key.text().reveal()} for key in (OPERATOR, LATER)]

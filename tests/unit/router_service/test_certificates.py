@@ -11,10 +11,10 @@ from fixtures.certificates import Authority, authority
 from fixtures.clock import ManualClock
 from fixtures.fake_mesh import FakeMesh
 from fixtures.quota import NOON
+from fixtures.shipped import shipped
 from llmmesh.router.v1 import router_pb2_grpc
 
 from catalog.admission import read_admitted
-from catalog.loader import load_catalog
 from llm_mesh import AsyncClient, Client, ClientTls
 from meshkit import credentials, identity
 from meshkit.api_key import ApiKey, keyed_hash, mint
@@ -78,7 +78,7 @@ async def door(tmp_path, signed) -> AsyncIterator[Whoami]:
     )
     path.write_text(f"tenants: {{alice: {{}}, bob: {{}}}}\nkeys:\n{keys}{CERTIFICATES}", encoding="utf-8")
     env = {"MESH_KEY_PEPPER": PEPPER.reveal()}
-    keeper = Doorkeeper(read_admitted(path, load_catalog(), env), ManualClock(NOON / 1_000), BOOTSTRAP)
+    keeper = Doorkeeper(read_admitted(path, shipped(), env), ManualClock(NOON / 1_000), BOOTSTRAP)
     async with serving(signed, keeper, certified=True) as mesh:
         yield mesh
 
@@ -186,7 +186,7 @@ async def test_a_client_does_not_speak_to_a_router_its_authority_has_not_signed(
 async def test_metadata_that_claims_a_certificate_is_no_certificate(signed, tmp_path):
     path = tmp_path / "tenants.yaml"
     path.write_text(f"tenants: {{alice: {{}}, bob: {{}}}}\n{CERTIFICATES}", encoding="utf-8")
-    keeper = Doorkeeper(read_admitted(path, load_catalog(), {}), ManualClock(NOON / 1_000))
+    keeper = Doorkeeper(read_admitted(path, shipped(), {}), ManualClock(NOON / 1_000))
     async with serving(signed, keeper, certified=False) as mesh:
         trusted = credentials.of_client(ClientTls(signed.cert))
         async with grpc.aio.secure_channel(mesh.address, trusted) as channel:
