@@ -15,6 +15,7 @@ from fixtures.mounted_mesh import TAKEN_WITHIN, MountedMesh, mounted_mesh
 from llmmesh.router.v1 import router_pb2
 
 from meshkit.errors import Reason
+from meshkit.reload import LOOK_SECONDS
 
 NEWCOMERS = 10
 ROW = {"model_class": "chat", "context_window": 128_000, "price": {"input": 0.1, "output": 0.2}, "source": "a test"}
@@ -62,6 +63,7 @@ async def changed(running: MountedMesh, said: Any, figures: Callable[[], dict[st
     running.mount.put(said)
 
     async def everywhere() -> bool:
+        await asyncio.sleep(LOOK_SECONDS / 2)  # a page of metrics is dear
         now = await asyncio.to_thread(figures)
         return all(now[name] > before[name] for name in before)
 
