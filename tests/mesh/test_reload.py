@@ -112,7 +112,7 @@ async def traffic(ways: Callers, callers: int) -> AsyncIterator[Traffic]:
     """Keep asking until the block is left."""
     told = Traffic(ways)
     async with asyncio.TaskGroup() as group:
-        for ask in (*[told.whole] * callers, *[told.streamed] * 2):
+        for ask in (*[told.whole] * callers, told.streamed):
             group.create_task(told.again(ask))
         try:
             yield told
@@ -140,7 +140,7 @@ async def warnings(ways: Callers) -> list[str]:
 @pytest.mark.parametrize(
     ("rounds", "callers"),
     [
-        pytest.param(2, 4, id="four files"),
+        pytest.param(2, 2, id="four files"),
         pytest.param(10, 10, id="twenty files", marks=[pytest.mark.long, pytest.mark.timeout(600)]),
     ],
 )
@@ -164,7 +164,7 @@ async def test_no_request_fails_while_good_and_broken_files_come_and_go(
             assert running.metric("router", 'mesh_config_valid{file="mesh"}') == 0
     assert told.failures == []
     assert told.served > 2 * callers
-    assert told.streams > 2
+    assert told.streams > 1
 
 
 def asking(case: str) -> Any:
