@@ -1,6 +1,7 @@
 """A real Prometheus scrapes the running mesh, and every picture on the dashboard has something to show."""
 
 import contextlib
+import shutil
 import subprocess
 
 import httpx
@@ -32,6 +33,7 @@ def scraping(admin):
     """Take the shipped configuration and scrape the addresses of this run, every second."""
     config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
     config["global"]["scrape_interval"] = "1s"
+    config["rule_files"] = [str(DEPLOY / "prometheus/alerts.yml")]
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}
     for job, settings in jobs.items():
         targets = [url.removeprefix("http://") for name, url in admin.items() if name.startswith(job)]
@@ -116,6 +118,7 @@ def test_promtool_accepts_the_scrape_configuration(name, tmp_path):
         # Debian builds Prometheus without Kubernetes discovery; the rest of such a job is checked all the same.
         job.pop("kubernetes_sd_configs", None)
     (tmp_path / name).write_text(yaml.safe_dump(config))
+    shutil.copy(DEPLOY / "prometheus/alerts.yml", tmp_path)  # its rules are checked with it
     command = [PROMTOOL, "check", "config", str(tmp_path / name)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,6 +15,7 @@ from fixtures.mounted_mesh import TAKEN_WITHIN, MountedMesh, mounted_mesh
 from llmmesh.router.v1 import router_pb2
 
 from meshkit.errors import Reason
+from meshkit.reload import LOOK_SECONDS
 
 NEWCOMERS = 10
 ROW = {"model_class": "chat", "context_window": 128_000, "price": {"input": 0.1, "output": 0.2}, "source": "a test"}
@@ -62,6 +63,7 @@ async def changed(running: MountedMesh, said: Any, figures: Callable[[], dict[st
     running.mount.put(said)
 
     async def everywhere() -> bool:
+        await asyncio.sleep(LOOK_SECONDS / 2)  # a page of metrics is dear
         now = await asyncio.to_thread(figures)
         return all(now[name] > before[name] for name in before)
 
@@ -110,7 +112,7 @@ async def traffic(ways: Callers, callers: int) -> AsyncIterator[Traffic]:
     """Keep asking until the block is left."""
     told = Traffic(ways)
     async with asyncio.TaskGroup() as group:
-        for ask in (*[told.whole] * callers, *[told.streamed] * 2):
+        for ask in (*[told.whole] * callers, told.streamed):
             group.create_task(told.again(ask))
         try:
             yield told
@@ -138,7 +140,7 @@ async def warnings(ways: Callers) -> list[str]:
 @pytest.mark.parametrize(
     ("rounds", "callers"),
     [
-        pytest.param(2, 4, id="four files"),
+        pytest.param(2, 2, id="four files"),
         pytest.param(10, 10, id="twenty files", marks=[pytest.mark.long, pytest.mark.timeout(600)]),
     ],
 )
@@ -162,7 +164,7 @@ async def test_no_request_fails_while_good_and_broken_files_come_and_go(
             assert running.metric("router", 'mesh_config_valid{file="mesh"}') == 0
     assert told.failures == []
     assert told.served > 2 * callers
-    assert told.streams > 2
+    assert told.streams > 1
 
 
 def asking(case: str) -> Any:

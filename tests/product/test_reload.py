@@ -63,7 +63,7 @@ def until(true: Callable[[], Any], what: str) -> None:
     ends = time.monotonic() + WITHIN
     while not true():
         assert time.monotonic() < ends, f"not within {WITHIN} s: {what}"
-        time.sleep(0.1)
+        time.sleep(0.3)
 
 
 def asked(mesh: SandboxMesh, model: str) -> httpx.Response:
