@@ -1,11 +1,12 @@
 """Turns what the command line asks for into processes to start, with everything checked that can be checked before."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from catalog.mesh import default_path, load_mesh
+from catalog.mesh import Mesh, default_path, load_mesh
 from catalog.tenants import with_tenants
 from llm_mesh.addresses import Choice, choose
 from llm_mesh.children import LEDGER_PATH, LEDGER_STORE, ChildPlan, Layout, listeners, plan_children, provider_processes
@@ -49,10 +50,18 @@ def arrange(order: Order, environment: Mapping[str, str], parent: int, where: Pl
         where.simulated.write_text(json.dumps(hosted(mesh.catalog)), encoding="utf-8")
     layout = Layout(mesh, config, processes, admins, simulator, where.simulated)
     check_free(listeners(layout))
+    found = _with_way_in(found, mesh)
     key = found.keys.get(CALLER_KEY)
-    if key or mesh.tenants is not None:
+    if key:
         found = found.of_one_mesh()
     return Arrangement(layout, plan_children(layout, found, parent), Secret(key) if key else None)
+
+
+def _with_way_in(found: Environments, mesh: Mesh) -> Environments:
+    """Make up a caller's key where only tenants have some: who starts the mesh asks it how it is."""
+    if mesh.tenants is None or found.keys.get(CALLER_KEY):
+        return found
+    return replace(found, keys={**found.keys, CALLER_KEY: secrets.token_hex(24)})
 
 
 def _environments(order: Order, found: Environments, choice: Choice, where: Place) -> Environments:

@@ -58,8 +58,7 @@ def range_mesh(ring: dict[str, ApiKey], tmp_path_factory: pytest.TempPathFactory
     (directory / "tenants.yaml").write_text(
         f"tenants: {{ann: {{models: ['ollama/*']}}}}\nkeys:\n{rows}", encoding="utf-8"
     )
-    environment = {"MESH_KEY_PEPPER": PEPPER.reveal(), "ORCHESTRATOR_API_KEY": "bootstrap-key-of-the-tests"}
-    with sandbox_mesh(directory, CONFIG, environment=environment) as mesh:
+    with sandbox_mesh(directory, CONFIG, environment={"MESH_KEY_PEPPER": PEPPER.reveal()}) as mesh:
         at_once = {"first_token_ms": 0, "token_ms": 0}
         httpx.put(f"{mesh.simulator}/_control/vendors/ollama/latency", json=at_once, trust_env=False).raise_for_status()
         asyncio.run(served_once(mesh, Keys(ring["good"].text().reveal(), ())))
