@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
@@ -32,7 +33,7 @@ class Speech:
     """A seeded source of answers."""
 
     def __init__(self, seed: int) -> None:
-        self._corpus = _corpus(random.Random(seed))  # noqa: S311 - believable words, not secrets
+        self._corpus = _corpus(seed)
 
     def answer(self, ask: Ask) -> Answer:
         """Answer a chat request within its limits."""
@@ -81,7 +82,9 @@ class Speech:
         return tuple(words)
 
 
-def _corpus(chance: random.Random) -> tuple[str, ...]:
+@lru_cache(maxsize=8)  # many simulators of one process begin with the same seed
+def _corpus(seed: int) -> tuple[str, ...]:
+    chance = random.Random(seed)  # noqa: S311 - believable words, not secrets
     words = VOCABULARY.split()
     pieces: list[str] = []
     while len(pieces) < CORPUS_PIECES:
