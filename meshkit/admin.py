@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +29,14 @@ def split_address(address: str) -> tuple[str, int]:
     """Split "host:port"; the host may be an IPv6 address in brackets."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, a name or an address, is this machine and reached from nowhere else."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class AdminServer:

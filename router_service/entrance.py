@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from catalog.admission import read_admitted
 from catalog.configuration import tenants_stamp
@@ -11,7 +10,7 @@ from catalog.mesh import Mesh
 from catalog.model import Catalog
 from catalog.tenants import NO_TENANTS, Tenants
 from meshkit import identity, logs
-from meshkit.admin import split_address
+from meshkit.admin import is_loopback, split_address
 from meshkit.clock import Clock
 from meshkit.errors import StartError
 from meshkit.reload import Stamp
@@ -57,7 +56,9 @@ def open_entrance(mesh: Mesh, clock: Clock) -> Entrance:
         return Entrance(doorkeeper.authenticate, doorkeeper, stamp)
     if key:
         return Entrance(identity.with_key(Secret(key)))
-    exposed = [address for address in (mesh.router.listen, mesh.edge.listen) if not _is_loopback(address)]
+    exposed = [
+        address for address in (mesh.router.listen, mesh.edge.listen) if not is_loopback(split_address(address)[0])
+    ]
     if exposed and os.environ.get(OPEN_TO_ALL) != "true":
         raise StartError(
             f"will not listen on {exposed[0]} without a caller key: anyone could spend your money. Set {CALLER_KEY}, "
@@ -65,11 +66,3 @@ def open_entrance(mesh: Mesh, clock: Clock) -> Entrance:
         )
     log.warning("anonymous", detail=f"no {CALLER_KEY}: every caller on {mesh.router.listen} is tenant `local`")
     return Entrance(identity.development)
-
-
-def _is_loopback(address: str) -> bool:
-    host, _ = split_address(address)
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -50,16 +50,25 @@ REFUSALS = {
 }
 
 
-def boundary(authenticate: identity.Authenticate, open_paths: Collection[str] = OPEN_PATHS) -> Middleware:
+def boundary(
+    authenticate: identity.Authenticate,
+    open_paths: Collection[str] = OPEN_PATHS,
+    demand: Callable[[web.Request], None] | None = None,
+) -> Middleware:
     """Make the middleware of an application.
 
     Args:
         authenticate: resolves the caller from headers; raises UNAUTHENTICATED.
         open_paths: need no key.
+        demand: raises for a request that nobody shall serve, whoever sends it.
     """
 
     def caller(request: web.Request, headers: dict[str, str]) -> identity.Caller:
-        return identity.LOCAL if request.path in open_paths else authenticate(headers)
+        if request.path in open_paths:
+            return identity.LOCAL
+        if demand is not None:
+            demand(request)
+        return authenticate(headers)
 
     @web.middleware
     async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:

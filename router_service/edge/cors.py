@@ -1,10 +1,13 @@
-"""Lets pages of other origins call, if they are on the list: closed to all others, and to everybody by default."""
+"""Keeps pages of other origins from calling, unless they are on the list, which is empty by default."""
 
 from collections.abc import Collection
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from meshkit.admin import is_loopback
+from meshkit.errors import MeshError, Reason
 from router_service.edge import headers as header
 
 EVERY_ORIGIN = "*"
@@ -63,6 +66,33 @@ class Cors:
 
         return preflight
 
+    def demand_ours(self, request: web.BaseRequest, *, local: bool) -> None:
+        """Refuse what a page elsewhere made the browser of this machine send: without keys nothing else would.
+
+        Args:
+            request: names the origin of the page, if one sent it.
+            local: this machine alone is served, so it is called by a name of its own and by no other. A page could have
+                its own name lead here, and would then be of the same origin.
+
+        Raises:
+            MeshError: FORBIDDEN.
+        """
+        called = urlsplit(f"//{request.headers.get('Host', 'localhost')}")
+        if local and not _is_ours(called.hostname or ""):
+            raise MeshError(
+                Reason.FORBIDDEN,
+                "without a caller key this mesh serves localhost only, and was called by another name; "
+                "use 127.0.0.1 or localhost, or set ORCHESTRATOR_API_KEY",
+            )
+        origin = request.headers.get("Origin")
+        if origin is None or self._allows(request) or urlsplit(origin).netloc == called.netloc:
+            return
+        raise MeshError(
+            Reason.FORBIDDEN,
+            "a page of another origin called a mesh without a caller key; list its origin in edge.cors_origins, "
+            "or set ORCHESTRATOR_API_KEY",
+        )
+
     async def _name_origin(self, request: web.Request, response: web.StreamResponse) -> None:
         if self._origins:
             response.headers.add("Vary", "Origin")
@@ -70,3 +100,7 @@ class Cors:
             allowed = EVERY_ORIGIN if EVERY_ORIGIN in self._origins else request.headers["Origin"]
             response.headers["Access-Control-Allow-Origin"] = allowed
             response.headers["Access-Control-Expose-Headers"] = ", ".join(EXPOSED)
+
+
+def _is_ours(host: str) -> bool:
+    return is_loopback(host) or host.endswith(".localhost")

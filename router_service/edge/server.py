@@ -1,13 +1,14 @@
 """Starts and stops the HTTP edge."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
 from meshkit import identity
-from meshkit.admin import listen
+from meshkit.admin import is_loopback, listen, split_address
 from meshkit.clock import Clock, SystemClock
 from router_service.edge.boundary import OPEN_PATHS, boundary
 from router_service.edge.console.console import Console
@@ -82,9 +83,15 @@ class EdgeServer:
         self._waits.deadline, self._waits.heartbeat = default_deadline, heartbeat
         self._cors.allow(origins)
 
+    def _keyless(self) -> Callable[[web.BaseRequest], None] | None:
+        """Return what keeps pages of others out where no key does."""
+        if self._authenticate is not identity.development:
+            return None
+        return partial(self._cors.demand_ours, local=is_loopback(split_address(self._address)[0]))
+
     def _application(self) -> web.Application:
         console = Console(self._router, self._authenticate, self._clock, self._waits)
-        passage = boundary(self._authenticate, {*OPEN_PATHS, *console.open_paths})
+        passage = boundary(self._authenticate, {*OPEN_PATHS, *console.open_paths}, self._keyless())
         application = web.Application(middlewares=[passage], client_max_size=MAX_BODY_BYTES)
         console.install(application)
         self._cors.install(application)
