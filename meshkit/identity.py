@@ -35,7 +35,9 @@ class Authenticate(Protocol):
 # Who runs the mesh on a machine of its own, or holds the key that it was started with.
 LOCAL = Caller(tenant="local", operator=True)
 # One of our own services: it acts for every tenant, and operates nothing.
-SERVICE = Caller(tenant="", service=True)
+SERVICE = Caller(tenant="mesh", service=True)
+# Who shows nothing where services have no key to show: taken for one of them, and shown no money.
+UNPROVEN = Caller(tenant="", service=True)
 current: ContextVar[Caller] = ContextVar("caller")
 
 
@@ -84,3 +86,13 @@ def demand_service() -> None:
     caller = current.get()
     if not (caller.service or caller.operator):
         raise MeshError(Reason.FORBIDDEN, "this is for services of the mesh, or needs a key with the scope `operator`")
+
+
+def demand_trusted() -> None:
+    """Refuse a caller that neither has proven to be one of our services nor may operate the mesh.
+
+    Raises:
+        MeshError: FORBIDDEN.
+    """
+    if current.get() != SERVICE:
+        demand_operator()

@@ -9,7 +9,7 @@ from catalog.tenants import NO_TENANTS, Tenants
 from meshkit import logs
 from meshkit.api_key import presented
 from meshkit.clock import Clock
-from meshkit.identity import CALLER_KEY, LOCAL, SERVICE, SERVICE_KEY, Caller, is_key, stranger
+from meshkit.identity import CALLER_KEY, LOCAL, SERVICE, SERVICE_KEY, UNPROVEN, Caller, is_key, stranger
 from meshkit.secret import Secret
 from meshkit.tls import NO_NAMES
 
@@ -51,7 +51,7 @@ class Entrance:
             return LOCAL
         offered = presented(credentials)
         if not offered and self._service is None:
-            return SERVICE
+            return UNPROVEN
         if self._service is not None and is_key(offered, self._service):
             return SERVICE
         if self._bootstrap is not None and is_key(offered, self._bootstrap):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 from fixtures.certificates import authority
 from fixtures.sandbox_mesh import SandboxMesh, bare_environment, sandbox_mesh
@@ -90,3 +91,13 @@ def test_a_key_of_somebody_else_beside_a_certificate_is_refused(mesh):
     with both as client, pytest.raises(MeshError) as refused:
         client.generate("say: yes")
     assert refused.value.reason is Reason.UNAUTHENTICATED
+
+
+def test_the_console_of_a_mesh_with_keys_shows_operators_what_was_spent(mesh):
+    headers = {"authorization": "Bearer bootstrap-key"}
+    with httpx.stream("GET", f"{mesh.edge}/console/events", headers=headers, timeout=60, trust_env=False) as events:
+        assert events.status_code == 200
+        for line in events.iter_lines():
+            assert "scope `operator`" not in line
+            if line == "event: spend":
+                break
