@@ -11,8 +11,8 @@ from multidict import CIMultiDict
 from router_service.edge.server import EdgeServer
 
 SECRET = b"mesh_0123456789ab_secret"
-GET = b"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + SECRET
-CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+GET = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + SECRET
+CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 REFUSED: list[tuple[bytes, int, str]] = [
     (SECRET + b"\r\n\r\n", 400, "malformed_http"),
     (GET + b"\x00\r\n\r\n", 400, "malformed_http"),
@@ -53,7 +53,9 @@ async def test_it_has_the_shape_of_a_refusal_and_nothing_of_what_was_sent(
 async def test_a_body_damaged_behind_its_refusal_is_no_defect(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    damaged = b"POST /nonesuch HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nno gzip!!"
+    damaged = (
+        b"POST /nonesuch HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nno gzip!!"
+    )
     async with EdgeServer("127.0.0.1:0", FakeRouter()) as edge:
         status, _, _ = await answered(edge, damaged)
     assert status == 404

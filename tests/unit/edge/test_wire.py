@@ -127,7 +127,7 @@ async def test_a_path_of_another_interface_is_404_and_says_what_to_use(path: str
 async def test_a_body_over_the_cap_is_refused_before_it_is_sent() -> None:
     async with EdgeServer("127.0.0.1:0", FakeRouter()) as edge:
         reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
-        writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n{" % CHAT.encode())
+        writer.write(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n{" % CHAT.encode())
         async with asyncio.timeout(10):
             assert (await reader.readline()).startswith(b"HTTP/1.1 413")
         writer.close()
@@ -242,7 +242,7 @@ async def test_a_caller_that_leaves_while_still_sending_is_no_defect(
     router = FakeRouter(answer=answer("hi"))
     async with EdgeServer("127.0.0.1:0", router) as edge:
         _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
-        writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{" % CHAT.encode())
+        writer.write(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{" % CHAT.encode())
         await writer.drain()
         writer.close()
         await writer.wait_closed()
@@ -262,7 +262,9 @@ async def test_a_caller_that_reads_nothing_does_not_hold_the_request_beyond_its_
     async with EdgeServer("127.0.0.1:0", router, default_deadline=0.05) as edge:
         _, writer = await asyncio.open_connection("127.0.0.1", edge.port, limit=1)
         content = json.dumps(STREAM).encode()
-        writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), len(content)))
+        writer.write(
+            b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), len(content))
+        )
         writer.write(content)
         await asyncio.wait_for(router.closed.wait(), 5)
         writer.close()
