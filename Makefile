@@ -59,7 +59,7 @@ check-structure: setup ## report the largest file, longest function, worst compl
 	$(PYTHON) tools/structure.py
 
 test: setup ## unit, contract, mesh, product and deploy tests, promises at a small size; Python packages only, no root
-	$(PYTEST) tests -m "not real and not nightly and not bench and not long" -rs -n 3 --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) tests -m "not real and not nightly and not bench and not long" -rs -n 3 --dist loadfile --no-loadscope-reorder
 
 conformance: setup ## compare the dialects with an independent reading of recorded traffic: make conformance RECORDINGS=DIR
 	@mkdir -p var

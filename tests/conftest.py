@@ -1,15 +1,26 @@
 """How the tests share the workers: those of a file stay together, and so do files that share a costly mesh."""
 
 import gc
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
+
+# Their mesh of twenty processes is started once.
+ISOLATED = {f"tests/mesh/test_{name}.py" for name in ("isolated", "official_client", "secrets", "trace")}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file on one worker, unless the file says with whom it goes (`--dist loadgroup`)."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+class ByFile(LoadFileScheduling):
+    """Gives each worker one file after the other, and files that share a mesh to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "isolated" if file in ISOLATED else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Take this way to share, whatever `--dist` says."""
+    return ByFile(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -27,8 +27,8 @@ class Doorstep(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what could not be read, or what failed outside all that is ours; the connection ends with it."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun")
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
+            raise ConnectionError("the answer has begun, or the caller is gone: nobody is to be told anything")
         request_id = header.new_request_id()
         response = _response(_failure(status, exc, request_id), request_id)
         response.force_close()

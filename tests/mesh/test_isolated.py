@@ -7,8 +7,6 @@ import pytest
 from fixtures.mesh_callers import ANSWERED, Callers, eventually, heard, listen
 from llmmesh.router.v1 import router_pb2
 
-pytestmark = pytest.mark.xdist_group("isolated")  # its mesh of twenty processes is started once
-
 FIRST, SECOND = "groq/openai/gpt-oss-120b#1", "openai/gpt-4o-mini#1"
 
 

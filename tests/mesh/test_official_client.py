@@ -10,8 +10,6 @@ import pytest
 from fixtures.mesh_callers import ANSWERED, ASKED, Callers
 from openai import AsyncOpenAI
 
-pytestmark = pytest.mark.xdist_group("isolated")  # its mesh of twenty processes is started once
-
 
 def asking(text: str) -> list[Any]:
     return [{"role": "system", "content": ASKED}, {"role": "user", "content": text}]

@@ -11,8 +11,6 @@ from fixtures.unseen import key_of, made_up_keys, where_found
 from fixtures.up_program import environment_of
 from llmmesh.router.v1 import router_pb2
 
-pytestmark = pytest.mark.xdist_group("isolated")  # its mesh of twenty processes is started once
-
 ASKING = f"say: {ANSWERED} {ASKED}"
 # A vendor's own error may repeat what it was sent: the prompt, and even the key.
 TOLD = f"bad request: {ASKED} {ANSWERED} with {key_of('openai')}"

@@ -8,8 +8,6 @@ from fixtures.mesh_callers import ANSWERED, Callers
 from fixtures.one_trace import EDGE, one_trace
 from fixtures.traces import Span, tree
 
-pytestmark = pytest.mark.xdist_group("isolated")  # its mesh of twenty processes is started once
-
 RESERVE = "Sent.llmmesh.quota.v1.QuotaService.Apply"
 SENT, RECEIVED = "Sent.llmmesh.provider.v1.ProviderService.", "Recv.llmmesh.provider.v1.ProviderService."
 

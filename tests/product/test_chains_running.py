@@ -185,9 +185,10 @@ def test_the_vendors_command_tells_what_is_left_of_the_chain_and_never_adds_requ
     daily = five.scaled(14_000) + five.scaled(1_500) + five.scaled(50)
     assert five.totals() == (daily, five.scaled(750_000), ["ollama"])
     used = five.served(five.scaled(14_000) + 1)
-    requests, tokens, _ = five.totals()
-    assert requests == daily - five.scaled(14_000)
-    assert tokens == five.scaled(750_000) - used["mistral"] * TOKENS == five.scaled(750_000) - TOKENS
+    assert used["mistral"] == 1
+    left = (daily - five.scaled(14_000), five.scaled(750_000) - TOKENS, ["ollama"])
+    # A hold that lapsed under a slow machine is charged in full until its settle comes.
+    wait_until(lambda: five.totals() == left, 60, f"the command to tell {left}")
 
 
 DEMANDS = [("P-QUOTA-6c", (2025, 12, 10, 12), 0), ("P-QUOTA-6d", (2025, 12, 11, 12), DAY)]
