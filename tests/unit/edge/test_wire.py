@@ -236,13 +236,14 @@ async def test_a_caller_that_leaves_stops_the_request_at_once_and_quietly(
     assert (caplog.records, capsys.readouterr().err) == ([], "")
 
 
+@pytest.mark.parametrize("host", ["localhost", "refused.example"])
 async def test_a_caller_that_leaves_while_still_sending_is_no_defect(
-    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    host: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     router = FakeRouter(answer=answer("hi"))
     async with EdgeServer("127.0.0.1:0", router) as edge:
         _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
-        writer.write(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{" % CHAT.encode())
+        writer.write(f"POST {CHAT} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\n{{".encode())
         await writer.drain()
         writer.close()
         await writer.wait_closed()
