@@ -9,9 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 from fixtures.certificates import authority
+from fixtures.observation import wait_until
 from fixtures.sandbox_mesh import SandboxMesh, bare_environment, sandbox_mesh
 
 from llm_mesh import Client, ClientTls
+from llm_mesh.failures import NoOfferError
 from meshkit.errors import MeshError, Reason
 
 FILE = """\
@@ -33,7 +35,18 @@ def mesh(tmp_path_factory):
     tls = {"cert": "router.pem", "key": "router.key", "client_ca": "authority.pem"}
     config = {"tenants": "tenants.yaml", "addresses": {"router": {"tls": tls}}}
     with sandbox_mesh(directory, config, environment={"ORCHESTRATOR_API_KEY": "bootstrap-key"}) as running:
+        # `up` has no certificate to ask with, so it does not wait until every vendor has described itself.
+        wait_until(lambda: serves(running), 60, "the vendors to be known")
         yield running
+
+
+def serves(mesh: SandboxMesh) -> bool:
+    with Client(mesh.router, tls=files(mesh, "search"), timeout=30) as client:
+        try:
+            client.generate("say: ready")
+        except NoOfferError:
+            return False
+    return True
 
 
 def files(mesh: SandboxMesh, name: str) -> ClientTls:
