@@ -71,7 +71,9 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Customer]:
 @pytest.fixture(autouse=True)
 def _calm(request: pytest.FixtureRequest) -> None:
     for name in {"everybody", "few"} & set(request.fixturenames):
-        request.getfixturevalue(name).tap.forget()
+        customer: Customer = request.getfixturevalue(name)
+        customer.tap.forget()
+        customer.put_right()
 
 
 def told(done: Any) -> dict[str, Any]:
